@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Floors: an import never goes up, siblings never import each other (Tools/check-imports checks it).
+let package = Package(
+    name: "winnow",
+    products: [
+        .executable(name: "winnow", targets: ["winnow-cli"]),
+        .library(name: "WinnowKit", targets: ["WinnowKit"]),
+    ],
+    traits: [
+        .trait(name: "Server", description: "Reserved for the OpenAI-compatible server; off by default."),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    ],
+    targets: [
+        // Floor 0
+        .target(name: "CWinnow", exclude: []),
+        .target(name: "CWinnowTexts", exclude: ["texts"]),
+        .target(name: "WinnowJSON"),
+        // Floor 1
+        .target(name: "WinnowCore", dependencies: ["CWinnow"]),
+        .target(name: "WinnowText", dependencies: ["WinnowJSON"]),
+        .target(name: "WinnowReport", dependencies: ["WinnowJSON"]),
+        // Floor 2
+        .target(name: "WinnowWeights", dependencies: ["WinnowCore"]),
+        .target(name: "WinnowData", dependencies: ["WinnowText"]),
+        // Floor 3
+        .target(name: "WinnowIO", dependencies: ["WinnowWeights", "WinnowText"]),
+        // Floor 4
+        .target(name: "WinnowModels", dependencies: ["WinnowIO"]),
+        // Floor 5
+        .target(name: "WinnowEval", dependencies: ["WinnowModels", "WinnowData"]),
+        .target(name: "WinnowGenerate", dependencies: ["WinnowModels"]),
+        // Floor 6
+        .target(name: "WinnowCompress", dependencies: ["WinnowEval"]),
+        // Facade
+        .target(name: "WinnowKit", dependencies: ["WinnowGenerate", "WinnowCompress"]),
+        // Floor 8
+        .executableTarget(
+            name: "winnow-cli",
+            dependencies: [
+                "WinnowKit", "WinnowReport", "CWinnowTexts",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]),
+        // Tests
+        .target(name: "WinnowTestKit", dependencies: ["WinnowModels"]),
+        .testTarget(name: "WinnowCoreTests", dependencies: ["WinnowCore", "CWinnow"]),
+        .testTarget(name: "WinnowKernelTests", dependencies: ["CWinnow"]),
+        .testTarget(name: "WinnowTextTests", dependencies: ["WinnowText", "WinnowData"]),
+        .testTarget(name: "WinnowReportTests", dependencies: ["WinnowReport"]),
+        .testTarget(name: "WinnowWeightsTests", dependencies: ["WinnowWeights", "WinnowTestKit"]),
+        .testTarget(name: "WinnowIOTests", dependencies: ["WinnowIO", "WinnowTestKit"]),
+        .testTarget(name: "WinnowModelsTests", dependencies: ["WinnowModels", "WinnowGenerate", "WinnowTestKit"]),
+        .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
+        .testTarget(name: "WinnowCommandTests", dependencies: ["WinnowKit"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,9 @@
+// The kernels of Winnow: everything that needs an instruction set, a thread pool, or float64 linear algebra.
+// Swift decides, C computes. No function here allocates, apart from the pool's own creation.
+#ifndef WINNOW_H
+#define WINNOW_H
+#include "wn_pool.h"
+#include "wn_matrix.h"
+#include "wn_ops.h"
+#include "wn_select.h"
+#endif

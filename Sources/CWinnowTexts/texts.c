@@ -1,0 +1,1 @@
+#include "winnow_texts.h"

@@ -1,0 +1,1 @@
+// Placeholder until this room is furnished; delete with the first file.
