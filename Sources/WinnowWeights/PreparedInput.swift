@@ -1,0 +1,75 @@
+import CWinnow
+import WinnowCore
+
+/// How activations enter products.
+public enum ActivationMode: String, Sendable, CaseIterable, Codable {
+    /// Every product reads float32 inputs: for comparison with other engines.
+    case exact
+    /// Products over integer weights read int8 blocks of 32, or two int8 planes a token.
+    case fast
+}
+
+/// Activations `[tokens, columns]` in the form that products read, made once for all products of a group.
+///
+/// Float32, int8 in blocks of 32 with their sums (for GGUF's formats), or 16 bit a token as two int8 planes
+/// (for Winnow's own integer formats).
+public struct PreparedInput {
+    /// The numeric form; see `wn_matrix.h`.
+    package enum Kind: Int32, Sendable, CaseIterable {
+        case f32 = 0
+        case block8 = 1
+        case planes16 = 2
+
+        package var code: wn_input_kind { wn_input_kind(UInt32(rawValue)) }
+    }
+
+    private let descriptor: UnsafeMutablePointer<wn_input>
+    package let kind: Kind
+    package let capacity: Int
+    package let columns: Int
+
+    /// Plans room for `capacity` tokens in a workspace.
+    package struct Plan {
+        let kind: Kind
+        let columns: Int
+        let capacity: Int
+        let region: Workspace.Region
+        let header: Workspace.Region
+
+        package init(kind: Kind, columns: Int, capacity: Int, in workspace: Workspace) {
+            self.kind = kind
+            self.columns = columns
+            self.capacity = capacity
+            region = workspace.reserve(bytes: wn_input_bytes(kind.code, columns, capacity))
+            header = workspace.reserve(bytes: MemoryLayout<wn_input>.size)
+        }
+    }
+
+    /// The planned input, once the workspace is committed.
+    package init(_ plan: Plan, in workspace: Workspace) {
+        descriptor = workspace.pointer(plan.header).assumingMemoryBound(to: wn_input.self)
+        kind = plan.kind
+        capacity = plan.capacity
+        columns = plan.columns
+        wn_input_place(descriptor, plan.kind.code, plan.columns, plan.capacity, workspace.pointer(plan.region))
+    }
+
+    package var pointer: UnsafePointer<wn_input> { UnsafePointer(descriptor) }
+
+    /// Fills the input from `tokens` rows of `x`, RMS-normalised first where `norm` is given.
+    package func fill(
+        _ x: UnsafeMutablePointer<Float>, stride: Int, tokens: Int,
+        norm: (weight: UnsafePointer<Float>, epsilon: Float)? = nil, on pool: KernelPool
+    ) {
+        precondition(tokens <= capacity, "\(tokens) tokens in an input planned for \(capacity)")
+        wn_prepare(pool.pointer, descriptor, tokens, x, stride, norm?.weight, norm?.epsilon ?? 0)
+    }
+}
+
+extension WeightMatrix {
+    /// The form of inputs that products over this matrix read.
+    package func inputKind(_ mode: ActivationMode) -> PreparedInput.Kind {
+        guard mode == .fast else { return .f32 }
+        return PreparedInput.Kind(rawValue: Int32(wn_format_input(format.code).rawValue)) ?? .f32
+    }
+}

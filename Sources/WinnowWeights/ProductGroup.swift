@@ -1,0 +1,46 @@
+import CWinnow
+import WinnowCore
+
+/// A list of products that run as one pool job over chunks of rows: q, k and v; gate and up; experts.
+///
+/// Built when a model is bound; each step only sets the input's tokens.
+package struct ProductGroup {
+    package enum Epilogue: Int32 {
+        case store = 0
+        /// Adds to what stands in the output: the residual.
+        case add = 1
+        /// silu(gate x) * (up x).
+        case gatedSiLU = 2
+    }
+
+    private var products: [wn_product] = []
+    /// Descriptors point into the matrices; the group keeps them alive.
+    private var matrices: [WeightMatrix] = []
+
+    package init() {}
+
+    /// Adds out[t, r] = epilogue(W x[t]), rows of the output `stride` floats apart.
+    package mutating func add(
+        _ matrix: WeightMatrix, input: PreparedInput, output: UnsafeMutablePointer<Float>, stride: Int,
+        epilogue: Epilogue = .store, gate: (matrix: WeightMatrix, input: PreparedInput)? = nil,
+        rows: Range<Int>? = nil
+    ) {
+        precondition(
+            input.columns == matrix.columns, "input of \(input.columns) for \(matrix.columns) columns")
+        let rows = rows ?? 0..<matrix.rows
+        products.append(
+            wn_product(
+                matrix: matrix.descriptor, gate: gate?.matrix.descriptor, input: input.pointer,
+                gate_input: gate?.input.pointer, bias: nil, row_begin: rows.lowerBound,
+                row_end: rows.upperBound, out: output, out_stride: stride, epilogue: epilogue.rawValue))
+        matrices.append(matrix)
+        if let gate { matrices.append(gate.matrix) }
+    }
+
+    package func run(on pool: KernelPool) {
+        products.withUnsafeBufferPointer { wn_products(pool.pointer, $0.baseAddress, $0.count) }
+    }
+
+    /// Scratch that a worker needs for the widest matrix.
+    package var scratchBytes: Int { matrices.map { wn_product_scratch($0.columns) }.max() ?? 0 }
+}
