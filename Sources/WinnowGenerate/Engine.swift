@@ -1,0 +1,98 @@
+import WinnowCore
+import WinnowIO
+import WinnowModels
+import WinnowText
+
+/// A piece of a generation as it comes.
+public enum GenerationEvent: Sendable {
+    case text(String)
+    /// The last event.
+    case finished(GenerationResult)
+}
+
+/// A model at work on a thread of its own: what programs that embed Winnow, and the server, talk to.
+///
+/// The thread is worker 0 of the kernels' pool; nothing of Swift's cooperative threads ever waits on a kernel.
+public actor Engine {
+    public struct Configuration: Sendable {
+        public var runner: ModelRunner.Configuration
+        /// Tokens of prompt and text together; nil for the model's own length.
+        public var context: Int?
+
+        public init(threads: Int) { runner = ModelRunner.Configuration(threads: threads) }
+    }
+
+    private nonisolated let thread: EngineThread
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    public nonisolated let tokenizer: Tokenizer
+    public nonisolated let template: ChatTemplate?
+    public nonisolated let modelConfiguration: ModelConfiguration
+    private let generator: TextGenerator
+
+    /// Opens a folder or GGUF file and makes it ready to run.
+    ///
+    /// - Throws: the typed error of the reader that refused it.
+    public init(opening path: String, _ configuration: Configuration) throws {
+        let checkpoint = try Checkpoint.open(path)
+        try self.init(checkpoint, configuration)
+    }
+
+    public init(_ checkpoint: Checkpoint, _ configuration: Configuration) throws {
+        thread = EngineThread()
+        tokenizer = try Tokenizer(checkpoint.tokenizer)
+        template = try checkpoint.tokenizer.chatTemplate.map { try ChatTemplate(source: $0) }
+        modelConfiguration = checkpoint.configuration
+        let runner = try ModelRunner(try LanguageModel(checkpoint), configuration.runner)
+        generator = TextGenerator(runner: runner, tokenizer: tokenizer, context: configuration.context)
+    }
+
+    /// The ids of a prompt: through the model's chat template, or as it stands.
+    public nonisolated func promptIDs(_ messages: [ChatMessage]) throws -> [TokenID] {
+        guard let template else {
+            let text = messages.map(\.content).joined(separator: "\n")
+            return tokenizer.encode(text, special: .asText, addBOS: tokenizer.addsBOS)
+        }
+        return tokenizer.encode(
+            try template.render(
+                messages: messages, addGenerationPrompt: true,
+                bosToken: tokenizer.bosID.map(tokenizer.piece) ?? "",
+                eosToken: tokenizer.eosIDs.first.map(tokenizer.piece) ?? ""))
+    }
+
+    /// Generates on the engine's thread; `onText` is called there.
+    public func generate(
+        _ prompt: [TokenID], _ options: GenerationOptions, cancellation: CancellationFlag? = nil,
+        onText: @Sendable (String) -> Void = { _ in }
+    ) throws -> GenerationResult {
+        try generator.generate(prompt, options, cancellation: cancellation, onText: onText)
+    }
+
+    /// A generation as a stream; ending the iteration stops it within a token.
+    public nonisolated func stream(
+        _ prompt: [TokenID], _ options: GenerationOptions = GenerationOptions()
+    ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+        let cancellation = CancellationFlag()
+        return AsyncThrowingStream { continuation in
+            continuation.onTermination = { _ in cancellation.cancel() }
+            Task {
+                do {
+                    let result = try await generate(prompt, options, cancellation: cancellation) {
+                        continuation.yield(.text($0))
+                    }
+                    continuation.yield(.finished(result))
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error)
+                }
+            }
+        }
+    }
+
+    /// Runs work that needs the model itself (evaluation, pruning) on the engine's thread.
+    public func run<Result: Sendable>(
+        _ work: @Sendable (ModelRunner) throws -> Result
+    ) rethrows -> Result {
+        try work(generator.runner)
+    }
+}

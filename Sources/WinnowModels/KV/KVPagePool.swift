@@ -1,0 +1,72 @@
+import CWinnow
+import WinnowCore
+
+/// How cached keys and values are stored.
+public enum KVType: String, Sendable, CaseIterable, Codable {
+    case f32, f16, bf16
+
+    package var code: wn_kv_type {
+        switch self {
+        case .f32: WN_KV_F32
+        case .f16: WN_KV_F16
+        case .bf16: WN_KV_BF16
+        }
+    }
+
+    package var byteCount: Int { wn_kv_bytes(code) }
+}
+
+/// Pages of cached keys and values: 64 slots of one (layer, KV head), keys then values, counted references.
+///
+/// Pages come from slabs that are kept until the pool goes; a freed page is used again first.
+package final class KVPagePool {
+    package static let slots = 64
+
+    package let type: KVType
+    package let headWidth: Int
+    package let pageBytes: Int
+    private let pagesPerSlab: Int
+    private var slabs: [UnsafeMutableRawPointer] = []
+    private var free: [Int32] = []
+    private var references: [UInt16] = []
+
+    package init(type: KVType, headWidth: Int, pagesPerSlab: Int) {
+        self.type = type
+        self.headWidth = headWidth
+        self.pagesPerSlab = max(pagesPerSlab, 1)
+        pageBytes = KVPagePool.slots * headWidth * 2 * type.byteCount
+    }
+
+    deinit { for slab in slabs { slab.deallocate() } }
+
+    package var byteCount: Int { slabs.count * pagesPerSlab * pageBytes }
+
+    /// Pages that someone holds.
+    package var pagesInUse: Int { references.count - free.count }
+
+    package func take() -> Int32 {
+        if free.isEmpty {
+            slabs.append(.allocate(byteCount: pagesPerSlab * pageBytes, alignment: 64))
+            let first = references.count
+            references.append(contentsOf: repeatElement(0, count: pagesPerSlab))
+            free.append(contentsOf: (first..<references.count).reversed().map(Int32.init))
+        }
+        let page = free.removeLast()
+        references[Int(page)] = 1
+        return page
+    }
+
+    package func retain(_ page: Int32) { references[Int(page)] += 1 }
+
+    package func release(_ page: Int32) {
+        references[Int(page)] -= 1
+        if references[Int(page)] == 0 { free.append(page) }
+    }
+
+    /// The page's keys `[64, headWidth]`; its values follow.
+    package func keys(_ page: Int32) -> UnsafeMutableRawPointer {
+        slabs[Int(page) / pagesPerSlab] + Int(page) % pagesPerSlab * pageBytes
+    }
+
+    package func values(_ page: Int32) -> UnsafeMutableRawPointer { keys(page) + pageBytes / 2 }
+}

@@ -1,0 +1,359 @@
+import CWinnow
+import WinnowCore
+import WinnowIO
+import WinnowText
+import WinnowWeights
+
+/// Runs a model: owns the threads, the workspace and the KV pages; one step at a time.
+///
+/// A step takes rows of one or more sequences, runs every block over them together (each weight is read once),
+/// and commits the sequences' lengths at its end, so that a cancelled step leaves no trace. An output depends
+/// on its own sequence only: the same bits alone or in a batch, in one chunk or several, for any number of
+/// threads.
+public final class ModelRunner {
+    public struct Configuration: Sendable {
+        public var threads: Int
+        public var activations: ActivationMode = .fast
+        public var kvType: KVType = .f16
+        /// The most tokens of a step; longer prompts take several.
+        public var chunk = 256
+        /// The most rows of logits made at once.
+        public var logitRows = 1
+
+        public init(threads: Int) { self.threads = threads }
+    }
+
+    public let model: LanguageModel
+    public let configuration: Configuration
+    public let pool: KernelPool
+
+    let pages: KVPagePool
+    let rotary: RotaryTable
+    var space: RunnerWorkspace
+    private var blocks: [BoundBlock] = []
+    private var finalNorm: BoundNorm
+    private var head = ProductGroup()
+    private var headInputs: [PreparedInput] = []
+    private var boundVersion = -1
+
+    /// Rows of the current step, one span a sequence.
+    private var spans: [Span] = []
+    private var rows = 0
+
+    struct Span {
+        let sequence: KVSequence
+        let firstRow: Int
+        let firstPosition: Int
+        let count: Int
+    }
+
+    /// - Throws: ``KernelPoolError`` when threads or scratch cannot be had.
+    public init(_ model: LanguageModel, _ configuration: Configuration) throws {
+        self.model = model
+        self.configuration = configuration
+        pool = try KernelPool(threads: configuration.threads)
+        let shape = model.configuration
+        pages = KVPagePool(
+            type: configuration.kvType, headWidth: shape.headWidth,
+            pagesPerSlab: shape.layers * shape.keyValueHeads)
+        rotary = RotaryTable(headWidth: shape.headWidth, base: shape.ropeBase)
+        space = RunnerWorkspace(
+            model: model, mode: configuration.activations, tokens: configuration.chunk,
+            logitRows: configuration.logitRows)
+        finalNorm = BoundNorm(model.finalNorm)
+        spans.reserveCapacity(64)
+        try bind()
+    }
+
+    /// Memory beside the weights: workspace and KV pages.
+    public var byteCount: Int { space.arena.byteCount + pages.byteCount }
+
+    /// An empty sequence for up to `capacity` tokens.
+    public func makeSequence(capacity: Int) -> KVSequence {
+        KVSequence(
+            pool: pages, layers: model.configuration.layers, heads: model.configuration.keyValueHeads,
+            capacity: capacity)
+    }
+
+    /// Binds again when a parameter was replaced since.
+    func bindIfChanged() throws {
+        var version = 0
+        for block in model.blocks { for linear in block.linearParameters { version += linear.version } }
+        guard version != boundVersion else { return }
+        space = RunnerWorkspace(
+            model: model, mode: configuration.activations, tokens: configuration.chunk,
+            logitRows: configuration.logitRows)
+        try bind()
+    }
+
+    private func bind() throws {
+        boundVersion = model.blocks.reduce(0) { $0 + $1.linearParameters.reduce(0) { $0 + $1.version } }
+        blocks = model.blocks.map { BoundBlock($0, mode: configuration.activations, in: space) }
+        let matrix = model.headMatrix
+        headInputs = space.logitInputs.inputs(for: [matrix], mode: configuration.activations)
+        head = ProductGroup()
+        head.add(
+            matrix, input: space.logitInputs.input(for: matrix, mode: configuration.activations),
+            output: space.logits, stride: matrix.rows)
+        try pool.reserve(scratch: blocks.reduce(head.scratchBytes) { max($0, $1.scratchBytes) })
+    }
+
+    // MARK: - A step
+
+    /// Starts a step.
+    public func begin() {
+        spans.removeAll(keepingCapacity: true)
+        rows = 0
+    }
+
+    /// Rows that still fit the step.
+    public var room: Int { configuration.chunk - rows }
+
+    /// Adds tokens of a sequence to the step; their rows are `rows..<rows + tokens.count` in order of adding.
+    ///
+    /// - Throws: ``ModelError`` for an id outside the vocabulary or a sequence that is full.
+    public func append(_ tokens: UnsafeBufferPointer<TokenID>, to sequence: KVSequence) throws(ModelError) {
+        precondition(tokens.count <= room, "\(tokens.count) tokens in a step with room for \(room)")
+        guard sequence.length + tokens.count <= sequence.capacity else {
+            throw .promptTooLong(tokens: sequence.length + tokens.count, context: sequence.capacity)
+        }
+        let width = model.configuration.width
+        let table = model.embedding.matrix
+        for (index, token) in tokens.enumerated() {
+            guard token >= 0, Int(token) < table.rows else {
+                throw .tokenOutOfRange(id: Int(token), vocabulary: table.rows)
+            }
+            table.row(Int(token), into: space.hidden + (rows + index) * width)
+            space.positions[rows + index] = Int32(sequence.length + index)
+        }
+        addSpan(sequence, count: tokens.count)
+    }
+
+    private func addSpan(_ sequence: KVSequence, count: Int) {
+        spans.append(
+            Span(sequence: sequence, firstRow: rows, firstPosition: sequence.length, count: count))
+        rows += count
+    }
+
+    /// Runs every block over the step's rows and commits the sequences.
+    ///
+    /// - Throws: ``ModelError/cancelled``, with nothing committed.
+    public func run(cancellation: CancellationFlag? = nil) throws {
+        guard rows > 0 else { return }
+        try bindIfChangedKeepingRows()
+        for index in blocks.indices {
+            if let cancellation, cancellation.isCancelled { throw ModelError.cancelled }
+            runBlock(index, observer: nil)
+        }
+        commit()
+    }
+
+    /// A parameter was replaced between `append` and `run`: the rows move to the new workspace.
+    private func bindIfChangedKeepingRows() throws {
+        let old = space
+        try bindIfChanged()
+        guard old.arena !== space.arena else { return }
+        space.hidden.update(from: old.hidden, count: rows * model.configuration.width)
+        space.positions.update(from: old.positions, count: rows)
+    }
+
+    private func commit() {
+        for span in spans { span.sequence.length = span.firstPosition + span.count }
+    }
+
+    /// Logits of rows of the last step, at most `logitRows` of them, `[count, vocabulary]`.
+    public func logits(rows wanted: Range<Int>) -> UnsafeBufferPointer<Float> {
+        precondition(
+            wanted.count <= configuration.logitRows && wanted.upperBound <= rows,
+            "rows \(wanted) of \(rows), \(configuration.logitRows) at once")
+        let width = model.configuration.width
+        space.gathered.update(from: space.hidden + wanted.lowerBound * width, count: wanted.count * width)
+        for input in headInputs {
+            input.fill(
+                space.gathered, stride: width, tokens: wanted.count,
+                norm: (finalNorm.weight, finalNorm.epsilon), on: pool)
+        }
+        head.run(on: pool)
+        return UnsafeBufferPointer(start: space.logits, count: wanted.count * model.configuration.vocabularySize)
+    }
+
+    // MARK: - A block
+
+    /// Runs one block over the step's rows: x += attention(norm(x)); x += feedForward(norm(x)).
+    func runBlock(_ index: Int, observer: ((TapValues) -> Void)?) {
+        let block = blocks[index]
+        let shape = model.configuration
+        let width = shape.width
+        if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
+        for input in block.attentionInputs {
+            input.fill(
+                space.hidden, stride: width, tokens: rows,
+                norm: (block.attentionNorm.weight, block.attentionNorm.epsilon), on: pool)
+        }
+        block.queryKeyValue.run(on: pool)
+        storeKeysAndValues(layer: index)
+        attend(layer: index)
+
+        let headsWidth = shape.heads * shape.headWidth
+        if let observer { observe(.attentionOutput, space.heads, headsWidth, observer) }
+        for input in block.outputInputs {
+            input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
+        }
+        block.output.run(on: pool)
+
+        if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
+        for input in block.feedForwardInputs {
+            input.fill(
+                space.hidden, stride: width, tokens: rows,
+                norm: (block.feedForwardNorm.weight, block.feedForwardNorm.epsilon), on: pool)
+        }
+        block.gateUp.run(on: pool)
+        if let observer { observe(.feedForwardHidden, space.gated, shape.feedForwardWidth, observer) }
+        for input in block.downInputs {
+            input.fill(space.gated, stride: shape.feedForwardWidth, tokens: rows, on: pool)
+        }
+        block.down.run(on: pool)
+    }
+
+    private func observe(
+        _ point: TapPoint, _ base: UnsafePointer<Float>, _ width: Int, _ observer: (TapValues) -> Void
+    ) {
+        observer(TapValues(point: point, base: base, stride: width, tokens: rows, width: width))
+    }
+
+    /// The normalised values have no place of their own in a fused step: the primitive op makes them, in the
+    /// place of the queries or the gated activations, which are written only later.
+    private func observeNormed(_ point: TapPoint, _ norm: BoundNorm, _ observer: (TapValues) -> Void) {
+        let width = model.configuration.width
+        let place = width <= model.configuration.feedForwardWidth ? space.gated : space.query
+        wn_rms_norm(space.hidden, width, norm.weight, norm.epsilon, place, width, rows, width)
+        observe(point, place, width, observer)
+    }
+
+    /// Turns queries and keys by their positions and writes keys and values into the sequences' pages.
+    private func storeKeysAndValues(layer: Int) {
+        let shape = model.configuration
+        let headWidth = shape.headWidth
+        let interleaved = shape.rotaryStyle == .interleaved
+        var last = 0
+        for span in spans {
+            span.sequence.ensure(layer: layer, slots: span.firstPosition + span.count)
+            last = max(last, span.firstPosition + span.count)
+        }
+        let table = rotary.rows(last)
+        let queryWidth = shape.heads * headWidth
+        let keyWidth = shape.keyValueHeads * headWidth
+        let type = configuration.kvType.code
+        let space = space
+        let spans = spans
+        /// Rows `range`, all of one span.
+        func store(_ span: Span, _ range: Range<Int>) {
+            let first = range.lowerBound
+            wn_rope(
+                space.query + first * queryWidth, queryWidth, shape.heads, headWidth, range.count, table,
+                space.positions + first, interleaved)
+            wn_rope(
+                space.key + first * keyWidth, keyWidth, shape.keyValueHeads, headWidth, range.count, table,
+                space.positions + first, interleaved)
+            for row in range {
+                let position = span.firstPosition + row - span.firstRow
+                for head in 0..<shape.keyValueHeads {
+                    let slot = span.sequence.slot(layer: layer, head: head, at: position)
+                    wn_kv_store(type, space.key + row * keyWidth + head * headWidth, slot.key, headWidth)
+                    wn_kv_store(type, space.value + row * keyWidth + head * headWidth, slot.value, headWidth)
+                }
+            }
+        }
+        if rows <= 8 {
+            for span in spans { store(span, span.firstRow..<span.firstRow + span.count) }
+        } else {
+            for span in spans {
+                let chunks = (span.count + 31) / 32
+                pool.run(chunks: chunks) { chunk, _ in
+                    let first = span.firstRow + chunk * 32
+                    store(span, first..<min(first + 32, span.firstRow + span.count))
+                }
+            }
+        }
+    }
+
+    private func attend(layer: Int) {
+        let shape = model.configuration
+        let headsWidth = shape.heads * shape.headWidth
+        for span in spans {
+            let segments = span.sequence.segments(layer: layer)
+            for index in 0..<span.count {
+                let row = span.firstRow + index
+                space.attentionRows[row] = wn_attention_row(
+                    query: space.query + row * headsWidth, out: space.heads + row * headsWidth,
+                    segments: segments, segment_stride: span.sequence.segmentStride,
+                    segment_count: span.sequence.segmentCount(layer: layer),
+                    visible: span.firstPosition + index + 1)
+            }
+        }
+        wn_attend(
+            pool.pointer, space.attentionRows, rows, shape.heads, shape.keyValueHeads, shape.headWidth,
+            1 / Float(shape.headWidth).squareRoot(), configuration.kvType.code)
+    }
+
+    // MARK: - One block over whole windows
+
+    /// Runs one block over windows of hidden states, in place: how one-shot pruning walks a model.
+    ///
+    /// - Parameter hidden: `[windows * length, width]`.
+    /// - Parameter observer: called for each tap point, window by window in order.
+    public func runBlock(
+        _ index: Int, hidden: UnsafeMutableBufferPointer<Float>, windows: Int, length: Int,
+        observer: ((TapValues) -> Void)? = nil, cancellation: CancellationFlag? = nil
+    ) throws {
+        let width = model.configuration.width
+        precondition(hidden.count == windows * length * width, "\(hidden.count) values for \(windows) windows")
+        try bindIfChanged()
+        let together = max(1, configuration.chunk / length)
+        let sequences = (0..<min(together, windows)).map { _ in makeSequence(capacity: length) }
+        for firstWindow in stride(from: 0, to: windows, by: together) {
+            if let cancellation, cancellation.isCancelled { throw ModelError.cancelled }
+            let count = min(together, windows - firstWindow)
+            for sequence in sequences { sequence.reset() }
+            // One window may be longer than a step: then it takes several, one after another.
+            for start in stride(from: 0, to: length, by: configuration.chunk) {
+                let part = min(configuration.chunk, length - start)
+                let base = hidden.baseAddress! + (firstWindow * length + start) * width
+                begin()
+                for window in 0..<count {
+                    for position in 0..<part { space.positions[rows + position] = Int32(start + position) }
+                    (space.hidden + rows * width).update(
+                        from: base + window * length * width, count: part * width)
+                    addSpan(sequences[window], count: part)
+                }
+                runBlock(index, observer: observer)
+                commit()
+                for span in spans.enumerated() {
+                    (base + span.offset * length * width).update(
+                        from: space.hidden + span.element.firstRow * width, count: part * width)
+                }
+            }
+        }
+        begin()
+    }
+
+    /// The embedding of tokens, `[tokens, width]`: the first block's input.
+    public func embed(_ tokens: [TokenID], into hidden: UnsafeMutablePointer<Float>) throws(ModelError) {
+        let table = model.embedding.matrix
+        for (index, token) in tokens.enumerated() {
+            guard token >= 0, Int(token) < table.rows else {
+                throw .tokenOutOfRange(id: Int(token), vocabulary: table.rows)
+            }
+            table.row(Int(token), into: hidden + index * table.columns)
+        }
+    }
+}
+
+extension TransformerBlock {
+    var linearParameters: [Parameter] {
+        [
+            attention.query, attention.key, attention.value, attention.output, feedForward.gate,
+            feedForward.up, feedForward.down,
+        ]
+    }
+}
