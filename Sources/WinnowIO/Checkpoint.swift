@@ -1,0 +1,137 @@
+import WinnowCore
+import WinnowJSON
+import WinnowText
+import WinnowWeights
+
+/// A model's files, opened: configuration, tokenizer, and tensors in the formats that the files have.
+///
+/// Opening reads headers and checks that every tensor is there with the shape that the configuration says;
+/// weights stay in the mapped files until they are used.
+public final class Checkpoint: Sendable {
+    public let path: String
+    public let configuration: ModelConfiguration
+    public let tokenizer: TokenizerDefinition
+    /// Hugging Face keys, `model.layers.0.self_attn.q_proj.weight`, in file order.
+    public let names: [String]
+    /// All files that make the model, on disk.
+    public let fileBytes: Int
+    /// Winnow's own record beside the model (`winnow.json`): method, calibration, seed, figures.
+    public let recipe: JSONObject?
+    private let tensors: [String: StoredTensor]
+
+    /// Opens a folder in Hugging Face layout or a GGUF file; which of them, its content says.
+    ///
+    /// - Throws: ``CheckpointError``, ``GGUFError``, ``SafetensorsError`` or `FileError`.
+    public static func open(_ path: String) throws -> Checkpoint {
+        guard FilePath.kind(path) != .folder else { return try Checkpoint(folder: path) }
+        let storage = try Storage.mapping(path)
+        let start = UnsafeRawBufferPointer(start: storage.base, count: min(storage.byteCount, 16))
+        if start.starts(with: "GGUF".utf8) { return try Checkpoint(gguf: storage, path: path) }
+        let (folder, name) = FilePath.split(path)
+        if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) || start.starts(with: [0x80, 0x02]) {
+            throw CheckpointError.pickle(folder: folder, file: name)
+        }
+        let reason =
+            name.hasSuffix(".safetensors") || name.hasSuffix(".json")
+            ? "a file of a model folder, not a model (try \(folder))" : "not a GGUF file"
+        throw CheckpointError.notAModel(path: path, reason: reason)
+    }
+
+    init(
+        path: String, configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
+        tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject?
+    ) throws(CheckpointError) {
+        // A tied model has no use for a head of its own, which some writers add.
+        let used = configuration.tiesEmbeddings ? names.filter { $0 != "lm_head.weight" } : names
+        var unvisited = Set(used)
+        try configuration.forEachTensor { expected throws(CheckpointError) in
+            guard let stored = tensors[expected.name] else {
+                throw .missingTensor(file: path, tensor: expected.name)
+            }
+            guard stored.shape == expected.shape else {
+                throw .wrongShape(
+                    file: path, tensor: expected.name, shape: stored.shape, expected: expected.shape)
+            }
+            unvisited.remove(expected.name)
+        }
+        if let extra = unvisited.min() { throw .unexpectedTensor(file: path, tensor: extra) }
+        self.path = path
+        self.configuration = configuration
+        self.tokenizer = tokenizer
+        self.names = used
+        self.tensors = tensors
+        self.fileBytes = fileBytes
+        self.recipe = recipe
+    }
+
+    /// A matrix in its file's format, not copied; rows as in the file (``ModelConfiguration/rotaryStyle``).
+    public func matrix(_ name: String) throws -> WeightMatrix {
+        guard let stored = tensors[name] else {
+            throw CheckpointError.noSuchTensor(path: path, tensor: name)
+        }
+        guard case .matrix(let layout, let parts) = stored else {
+            throw CheckpointError.notAMatrix(path: path, tensor: name)
+        }
+        do {
+            return try WeightMatrix(
+                format: layout.format, rows: layout.rows, columns: layout.columns, group: layout.group,
+                parts: parts, name: name)
+        } catch { throw CheckpointError.badWeights(file: path, error: error) }
+    }
+
+    /// A norm's weights or a bias, in the type that the file has.
+    public func vector(_ name: String) throws -> Tensor {
+        guard let stored = tensors[name] else {
+            throw CheckpointError.noSuchTensor(path: path, tensor: name)
+        }
+        guard case .vector(let tensor) = stored else {
+            throw CheckpointError.notAVector(path: path, tensor: name)
+        }
+        return tensor
+    }
+
+    /// Whichever of the two it is, for copying a model tensor by tensor.
+    public func tensor(_ name: String) throws -> CheckpointTensor {
+        if case .vector(let tensor) = tensors[name] { return .vector(tensor) }
+        return .matrix(try matrix(name))
+    }
+}
+
+/// A tensor of a model on its way from or to a checkpoint.
+public enum CheckpointTensor: Sendable {
+    case matrix(WeightMatrix)
+    /// Norms and biases.
+    case vector(Tensor)
+}
+
+/// Where a tensor is and what it will be.
+enum StoredTensor: Sendable {
+    case matrix(PackedLayers.Layer, WeightMatrix.Parts)
+    case vector(Tensor)
+
+    var shape: [Int] {
+        switch self {
+        case .matrix(let layout, _): [layout.rows, layout.columns]
+        case .vector(let tensor): tensor.shape
+        }
+    }
+
+    /// A plain tensor of a safetensors file: a matrix when it has two dimensions.
+    init(_ tensor: Tensor, name: String, file: String) throws(CheckpointError) {
+        let format: WeightFormat
+        switch tensor.dtype {
+        case .f32: format = .f32
+        case .f16: format = .f16
+        case .bf16: format = .bf16
+        default: throw .unsupportedType(file: file, tensor: name, type: tensor.dtype.rawValue)
+        }
+        if tensor.shape.count == 2 {
+            let layout = PackedLayers.Layer(
+                format: format, rows: tensor.shape[0], columns: tensor.shape[1], group: 0)
+            self = .matrix(layout, WeightMatrix.Parts(values: tensor.bytes))
+        } else {
+            let bytes = tensor.bytes.aligned(to: 4)
+            self = .vector(Tensor(dtype: tensor.dtype, shape: tensor.shape, bytes: bytes))
+        }
+    }
+}

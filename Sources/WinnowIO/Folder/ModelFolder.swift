@@ -1,0 +1,124 @@
+import WinnowCore
+import WinnowJSON
+import WinnowText
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The files of a folder in Hugging Face layout, opened.
+struct ModelFolder {
+    let path: String
+    let config: JSONObject
+    let generation: JSONObject?
+    /// Tensors of all shards by name, in the order of the files.
+    private(set) var names: [String] = []
+    private(set) var tensors: [String: (tensor: Tensor, file: String)] = [:]
+    private(set) var files: [String] = []
+
+    init(_ path: String) throws {
+        self.path = path
+        guard FilePath.exists("\(path)/config.json") else {
+            if let gguf = FilePath.entries(path).first(where: { $0.hasSuffix(".gguf") }) {
+                throw CheckpointError.notAModel(
+                    path: path, reason: "no config.json here, but a GGUF file: give \(path)/\(gguf)")
+            }
+            throw CheckpointError.missingFile(folder: path, file: "config.json")
+        }
+        config = try JSONFile.object("\(path)/config.json")
+        let generationPath = "\(path)/generation_config.json"
+        generation = FilePath.exists(generationPath) ? try JSONFile.object(generationPath) : nil
+        for file in ["config.json", "generation_config.json"] where FilePath.exists("\(path)/\(file)") {
+            files.append(file)
+        }
+        try readTensors()
+    }
+
+    private mutating func readTensors() throws {
+        let single = "model.safetensors"
+        let index = "model.safetensors.index.json"
+        if FilePath.exists("\(path)/\(single)") {
+            try add(shard: single, wanted: nil)
+        } else if FilePath.exists("\(path)/\(index)") {
+            files.append(index)
+            try readShards(index: "\(path)/\(index)")
+        } else {
+            let entries = FilePath.entries(path)
+            for ending in [".bin", ".bin.index.json", ".pt", ".pth"] {
+                if let pickle = entries.first(where: { $0.hasSuffix(ending) }) {
+                    throw CheckpointError.pickle(folder: path, file: pickle)
+                }
+            }
+            throw CheckpointError.missingFile(folder: path, file: single)
+        }
+    }
+
+    private mutating func readShards(index: String) throws {
+        guard let map = try JSONFile.object(index)["weight_map"]?.object else {
+            throw CheckpointError.missingField(
+                file: index, field: "weight_map", expected: "an object of tensors and their files")
+        }
+        var wanted: [String: Set<String>] = [:]
+        for (tensor, file) in map.pairs {
+            guard let shard = file.string, !shard.isEmpty, shard != ".", shard != "..",
+                !shard.utf8.contains(UInt8(ascii: "/")), !shard.utf8.contains(0)
+            else {
+                throw CheckpointError.badShardName(file: index, shard: file.string ?? file.text())
+            }
+            wanted[shard, default: []].insert(tensor)
+        }
+        let shards = wanted.keys.sorted()
+        let missing = shards.filter { !FilePath.exists("\(path)/\($0)") }
+        guard missing.isEmpty else { throw CheckpointError.missingShards(folder: path, files: missing) }
+        for shard in shards { try add(shard: shard, wanted: wanted[shard]) }
+    }
+
+    private mutating func add(shard: String, wanted: Set<String>?) throws {
+        let file = try SafetensorsFile("\(path)/\(shard)")
+        files.append(shard)
+        for name in file.names where wanted?.contains(name) ?? true {
+            names.append(name)
+            tensors[name] = (file[name]!, file.path)
+        }
+        if let missing = wanted?.filter({ file[$0] == nil }).min() {
+            throw CheckpointError.missingTensor(file: file.path, tensor: missing)
+        }
+    }
+
+    // MARK: Tokenizer
+
+    mutating func tokenizer() throws -> TokenizerDefinition {
+        func optional(_ file: String) throws -> JSONObject? {
+            guard FilePath.exists("\(path)/\(file)") else { return nil }
+            files.append(file)
+            return try JSONFile.object("\(path)/\(file)")
+        }
+        guard let json = try optional("tokenizer.json") else {
+            throw CheckpointError.missingFile(folder: path, file: "tokenizer.json")
+        }
+        var configuration = try optional("tokenizer_config.json") ?? JSONObject()
+        if FilePath.exists("\(path)/special_tokens_map.json") { files.append("special_tokens_map.json") }
+        // The file of its own wins over the text inside the configuration.
+        if FilePath.exists("\(path)/chat_template.jinja") {
+            files.append("chat_template.jinja")
+            let template = try Storage.mapping("\(path)/chat_template.jinja")
+            let bytes = UnsafeRawBufferPointer(start: template.base, count: template.byteCount)
+            let text = withExtendedLifetime(template) { String(decoding: bytes, as: UTF8.self) }
+            configuration["chat_template"] = .string(text)
+        }
+        do {
+            return try TokenizerDefinition(
+                tokenizerJSON: .object(json), configuration: .object(configuration),
+                generation: generation.map { .object($0) })
+        } catch {
+            throw CheckpointError.badTokenizer(file: "\(path)/tokenizer.json", reason: error.description)
+        }
+    }
+
+    /// Bytes of all files that were read.
+    var fileBytes: Int { files.reduce(0) { $0 + FilePath.byteCount("\(path)/\($1)") } }
+}

@@ -1,0 +1,157 @@
+import WinnowJSON
+
+extension ModelConfiguration {
+    /// The configuration that a GGUF file's metadata give.
+    ///
+    /// - Throws: ``GGUFError`` naming the key.
+    init(_ file: GGUFFile) throws(GGUFError) {
+        let reader = MetadataReader(file: file)
+        if let splits = file["split.count"]?.integer, splits > 1 {
+            throw .unsupported(
+                file: file.path, feature: "a model split over \(splits) files",
+                advice: "join them with llama-gguf-split --merge")
+        }
+        guard let name = file["general.architecture"]?.string else {
+            throw .missingKey(file: file.path, key: "general.architecture", expected: "the name of a family")
+        }
+        let supported = ModelConfiguration.supportedArchitectures
+        guard supported.contains(name) else {
+            throw .unsupportedArchitecture(file: file.path, name: name, supported: supported)
+        }
+        let layers = try reader.integer("\(name).block_count", in: 1...1 << 16)
+        let width = try reader.integer("\(name).embedding_length", in: 1...1 << 20)
+        let heads = try reader.uniform("\(name).attention.head_count", layers: layers, in: 1...1 << 16)
+        let keyHeads = try reader.uniform(
+            "\(name).attention.head_count_kv", layers: layers, in: 1...heads, absent: heads)
+        guard heads % keyHeads == 0 else {
+            throw reader.wrong("\(name).attention.head_count_kv", "a divisor of \(heads), the head count")
+        }
+        let keyWidth = "\(name).attention.key_length"
+        if file[keyWidth] == nil, width % heads != 0 {
+            throw reader.wrong("\(name).attention.head_count", "a divisor of \(width), the width")
+        }
+        let headWidth = try reader.integer(keyWidth, in: 2...1 << 16, absent: width / heads)
+        guard headWidth.isMultiple(of: 2) else { throw reader.wrong(keyWidth, "an even head width") }
+        _ = try reader.integer(
+            "\(name).attention.value_length", in: headWidth...headWidth, absent: headWidth)
+        _ = try reader.integer("\(name).rope.dimension_count", in: headWidth...headWidth, absent: headWidth)
+        for key in ["\(name).rope.scaling.type", "\(name).rope.scaling.factor", "\(name).rope.scale_linear"] {
+            switch file[key] {
+            case nil: continue
+            case .string("none"), .string("linear"), .float(0), .float(1): continue
+            case let value?:
+                throw .unsupported(
+                    file: file.path, feature: "rope scaling (\(key) = \(value.summary))",
+                    advice: "use a model without it")
+            }
+        }
+        if let experts = file["\(name).expert_count"]?.integer, experts > 0 {
+            throw .unsupported(
+                file: file.path, feature: "a mixture of \(experts) experts", advice: "use a dense model")
+        }
+        guard let table = file.tensors.first(where: { $0.name == "token_embd.weight" }), table.shape.count == 2
+        else {
+            throw .missingKey(file: file.path, key: "token_embd.weight", expected: "a matrix of embeddings")
+        }
+        let vocabulary = table.shape[0]
+        _ = try reader.integer("\(name).vocab_size", in: vocabulary...vocabulary, absent: vocabulary)
+        let base = try reader.number("\(name).rope.freq_base", in: 1...1e12, absent: 10_000)
+        let epsilon = try reader.number("\(name).attention.layer_norm_rms_epsilon", in: 0...1, absent: nil)
+        let bos = try reader.token("tokenizer.ggml.bos_token_id", vocabulary: vocabulary)
+        let eos = try [
+            reader.token("tokenizer.ggml.eos_token_id", vocabulary: vocabulary),
+            reader.token("tokenizer.ggml.eot_token_id", vocabulary: vocabulary),
+        ].compactMap(\.self)
+        self.init(
+            architecture: name, vocabularySize: vocabulary, width: width, layers: layers, heads: heads,
+            keyValueHeads: keyHeads, headWidth: headWidth,
+            feedForwardWidth: try reader.uniform(
+                "\(name).feed_forward_length", layers: layers, in: 1...1 << 20),
+            contextLength: try reader.integer("\(name).context_length", in: 1...1 << 30),
+            ropeBase: base, normEpsilon: Float(epsilon),
+            tiesEmbeddings: !file.tensors.contains { $0.name == "output.weight" },
+            bosID: bos, eosIDs: eos.count == 2 && eos[0] == eos[1] ? [eos[0]] : eos,
+            rotaryStyle: .interleaved, huggingFace: JSONObject())
+        huggingFace = madeForHuggingFace(padding: file["tokenizer.ggml.padding_token_id"]?.integer)
+    }
+
+    /// The `config.json` that says the same to transformers.
+    private func madeForHuggingFace(padding: Int?) -> JSONObject {
+        func id(_ id: Int?) -> JSONValue { id.map { .integer(Int64($0)) } ?? .null }
+        func whole(_ value: Int) -> JSONValue { .integer(Int64(value)) }
+        let eos: JSONValue = eosIDs.count > 1 ? .array(eosIDs.map(id)) : id(eosIDs.first)
+        let base: JSONValue = .number(ropeBase)
+        return JSONObject([
+            ("architectures", ["LlamaForCausalLM"]),
+            ("attention_bias", false),
+            ("attention_dropout", 0.0),
+            ("bos_token_id", id(bosID)),
+            ("eos_token_id", eos),
+            ("head_dim", whole(headWidth)),
+            ("hidden_act", "silu"),
+            ("hidden_size", whole(width)),
+            ("initializer_range", 0.02),
+            ("intermediate_size", whole(feedForwardWidth)),
+            ("max_position_embeddings", whole(contextLength)),
+            ("mlp_bias", false),
+            ("model_type", "llama"),
+            ("num_attention_heads", whole(heads)),
+            ("num_hidden_layers", whole(layers)),
+            ("num_key_value_heads", whole(keyValueHeads)),
+            ("pad_token_id", id(padding)),
+            ("pretraining_tp", 1),
+            // The shortest decimal that is this float32: 1e-05, as the source of the file had it.
+            ("rms_norm_eps", .number(Double("\(normEpsilon)") ?? Double(normEpsilon))),
+            ("rope_parameters", ["rope_theta": base, "rope_type": "default"]),
+            ("rope_theta", base),
+            ("tie_word_embeddings", .bool(tiesEmbeddings)),
+            ("use_cache", true),
+            ("vocab_size", whole(vocabularySize)),
+        ])
+    }
+}
+
+/// Reads metadata values with the range they must be in.
+private struct MetadataReader {
+    let file: GGUFFile
+
+    func wrong(_ key: String, _ expected: String) -> GGUFError {
+        guard let value = file[key] else { return .missingKey(file: file.path, key: key, expected: expected) }
+        return .wrongValue(file: file.path, key: key, found: value.summary, expected: expected)
+    }
+
+    func integer(_ key: String, in range: ClosedRange<Int>, absent: Int? = nil) throws(GGUFError) -> Int {
+        if file[key] == nil, let absent { return absent }
+        guard let value = file[key]?.integer, range.contains(value) else {
+            throw wrong(key, expectation(range))
+        }
+        return value
+    }
+
+    /// A number for all layers, or a list with the same number for each.
+    func uniform(
+        _ key: String, layers: Int, in range: ClosedRange<Int>, absent: Int? = nil
+    ) throws(GGUFError) -> Int {
+        guard file[key]?.array != nil else { return try integer(key, in: range, absent: absent) }
+        guard let values = try file.integers(key), values.count == layers, let first = values.first,
+            range.contains(first), values.allSatisfy({ $0 == first })
+        else { throw wrong(key, "one number, or \(layers) equal ones: layers of different shapes cannot be run") }
+        return first
+    }
+
+    func number(_ key: String, in range: ClosedRange<Double>, absent: Double?) throws(GGUFError) -> Double {
+        if file[key] == nil, let absent { return absent }
+        guard let value = file[key]?.number, range.contains(value) else {
+            throw wrong(key, "a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    func token(_ key: String, vocabulary: Int) throws(GGUFError) -> Int? {
+        file[key] == nil ? nil : try integer(key, in: 0...vocabulary - 1)
+    }
+
+    private func expectation(_ range: ClosedRange<Int>) -> String {
+        range.count == 1 ? "\(range.lowerBound)" : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+    }
+}

@@ -1,0 +1,25 @@
+/// How the rows of a head's query and key weights stand, which decides how rotary positions pair them.
+public enum RotaryStyle: String, Sendable {
+    /// Rows 2i and 2i + 1 turn together: GGUF files of the Llama family.
+    case interleaved
+    /// Rows i and i + headWidth/2 turn together: Hugging Face.
+    case halves
+}
+
+/// The order that brings rows of one style into the other: row i of the result is row `order[i]` of the source.
+///
+/// - Precondition: `headWidth` is even.
+public func rotaryRowOrder(heads: Int, headWidth: Int, from: RotaryStyle, to: RotaryStyle) -> [Int] {
+    precondition(headWidth.isMultiple(of: 2), "a head of \(headWidth) rows has no pairs")
+    guard from != to else { return Array(0..<heads * headWidth) }
+    let half = headWidth / 2
+    var order: [Int] = []
+    order.reserveCapacity(heads * headWidth)
+    for head in 0..<heads {
+        for row in 0..<headWidth {
+            let source = to == .halves ? row % half * 2 + row / half : row % 2 * half + row / 2
+            order.append(head * headWidth + source)
+        }
+    }
+    return order
+}

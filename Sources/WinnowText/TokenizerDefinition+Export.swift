@@ -1,0 +1,95 @@
+import WinnowJSON
+
+extension TokenizerDefinition {
+    /// A tokenizer.json with which Hugging Face's `tokenizers` gives the same ids.
+    public func tokenizerJSON() -> JSONValue {
+        var vocabulary = JSONObject()
+        for (id, token) in tokens.enumerated() { vocabulary[token] = .integer(Int64(id)) }
+        let byteLevel: JSONValue = [
+            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,
+        ]
+        return [
+            "version": "1.0",
+            "truncation": .null,
+            "padding": .null,
+            "added_tokens": .array(addedTokens.map(json(of:))),
+            "normalizer": .null,
+            "pre_tokenizer": preTokenizer.json,
+            "post_processor": postProcessor ?? byteLevel,
+            "decoder": byteLevel,
+            "model": [
+                "type": "BPE",
+                "dropout": .null,
+                "unk_token": .null,
+                "continuing_subword_prefix": .null,
+                "end_of_word_suffix": .null,
+                "fuse_unk": false,
+                "byte_fallback": false,
+                "ignore_merges": .bool(ignoresMerges),
+                "vocab": .object(vocabulary),
+                "merges": .array(mergeTexts.map { .string($0) }),
+            ],
+        ]
+    }
+
+    /// A tokenizer_config.json that goes with it.
+    public func tokenizerConfiguration() -> JSONValue {
+        var decoder = JSONObject()
+        for token in addedTokens { decoder["\(token.id)"] = properties(of: token) }
+        var result = JSONObject([
+            ("add_bos_token", .bool(addsBOS)),
+            ("add_eos_token", .bool(addsEOS)),
+            ("add_prefix_space", false),
+            ("added_tokens_decoder", .object(decoder)),
+            ("clean_up_tokenization_spaces", false),
+            ("tokenizer_class", "PreTrainedTokenizerFast"),
+        ])
+        for (key, id) in [
+            ("bos_token", bosID), ("eos_token", eosID), ("unk_token", unknownID), ("pad_token", paddingID),
+        ] {
+            if let text = text(id) { result[key] = .string(text) }
+        }
+        if let chatTemplate { result["chat_template"] = .string(chatTemplate) }
+        return .object(result)
+    }
+
+    private func properties(of token: AddedToken) -> JSONValue {
+        [
+            "content": .string(token.content), "lstrip": .bool(token.stripsLeft),
+            "normalized": .bool(token.isNormalized), "rstrip": .bool(token.stripsRight),
+            "single_word": false, "special": .bool(token.isSpecial),
+        ]
+    }
+
+    private func json(of token: AddedToken) -> JSONValue {
+        var result = JSONObject([("id", .integer(Int64(token.id)))])
+        for (key, value) in properties(of: token).object?.pairs ?? [] { result[key] = value }
+        return .object(result)
+    }
+
+    /// Puts BOS and EOS around a text where the definition says so.
+    private var postProcessor: JSONValue? {
+        let before = addsBOS ? bosID : nil
+        let after = addsEOS ? eosID : nil
+        guard before != nil || after != nil else { return nil }
+        func special(_ id: TokenID?, _ type: Int64) -> [JSONValue] {
+            guard let text = text(id) else { return [] }
+            return [["SpecialToken": ["id": .string(text), "type_id": .integer(type)]]]
+        }
+        func sequence(_ name: String, _ type: Int64) -> [JSONValue] {
+            [["Sequence": ["id": .string(name), "type_id": .integer(type)]]]
+        }
+        var specials = JSONObject()
+        for id in [before, after] {
+            guard let id, let text = text(id) else { continue }
+            specials[text] = ["id": .string(text), "ids": [.integer(Int64(id))], "tokens": [.string(text)]]
+        }
+        let first = special(before, 0) + sequence("A", 0) + special(after, 0)
+        return [
+            "type": "TemplateProcessing",
+            "single": .array(first),
+            "pair": .array(first + special(before, 1) + sequence("B", 1) + special(after, 1)),
+            "special_tokens": .object(specials),
+        ]
+    }
+}

@@ -1,0 +1,53 @@
+/// Why a tokenizer cannot be made: what is wrong, where, and what to do.
+public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A key that must be there is not, or is not of the expected type.
+    case missingKey(String, expected: String)
+    /// A kind of tokenizer model other than byte-level BPE.
+    case unsupportedModel(String)
+    /// A pre-tokenizer that is not in ``PreTokenizer``'s rows.
+    case unsupportedPreTokenizer(String)
+    /// Another part of tokenizer.json that would change ids and that is not implemented.
+    case unsupportedFeature(key: String, value: String)
+    case emptyVocabulary
+    case duplicateToken(String, first: Int, second: Int)
+    case idOutOfRange(name: String, id: Int, count: Int)
+    /// Two tokens claim the same id.
+    case duplicateID(Int, first: String, second: String)
+    case kindCount(kinds: Int, tokens: Int)
+    case unknownKind(Int, token: Int)
+    case missingMerges
+    /// A merge that is not two non-empty pieces.
+    case malformedMerge(index: Int, text: String)
+    case mergeOfUnknownToken(index: Int, text: String, missing: String)
+
+    public var description: String {
+        switch self {
+        case .missingKey(let key, let expected):
+            "the tokenizer has no \(key) (expected \(expected)); get the model's files again"
+        case .unsupportedModel(let name):
+            "tokenizer model '\(name)' is not supported; use a model with a byte-level BPE (gpt2) tokenizer"
+        case .unsupportedPreTokenizer(let name):
+            "pre-tokenizer '\(name)' is not supported; known are \(PreTokenizer.knownNames)"
+        case .unsupportedFeature(let key, let value):
+            "\(key) is '\(value)', which is not supported and would change token ids"
+        case .emptyVocabulary:
+            "the tokenizer has no tokens; get the model's files again"
+        case .duplicateToken(let token, let first, let second):
+            "token '\(token)' stands twice in the vocabulary, as ids \(first) and \(second)"
+        case .idOutOfRange(let name, let id, let count):
+            "\(name) is \(id), but the vocabulary has ids 0 to \(count - 1)"
+        case .duplicateID(let id, let first, let second):
+            "tokens '\(first)' and '\(second)' both have id \(id)"
+        case .kindCount(let kinds, let tokens):
+            "there are \(kinds) token types for \(tokens) tokens; both lists must have the same length"
+        case .unknownKind(let kind, let token):
+            "token \(token) has type \(kind); known types are 1 to 6"
+        case .missingMerges:
+            "the tokenizer has no merges, which byte-level BPE needs; get the model's files again"
+        case .malformedMerge(let index, let text):
+            "merge \(index) is '\(text)'; a merge is two pieces with one space between"
+        case .mergeOfUnknownToken(let index, let text, let missing):
+            "merge \(index), '\(text)', needs the token '\(missing)', which the vocabulary does not have"
+        }
+    }
+}
