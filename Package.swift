@@ -42,7 +42,7 @@ let package = Package(
         .executableTarget(
             name: "winnow-cli",
             dependencies: [
-                "WinnowKit", "WinnowReport", "CWinnowTexts",
+                "WinnowKit", "WinnowGenerate", "WinnowReport", "CWinnowTexts",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ]),
