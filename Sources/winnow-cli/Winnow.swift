@@ -15,7 +15,9 @@ struct Winnow: AsyncParsableCommand {
             """,
         version: "winnow \(WinnowVersion.current)",
         subcommands: [
-            ListCommand.self, PullCommand.self, DoctorCommand.self,
+            ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
+            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, BenchCommand.self,
+            DoctorCommand.self,
         ])
 
     /// Parses, runs, and maps every ending to the exit status that `cli.md` promises.

@@ -132,3 +132,12 @@ struct ControlGroup: Sendable, Equatable {
 
     private static func number(_ path: String) -> Int? { FileTree.text(of: path).flatMap { Int($0.trimmed) } }
 }
+
+extension Machine {
+    /// The most memory this process has held, in bytes.
+    static var peakMemoryBytes: Int {
+        var usage = rusage()
+        getrusage(RUSAGE_SELF, &usage)
+        return usage.ru_maxrss * 1024
+    }
+}

@@ -1,0 +1,157 @@
+import ArgumentParser
+import WinnowCore
+import WinnowGenerate
+import WinnowJSON
+import WinnowModels
+import WinnowReport
+import WinnowWeights
+
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Prefill and decode speed, and the share of memory bandwidth that decoding reaches.",
+        discussion: """
+            Medians over the repetitions, after one that is not counted. The bandwidth is sampled beside each
+            decode run with the same threads over as many bytes as the weights.
+
+            Examples:
+              winnow bench --model smollm2-135m-q4_1 --threads 2
+              winnow bench --synthetic llama-1b --format masked-int8 --sparsity 0.5 --against int8
+            """)
+
+    @Option(
+        help: ArgumentHelp(
+            "A folder in Hugging Face layout, a .gguf file, or a name from 'winnow list'.", valueName: "model"),
+        completion: .file())
+    var model: String?
+    @OptionGroup var cache: CacheOptions
+    @OptionGroup var running: RunOptions
+    @OptionGroup var output: OutputOptions
+    @Option(help: "Prompt tokens of a prefill run; 0 leaves it out.") var promptTokens = 512
+    @Option(help: "Tokens of a decode run.") var generateTokens = 128
+    @Option(help: "Counted repetitions.") var repeats = 5
+    @Option(help: "Random weights of a shape: \(SyntheticShape.all.map(\.name).joined(separator: ", ")).")
+    var synthetic: String?
+    @Option(help: "Format of the synthetic blocks.") var format = "int8"
+    @Option(help: "Share of zeros in masked synthetic formats.") var sparsity = 0.5
+    @Option(help: "Format of the synthetic head and embedding.") var headFormat = "int8"
+    @Option(help: "Another format, measured in turns with the first; prints the ratio.") var against: String?
+
+    func run() async throws {
+        var benchmark = SpeedBenchmark()
+        benchmark.promptTokens = promptTokens
+        benchmark.generateTokens = generateTokens
+        benchmark.repeats = repeats
+        benchmark.seed = running.seed
+        guard repeats > 0, generateTokens > 0, promptTokens >= 0 else {
+            throw ValidationError("--repeats and --generate-tokens are at least 1, --prompt-tokens at least 0")
+        }
+        let configuration = running.runnerConfiguration(chunk: min(max(promptTokens, 1), 512))
+
+        let subject: LanguageModel
+        var rival: LanguageModel?
+        if let synthetic {
+            guard let shape = SyntheticShape.all.first(where: { $0.name == synthetic }) else {
+                throw ValidationError(
+                    "no shape '\(synthetic)'; there are \(SyntheticShape.all.map(\.name).joined(separator: ", "))")
+            }
+            subject = try makeSynthetic(shape, format)
+            rival = try against.map { try makeSynthetic(shape, $0) }
+        } else {
+            guard let model else { throw ValidationError("give --model or --synthetic") }
+            subject = try LoadedModel(opening: try await resolveModel(model, cache, output)).model
+        }
+        let runner = try ModelRunner(subject, configuration)
+        let progress = ProgressPrinter(output)
+        if let rival {
+            try compare(runner, try ModelRunner(rival, configuration), benchmark, progress)
+            return
+        }
+        let result = try benchmark.run(runner) { progress.update("measuring", $0, of: repeats, "runs") }
+        let peak = Int64(Machine.peakMemoryBytes)
+        if output.json {
+            StandardOutput.write([
+                "prefillTokensPerSecond": .number(result.prefillTokensPerSecond),
+                "decodeTokensPerSecond": .number(result.decodeTokensPerSecond),
+                "bytesPerToken": .integer(Int64(result.bytesPerToken)),
+                "bandwidthShare": result.bandwidthShare.map { .number($0) } ?? .null,
+                "timeToFirstToken": promptTokens > 0
+                    ? .number(Double(promptTokens) / result.prefillTokensPerSecond) : .null,
+                "peakBytes": .integer(peak), "threads": .integer(Int64(running.threadCount)),
+                "isa": .string(InstructionSet.current.rawValue),
+                "activations": .string(running.activations.rawValue),
+            ])
+            return
+        }
+        var table = Table([.init("run"), .figures("speed"), .init("samples")])
+        if promptTokens > 0 {
+            table.add([
+                "prefill \(promptTokens)", Format.rate(result.prefillTokensPerSecond),
+                result.prefillSamples.map { Format.rate($0) }.joined(separator: " "),
+            ])
+        }
+        table.add([
+            "decode \(generateTokens)", Format.rate(result.decodeTokensPerSecond),
+            result.decodeSamples.map { Format.rate($0) }.joined(separator: " "),
+        ])
+        StandardOutput.write(table.text)
+        let share = result.bandwidthShare.map { Format.percent($0) } ?? "-"
+        StandardOutput.write(
+            "\(Format.bytes(result.bytesPerToken)) a token, \(share) of the "
+                + "\(Format.fixed((result.bandwidth ?? 0) / 1e9, 1)) GB/s sampled; "
+                + "\(running.threadCount) threads, \(InstructionSet.current.rawValue), "
+                + "activations \(running.activations.rawValue), peak memory \(Format.bytes(Int(peak)))\n")
+    }
+
+    private func makeSynthetic(_ shape: SyntheticShape, _ name: String) throws -> LanguageModel {
+        guard let format = WeightFormats.named(name), let head = WeightFormats.named(headFormat) else {
+            throw ValidationError(
+                "no format '\(name)' or '\(headFormat)'; there are "
+                    + WeightFormats.all.map(\.name).joined(separator: ", "))
+        }
+        return try LanguageModel.synthetic(
+            shape, format: format, sparsity: sparsity, headFormat: head, seed: running.seed)
+    }
+
+    /// Both models in turns, so that a drifting machine meets both alike.
+    private func compare(
+        _ first: ModelRunner, _ second: ModelRunner, _ benchmark: SpeedBenchmark, _ progress: ProgressPrinter
+    ) throws {
+        var once = benchmark
+        once.repeats = 1
+        var ratios: [Double] = []
+        var prefillRatios: [Double] = []
+        var speeds: [[Double]] = [[], []]
+        for _ in 0..<repeats {
+            let a = try once.run(first)
+            let b = try once.run(second)
+            speeds[0].append(a.decodeTokensPerSecond)
+            speeds[1].append(b.decodeTokensPerSecond)
+            ratios.append(a.decodeTokensPerSecond / b.decodeTokensPerSecond)
+            if promptTokens > 0 { prefillRatios.append(a.prefillTokensPerSecond / b.prefillTokensPerSecond) }
+            progress.update("measuring", ratios.count, of: repeats, "pairs")
+        }
+        let ceiling = Double(second.model.bytesPerToken) / Double(first.model.bytesPerToken)
+        let ratio = SpeedBenchmark.median(ratios)
+        if output.json {
+            StandardOutput.write([
+                "decodeTokensPerSecond": .number(SpeedBenchmark.median(speeds[0])),
+                "againstDecodeTokensPerSecond": .number(SpeedBenchmark.median(speeds[1])),
+                "decodeRatio": .number(ratio), "byteCeiling": .number(ceiling),
+                "prefillRatio": prefillRatios.isEmpty ? .null : .number(SpeedBenchmark.median(prefillRatios)),
+                "bytesPerToken": .integer(Int64(first.model.bytesPerToken)),
+            ])
+            return
+        }
+        StandardOutput.write(
+            "\(format): \(Format.rate(SpeedBenchmark.median(speeds[0]))) tokens/s; \(against ?? ""): "
+                + "\(Format.rate(SpeedBenchmark.median(speeds[1]))); decode ratio "
+                + "\(Format.fixed(ratio, 2)) (median of \(repeats) pairs, "
+                + "\(Format.fixed(ratios.min() ?? 0, 2)) to "
+                + "\(Format.fixed(ratios.max() ?? 0, 2))), byte ceiling "
+                + "\(Format.fixed(ceiling, 2))"
+                + (prefillRatios.isEmpty
+                    ? "\n"
+                    : "; prefill ratio \(Format.fixed(SpeedBenchmark.median(prefillRatios), 2))\n"))
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import WinnowGenerate
+import WinnowText
+
+struct ChatCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chat",
+        abstract: "A conversation in the terminal, with the model's chat template.",
+        discussion: """
+            Type a message and press return. /clear forgets the conversation; /exit or end of input leaves.
+
+            Example:
+              winnow chat --model smollm2-135m-q4_1 --temperature 0.7
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var running: RunOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var sampling: SamplingOptions
+    @Option(help: "A system message.") var system: String?
+
+    func run() async throws {
+        let engine = try await model.openEngine(running, context: sampling.context, output)
+        guard engine.template != nil else {
+            throw CommandError(
+                "this model has no chat template: it continues text; use 'winnow generate --raw'")
+        }
+        let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
+        var messages = opening
+        while true {
+            if Output.isTerminal { StandardOutput.write("> ") }
+            guard let line = readLine() else { break }
+            switch line {
+            case "": continue
+            case "/exit": return
+            case "/clear":
+                messages = opening
+                continue
+            default: break
+            }
+            messages.append(ChatMessage(role: "user", content: line))
+            let ids = try engine.promptIDs(messages)
+            let result = try await engine.generate(ids, sampling.generation(seed: running.seed)) {
+                StandardOutput.write($0)
+            }
+            StandardOutput.write("\n")
+            messages.append(ChatMessage(role: "assistant", content: result.text))
+        }
+    }
+}

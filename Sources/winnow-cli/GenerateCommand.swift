@@ -1,0 +1,90 @@
+import ArgumentParser
+import WinnowCore
+import WinnowGenerate
+import WinnowJSON
+import WinnowReport
+import WinnowText
+
+/// Options of `generate` and `chat`, under the names of the library's ``GenerationOptions``.
+struct SamplingOptions: ParsableArguments {
+    @Option(help: "Most tokens to generate.") var maxTokens = 256
+    @Option(help: "Tokens of prompt and text together (default: the model's own length).") var context: Int?
+    @Option(help: "0 takes the most likely token.") var temperature: Float = 0
+    @Option(help: "Keep the most likely tokens up to this sum of probabilities.") var topP: Float = 1
+    @Option(help: "Keep this many most likely tokens; 0 keeps all.") var topK = 0
+    @Option(help: "Drop tokens less likely than this share of the best.") var minP: Float = 0
+    @Option(help: "Penalty on tokens seen in the last 64; 1 does nothing.") var repeatPenalty: Float = 1
+    @Option(help: "Text that ends the generation; may be repeated.") var stop: [String] = []
+
+    func generation(seed: UInt64) -> GenerationOptions {
+        var options = GenerationOptions()
+        options.maxTokens = maxTokens
+        options.temperature = temperature
+        options.topP = topP
+        options.topK = topK
+        options.minP = minP
+        options.repeatPenalty = repeatPenalty
+        options.stop = stop
+        options.seed = seed
+        return options
+    }
+}
+
+struct GenerateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "generate",
+        abstract: "Continue a prompt; the text streams to standard output.",
+        discussion: """
+            Instruct models get the prompt through their chat template, unless --raw is given.
+
+            Example:
+              winnow generate --model smollm2-135m-q4_1 --prompt "What is sparsity?" --max-tokens 64
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var running: RunOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var sampling: SamplingOptions
+    @Option(help: "The prompt; - reads standard input.") var prompt: String?
+    @Option(help: "A file that holds the prompt.") var promptFile: String?
+    @Option(help: "A system message, for models with a chat template.") var system: String?
+    @Flag(help: "Take the prompt as it stands, without the chat template.") var raw = false
+
+    func run() async throws {
+        let text = try promptText()
+        let engine = try await model.openEngine(running, context: sampling.context, output)
+        let ids: [TokenID]
+        if raw || engine.template == nil {
+            ids = engine.tokenizer.encode(text, addBOS: engine.tokenizer.addsBOS)
+        } else {
+            var messages = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
+            messages.append(ChatMessage(role: "user", content: text))
+            ids = try engine.promptIDs(messages)
+        }
+        let json = output.json
+        let result = try await engine.generate(ids, sampling.generation(seed: running.seed)) { piece in
+            if !json { StandardOutput.write(piece) }
+        }
+        if json {
+            StandardOutput.write([
+                "text": .string(result.text),
+                "tokens": .array(result.tokens.map { .integer(Int64($0)) }),
+                "promptTokens": .integer(Int64(result.promptTokens)),
+                "prefillTokensPerSecond": .number(result.prefillTokensPerSecond),
+                "decodeTokensPerSecond": .number(result.decodeTokensPerSecond),
+                "finishReason": .string(result.finishReason.rawValue),
+            ])
+        } else {
+            StandardOutput.write("\n")
+            output.note(
+                "\(result.promptTokens) prompt tokens at \(Format.rate(result.prefillTokensPerSecond)), "
+                    + "\(result.tokens.count) tokens at \(Format.rate(result.decodeTokensPerSecond)), "
+                    + "activations \(running.activations.rawValue)")
+        }
+    }
+
+    private func promptText() throws -> String {
+        String(
+            decoding: try TextInput.bytes(text: prompt, file: promptFile, named: "--prompt"), as: UTF8.self)
+    }
+}
