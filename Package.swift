@@ -13,7 +13,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
     ],
     targets: [
         // Floor 0
@@ -42,7 +42,7 @@ let package = Package(
         .executableTarget(
             name: "winnow-cli",
             dependencies: [
-                "WinnowKit", "WinnowReport", "CWinnowTexts",
+                "WinnowKit", "WinnowGenerate", "WinnowReport", "CWinnowTexts",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ]),

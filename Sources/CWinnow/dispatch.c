@@ -1,1 +1,73 @@
-#include "winnow.h"
+// The instruction set is chosen once: the best this CPU has, or WINNOW_ISA.
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "products.h"
+
+static atomic_int current = -1;
+
+bool wn_isa_available(wn_isa isa) {
+    switch (isa) {
+    case WN_ISA_SCALAR: return true;
+#if defined(__x86_64__)
+    case WN_ISA_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")
+               && __builtin_cpu_supports("bmi2");
+    case WN_ISA_AVX512:
+        return wn_isa_available(WN_ISA_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+               && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+               && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi")
+               && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vpopcntdq")
+               && __builtin_cpu_supports("avx512bitalg");
+#endif
+#if defined(__aarch64__)
+    case WN_ISA_NEON: return true;
+#endif
+    default: return false;
+    }
+}
+
+const char *wn_isa_name(wn_isa isa) {
+    static const char *const names[] = {"scalar", "avx2", "avx512", "neon"};
+    return isa <= WN_ISA_NEON ? names[isa] : "unknown";
+}
+
+static wn_isa wn_isa_first(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
+    const char *wanted = getenv("WINNOW_ISA");
+    for (int isa = WN_ISA_NEON; wanted && isa >= 0; isa--) {
+        if (strcmp(wanted, wn_isa_name((wn_isa)isa)) == 0 && wn_isa_available((wn_isa)isa)) return (wn_isa)isa;
+    }
+    for (int isa = WN_ISA_NEON; isa > 0; isa--) {
+        if (wn_isa_available((wn_isa)isa)) return (wn_isa)isa;
+    }
+    return WN_ISA_SCALAR;
+}
+
+wn_isa wn_isa_current(void) {
+    int isa = atomic_load_explicit(&current, memory_order_relaxed);
+    if (isa < 0) {
+        isa = (int)wn_isa_first();
+        atomic_store_explicit(&current, isa, memory_order_relaxed);
+    }
+    return (wn_isa)isa;
+}
+
+bool wn_isa_select(wn_isa isa) {
+    if (!wn_isa_available(isa)) return false;
+    atomic_store_explicit(&current, (int)isa, memory_order_relaxed);
+    return true;
+}
+
+const wn_product_table *wn_product_functions(void) {
+    switch (wn_isa_current()) {
+#if defined(__x86_64__)
+    case WN_ISA_AVX512: return &wn_products_avx512;
+    case WN_ISA_AVX2: return &wn_products_avx2;
+#endif
+    default: return &wn_products_scalar;
+    }
+}

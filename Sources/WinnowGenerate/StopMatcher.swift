@@ -1,12 +1,12 @@
 /// Cuts a stream of text at the first stop text, holding back what may still become one.
-struct StopMatcher {
+package struct StopMatcher {
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
 
-    init(_ stops: [String]) { self.stops = stops.map { Array($0.utf8) } }
+    package init(_ stops: [String]) { self.stops = stops.map { Array($0.utf8) } }
 
     /// What may be shown now, and whether a stop text was met.
-    mutating func append(_ text: String) -> (text: String, stopped: Bool) {
+    package mutating func append(_ text: String) -> (text: String, stopped: Bool) {
         guard !stops.isEmpty else { return (text, false) }
         held.append(contentsOf: text.utf8)
         var cut: Int?
@@ -34,7 +34,7 @@ struct StopMatcher {
     }
 
     /// What is still held when the stream ends without a stop text.
-    mutating func finish() -> String {
+    package mutating func finish() -> String {
         defer { held = [] }
         return String(decoding: held, as: UTF8.self)
     }

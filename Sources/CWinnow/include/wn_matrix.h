@@ -47,7 +47,7 @@ typedef struct wn_matrix {
 //   F32        the values themselves
 //   BLOCK8     int8 in blocks of 32: x = scale * q (scale f32 = absmax/127, round to nearest even)
 //   PLANES16   16 bit per token as two signed int8 planes: x = scale * (256 hi + lo), scale = absmax/32512
-// Columns are padded with zeros to a multiple of 64; `stride` counts padded columns; blocks = stride/32.
+// Columns are padded with zeros to a multiple of 64; `stride` counts padded columns; per-block arrays are padded with zeros to runs of 16 blocks.
 typedef enum { WN_INPUT_F32 = 0, WN_INPUT_BLOCK8 = 1, WN_INPUT_PLANES16 = 2 } wn_input_kind;
 
 typedef struct wn_input {
@@ -59,6 +59,8 @@ typedef struct wn_input {
     float *scales;                  // BLOCK8: [tokens, blocks]; PLANES16: [tokens]
     float *sums;                    // BLOCK8: scale * sum of q per block, [tokens, blocks]
     int32_t *isums;                 // PLANES16: sum of 256 hi + lo per block of 32, [tokens, blocks]
+    int64_t *totals;                // PLANES16: the same over all columns, [tokens]
+    float *own_f32;                 // F32: memory of its own, for normalised values
 } wn_input;
 
 // Bytes of memory an input wants, and its layout inside `memory` (64-byte aligned, that many bytes).

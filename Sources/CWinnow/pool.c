@@ -1,0 +1,191 @@
+// The pool: workers spin for some tens of microseconds after a job, then sleep on a futex-like condition.
+#define _GNU_SOURCE
+#include "wn_pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { WN_LINE = 64, WN_SPINS = 20000 };
+
+typedef struct wn_worker {
+    wn_pool *pool;
+    size_t index;
+    pthread_t thread;
+} wn_worker;
+
+struct wn_pool {
+    size_t threads;
+    bool spins;
+    wn_worker *workers;
+    unsigned char *scratch;
+    size_t scratch_bytes;
+    // The job: written by the caller before `epoch` moves, read by workers after they see it move.
+    wn_chunk_function function;
+    void *context;
+    size_t chunks;
+    _Alignas(WN_LINE) atomic_size_t epoch;
+    _Alignas(WN_LINE) atomic_size_t next;
+    _Alignas(WN_LINE) atomic_size_t busy;
+    _Alignas(WN_LINE) atomic_size_t sleepers;
+    atomic_bool closing;
+    size_t started;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake, done;
+    bool caller_sleeps;
+};
+
+static inline void wn_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void wn_work(wn_pool *pool, size_t worker) {
+    size_t chunks = pool->chunks;
+    for (;;) {
+        size_t chunk = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (chunk >= chunks) return;
+        pool->function(pool->context, chunk, worker);
+    }
+}
+
+static void *wn_worker_main(void *argument) {
+    wn_worker *worker = argument;
+    wn_pool *pool = worker->pool;
+    size_t seen = 0;
+    for (;;) {
+        size_t spins = pool->spins ? WN_SPINS : 0;
+        while (atomic_load_explicit(&pool->epoch, memory_order_acquire) == seen && spins > 0) {
+            wn_pause();
+            spins--;
+        }
+        if (atomic_load_explicit(&pool->epoch, memory_order_acquire) == seen) {
+            pthread_mutex_lock(&pool->mutex);
+            atomic_fetch_add(&pool->sleepers, 1);
+            while (atomic_load(&pool->epoch) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+            atomic_fetch_sub(&pool->sleepers, 1);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+        seen++;
+        if (atomic_load(&pool->closing)) return NULL;
+        wn_work(pool, worker->index);
+        if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
+            pthread_mutex_lock(&pool->mutex);
+            if (pool->caller_sleeps) pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+    }
+}
+
+static void wn_publish(wn_pool *pool) {
+    atomic_fetch_add(&pool->epoch, 1);
+    if (atomic_load(&pool->sleepers) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+}
+
+static size_t wn_processors(void) {
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return (size_t)CPU_COUNT(&set);
+#endif
+    return 1;
+}
+
+wn_pool *wn_pool_create(size_t threads) {
+    if (threads < 1) threads = 1;
+    wn_pool *pool = aligned_alloc(WN_LINE, (sizeof(wn_pool) + WN_LINE - 1) / WN_LINE * WN_LINE);
+    if (!pool) return NULL;
+    memset(pool, 0, sizeof *pool);
+    pool->threads = threads;
+    pool->spins = wn_processors() >= threads;
+    pool->workers = calloc(threads, sizeof *pool->workers);
+    if (!pool->workers) {
+        free(pool);
+        return NULL;
+    }
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    for (size_t index = 1; index < threads; index++) {
+        wn_worker *worker = &pool->workers[index];
+        worker->pool = pool;
+        worker->index = index;
+        if (pthread_create(&worker->thread, NULL, wn_worker_main, worker) != 0) {
+            wn_pool_destroy(pool);
+            return NULL;
+        }
+        pool->started++;
+#if defined(__linux__)
+        char name[16];
+        snprintf(name, sizeof name, "winnow-%zu", index);
+        pthread_setname_np(worker->thread, name);
+#endif
+    }
+    return pool;
+}
+
+void wn_pool_destroy(wn_pool *pool) {
+    if (!pool) return;
+    atomic_store(&pool->closing, true);
+    wn_publish(pool);
+    for (size_t index = 1; index <= pool->started; index++) pthread_join(pool->workers[index].thread, NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->mutex);
+    free(pool->scratch);
+    free(pool->workers);
+    free(pool);
+}
+
+size_t wn_pool_threads(const wn_pool *pool) { return pool->threads; }
+
+void wn_pool_run(wn_pool *pool, size_t chunks, wn_chunk_function function, void *context) {
+    if (chunks == 0) return;
+    if (!pool || pool->threads == 1 || chunks == 1) {
+        for (size_t chunk = 0; chunk < chunks; chunk++) function(context, chunk, 0);
+        return;
+    }
+    pool->function = function;
+    pool->context = context;
+    pool->chunks = chunks;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
+    wn_publish(pool);
+    wn_work(pool, 0);
+    size_t spins = pool->spins ? WN_SPINS : 0;
+    while (atomic_load_explicit(&pool->busy, memory_order_acquire) > 0 && spins > 0) {
+        wn_pause();
+        spins--;
+    }
+    if (atomic_load_explicit(&pool->busy, memory_order_acquire) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        pool->caller_sleeps = true;
+        while (atomic_load(&pool->busy) > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+        pool->caller_sleeps = false;
+        pthread_mutex_unlock(&pool->mutex);
+    }
+}
+
+bool wn_pool_reserve(wn_pool *pool, size_t bytes) {
+    bytes = (bytes + 4095) / 4096 * 4096;
+    if (bytes <= pool->scratch_bytes) return true;
+    unsigned char *scratch = aligned_alloc(WN_LINE, bytes * pool->threads);
+    if (!scratch) return false;
+    memset(scratch, 0, bytes * pool->threads);
+    free(pool->scratch);
+    pool->scratch = scratch;
+    pool->scratch_bytes = bytes;
+    return true;
+}
+
+void *wn_pool_scratch(wn_pool *pool, size_t worker) { return pool->scratch + worker * pool->scratch_bytes; }

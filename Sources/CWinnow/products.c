@@ -1,0 +1,285 @@
+// Products, whatever the instruction set: chunks of rows, tiles, epilogues.
+#include "products.h"
+
+#include <stdlib.h>
+
+wn_input_kind wn_format_input(wn_format format) {
+    switch (format) {
+    case WN_Q4_0: case WN_Q4_1: case WN_Q8_0:
+    case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: return WN_INPUT_BLOCK8;
+    case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4: return WN_INPUT_PLANES16;
+    default: return WN_INPUT_F32;
+    }
+}
+
+// ---- Inputs ----------------------------------------------------------------------------------------------
+size_t wn_input_bytes(wn_input_kind kind, size_t columns, size_t tokens) {
+    size_t stride = wn_round_up(columns, 64), blocks = wn_block_stride(stride);
+    switch (kind) {
+    case WN_INPUT_F32: return wn_round_up(tokens * columns * sizeof(float), 64);
+    case WN_INPUT_BLOCK8: return tokens * stride + 2 * tokens * blocks * sizeof(float);
+    case WN_INPUT_PLANES16:
+        return 2 * tokens * stride + tokens * blocks * sizeof(int32_t) + wn_round_up(tokens * sizeof(int64_t), 64)
+               + wn_round_up(tokens * sizeof(float), 64);
+    }
+    return 0;
+}
+
+void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t tokens, void *memory) {
+    memset(input, 0, sizeof *input);
+    unsigned char *next = memory;
+    size_t stride = wn_round_up(columns, 64), blocks = wn_block_stride(stride);
+    input->kind = kind;
+    input->tokens = tokens;
+    input->columns = columns;
+    input->stride = stride;
+    switch (kind) {
+    case WN_INPUT_F32:
+        input->own_f32 = (float *)next;
+        input->f32 = input->own_f32;
+        input->f32_stride = columns;
+        break;
+    case WN_INPUT_BLOCK8:
+        input->scales = (float *)next;
+        next += tokens * blocks * sizeof(float);
+        input->sums = (float *)next;
+        next += tokens * blocks * sizeof(float);
+        input->q = (int8_t *)next;
+        break;
+    case WN_INPUT_PLANES16:
+        input->isums = (int32_t *)next;
+        next += tokens * blocks * sizeof(int32_t);
+        input->totals = (int64_t *)next;
+        next += wn_round_up(tokens * sizeof(int64_t), 64);
+        input->scales = (float *)next;
+        next += wn_round_up(tokens * sizeof(float), 64);
+        input->q = (int8_t *)next;
+        next += tokens * stride;
+        input->lo = (int8_t *)next;
+        break;
+    }
+}
+
+typedef struct wn_prepare_job {
+    wn_input *input;
+    const float *x;
+    size_t x_stride;
+    const float *weight;
+    float epsilon;
+} wn_prepare_job;
+
+enum { WN_PREPARE_TOKENS = 8 };
+
+static void wn_prepare_chunk(void *context, size_t chunk, size_t worker) {
+    (void)worker;
+    const wn_prepare_job *job = context;
+    size_t first = chunk * WN_PREPARE_TOKENS, end = first + WN_PREPARE_TOKENS;
+    if (end > job->input->tokens) end = job->input->tokens;
+    for (size_t token = first; token < end; token++) {
+        wn_product_functions()->prepare(job->input, token, job->x + token * job->x_stride, job->weight, job->epsilon);
+    }
+}
+
+void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t x_stride, const float *weight,
+                float epsilon) {
+    input->tokens = tokens;
+    if (input->kind == WN_INPUT_F32) {
+        input->f32 = weight ? input->own_f32 : x;
+        input->f32_stride = weight ? input->columns : x_stride;
+        if (!weight) return;
+    }
+    wn_prepare_job job = {input, x, x_stride, weight, epsilon};
+    size_t chunks = (tokens + WN_PREPARE_TOKENS - 1) / WN_PREPARE_TOKENS;
+    if (pool) {
+        wn_pool_run(pool, chunks, wn_prepare_chunk, &job);
+    } else {
+        for (size_t chunk = 0; chunk < chunks; chunk++) wn_prepare_chunk(&job, chunk, 0);
+    }
+}
+
+// ---- Products --------------------------------------------------------------------------------------------
+static size_t wn_tile_bytes(size_t columns) {
+    size_t stride = wn_round_up(columns, 64);
+    size_t codes = WN_TILE_ROWS * (2 * stride + 2 * wn_block_stride(stride) * sizeof(float));
+    size_t values = WN_TILE_ROWS * stride * sizeof(float);
+    return codes > values ? codes : values;
+}
+
+static const size_t wn_outputs_bytes = WN_TOKEN_BLOCK * WN_TILE_ROWS * sizeof(float);
+
+size_t wn_product_scratch(size_t columns) { return 2 * (wn_tile_bytes(columns) + wn_outputs_bytes); }
+
+static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, wn_input_kind kind, unsigned char *memory) {
+    size_t stride = wn_round_up(matrix->columns, 64), blocks = wn_block_stride(stride);
+    tile->rows = rows;
+    tile->columns = matrix->columns;
+    tile->stride = stride;
+    tile->block_stride = blocks;
+    tile->values = (float *)memory;
+    tile->scales = (float *)memory;
+    tile->offsets = tile->scales + WN_TILE_ROWS * blocks;
+    tile->codes = (uint8_t *)(tile->offsets + WN_TILE_ROWS * blocks);
+    tile->kept = kind == WN_INPUT_BLOCK8 && matrix->format == WN_MASKED_Q4_1 ? tile->codes + WN_TILE_ROWS * stride : NULL;
+}
+
+// Rows that share a tile: as many as keep its codes in the first-level cache.
+static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
+    size_t bytes = columns * (kind == WN_INPUT_F32 ? 4 : 1);
+    size_t rows = tokens == 1 ? 8 : 32768 / bytes;
+    rows = rows / 4 * 4;
+    return rows < 4 ? 4 : rows > WN_TILE_ROWS ? WN_TILE_ROWS : rows;
+}
+
+typedef struct wn_side {
+    const wn_matrix *matrix;
+    const wn_input *input;
+    wn_tile tile;
+    bool direct;  // the packed rows themselves are read: no tile
+    size_t row, rows;
+} wn_side;
+
+static void wn_open_side(wn_side *side, const wn_product_table *table, const wn_matrix *matrix, const wn_input *input,
+                         size_t row, size_t rows, unsigned char *memory) {
+    side->matrix = matrix;
+    side->input = input;
+    side->row = row;
+    side->rows = rows;
+    side->direct = false;
+    wn_place_tile(&side->tile, matrix, rows, input->kind, memory);
+    if (input->kind == WN_INPUT_F32) {
+        if (matrix->format == WN_F16 || matrix->format == WN_BF16) {
+            side->direct = table->dot_half != NULL;
+        }
+        if (side->direct) return;
+        for (size_t r = 0; r < rows; r++) table->row_f32(matrix, row + r, side->tile.values + r * matrix->columns);
+    } else {
+        table->unpack_codes(matrix, row, rows, &side->tile);
+    }
+}
+
+static void wn_dot_side(const wn_side *side, const wn_product_table *table, size_t first, size_t tokens, float *out) {
+    switch (side->input->kind) {
+    case WN_INPUT_F32:
+        if (side->direct) {
+            table->dot_half(side->matrix, side->row, side->rows, side->input, first, tokens, out);
+        } else {
+            table->dot_f32(&side->tile, side->input, first, tokens, out);
+        }
+        break;
+    case WN_INPUT_BLOCK8: table->dot_block8(&side->tile, side->input, first, tokens, out); break;
+    case WN_INPUT_PLANES16:
+        if (side->matrix->format == WN_INT8 || side->matrix->format == WN_MASKED_INT8) {
+            table->dot_planes16_rows(&side->tile, side->input, first, tokens, out);
+        } else {
+            table->dot_planes16(&side->tile, side->input, first, tokens, out);
+        }
+        break;
+    }
+}
+
+static void wn_finish(const wn_product *product, const wn_product_table *table, size_t row, size_t rows, size_t first,
+                      size_t tokens, float *y, const float *gate) {
+    for (size_t t = 0; t < tokens; t++) {
+        float *values = y + t * WN_TILE_ROWS;
+        float *out = product->out + (first + t) * product->out_stride + (row - product->row_begin);
+        if (product->bias) {
+            for (size_t r = 0; r < rows; r++) values[r] += product->bias[row + r];
+        }
+        switch (product->epilogue) {
+        case WN_ADD:
+            for (size_t r = 0; r < rows; r++) out[r] += values[r];
+            break;
+        case WN_GATED_SILU: table->silu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
+        default: memcpy(out, values, rows * sizeof(float));
+        }
+    }
+}
+
+static void wn_product_rows(const wn_product *product, size_t begin, size_t end, unsigned char *scratch) {
+    const wn_product_table *table = wn_product_functions();
+    size_t columns = product->matrix->columns, tokens = product->input->tokens;
+    size_t at_once = wn_tile_rows(columns, product->input->kind, tokens);
+    unsigned char *second = scratch + wn_tile_bytes(columns);
+    float *y = (float *)(second + wn_tile_bytes(columns));
+    float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
+    for (size_t row = begin; row < end; row += at_once) {
+        size_t rows = end - row < at_once ? end - row : at_once;
+        if (tokens == 1 && table->decode && product->input->kind != WN_INPUT_F32) {
+            table->decode(product->matrix, row, rows, product->input, y);
+            if (product->gate) table->decode(product->gate, row, rows, product->gate_input, gate_y);
+            wn_finish(product, table, row, rows, 0, 1, y, gate_y);
+            continue;
+        }
+        wn_side main, gate;
+        wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
+        if (product->gate) wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+        for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
+            size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
+            wn_dot_side(&main, table, first, count, y);
+            if (product->gate) wn_dot_side(&gate, table, first, count, gate_y);
+            wn_finish(product, table, row, rows, first, count, y, gate_y);
+        }
+    }
+}
+
+typedef struct wn_products_job {
+    const wn_product *products;
+    size_t count;
+    size_t chunk_rows;
+    wn_pool *pool;
+} wn_products_job;
+
+static size_t wn_product_chunks(const wn_product *product, size_t chunk_rows) {
+    return (product->row_end - product->row_begin + chunk_rows - 1) / chunk_rows;
+}
+
+static void wn_products_chunk(void *context, size_t chunk, size_t worker) {
+    const wn_products_job *job = context;
+    const wn_product *product = job->products;
+    size_t chunks = wn_product_chunks(product, job->chunk_rows);
+    while (chunk >= chunks) {
+        chunk -= chunks;
+        product++;
+        chunks = wn_product_chunks(product, job->chunk_rows);
+    }
+    size_t begin = product->row_begin + chunk * job->chunk_rows, end = begin + job->chunk_rows;
+    if (end > product->row_end) end = product->row_end;
+    wn_product_rows(product, begin, end, wn_pool_scratch(job->pool, worker));
+}
+
+void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
+    if (count == 0 || products[0].input->tokens == 0) return;
+    size_t rows = 0;
+    for (size_t i = 0; i < count; i++) rows += products[i].row_end - products[i].row_begin;
+    // Small enough that threads end together, large enough that claiming costs nothing: about 16 chunks a thread.
+    size_t chunk_rows = wn_round_up(rows / (16 * wn_pool_threads(pool)) + 1, 16);
+    if (chunk_rows > 256) chunk_rows = 256;
+    wn_products_job job = {products, count, chunk_rows, pool};
+    size_t chunks = 0;
+    for (size_t i = 0; i < count; i++) chunks += wn_product_chunks(&products[i], chunk_rows);
+    wn_pool_run(pool, chunks, wn_products_chunk, &job);
+}
+
+// ---- Rows ------------------------------------------------------------------------------------------------
+void wn_row_f32(const wn_matrix *matrix, size_t row, float *out) { wn_product_functions()->row_f32(matrix, row, out); }
+
+typedef struct wn_rows_job {
+    const wn_matrix *matrix;
+    size_t begin, end;
+    float *out;
+} wn_rows_job;
+
+static void wn_rows_chunk(void *context, size_t chunk, size_t worker) {
+    (void)worker;
+    const wn_rows_job *job = context;
+    size_t begin = job->begin + chunk * 16, end = begin + 16;
+    if (end > job->end) end = job->end;
+    for (size_t row = begin; row < end; row++) {
+        wn_row_f32(job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
+    }
+}
+
+void wn_rows_f32(wn_pool *pool, const wn_matrix *matrix, size_t row_begin, size_t row_end, float *out) {
+    wn_rows_job job = {matrix, row_begin, row_end, out};
+    wn_pool_run(pool, (row_end - row_begin + 15) / 16, wn_rows_chunk, &job);
+}

@@ -1,0 +1,49 @@
+// What the product files share: the layout of inputs and tiles, and the table an instruction set fills.
+#ifndef WN_PRODUCTS_H
+#define WN_PRODUCTS_H
+#include <string.h>
+
+#include "wn_matrix.h"
+
+enum { WN_TILE_ROWS = 16, WN_TOKEN_BLOCK = 64 };
+
+static inline size_t wn_round_up(size_t value, size_t to) { return (value + to - 1) / to * to; }
+// Floats between the rows of per-block arrays: whole runs of 16 blocks, zero past the last.
+static inline size_t wn_block_stride(size_t stride) { return wn_round_up(stride / 32, 16); }
+
+// Rows of a matrix unpacked for the micro-kernels, in a worker's scratch.
+typedef struct wn_tile {
+    size_t rows, columns, stride, block_stride;
+    uint8_t *codes;   // [rows, stride] unsigned
+    uint8_t *kept;    // [rows, stride] 0 or 1: MASKED_Q4_1 only, else NULL
+    float *scales;    // [rows, block_stride]: w = scale * code + offset
+    float *offsets;   // [rows, block_stride]
+    float *values;    // [rows, columns] float32: for float32 inputs
+    float row_scales[WN_TILE_ROWS];  // INT8
+} wn_tile;
+
+typedef struct wn_product_table {
+    // Unpacks rows for integer inputs (codes, scales, offsets), or for float32 ones (values).
+    void (*unpack_codes)(const wn_matrix *matrix, size_t row, size_t rows, wn_tile *tile);
+    void (*row_f32)(const wn_matrix *matrix, size_t row, float *out);
+    // out[t * WN_TILE_ROWS + r] for tokens first..<first + tokens.
+    void (*dot_f32)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
+    // Dense F16 and BF16 rows, converted in registers; NULL: go through `values`.
+    void (*dot_half)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, size_t first,
+                     size_t tokens, float *out);
+    void (*dot_block8)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
+    void (*dot_planes16)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
+    void (*dot_planes16_rows)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
+    void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
+    void (*prepare)(wn_input *input, size_t token, const float *x, const float *weight, float epsilon);
+    // One-token products straight from the packed form, same bits as through a tile; NULL where there is none.
+    void (*decode)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, float *out);
+} wn_product_table;
+
+extern const wn_product_table wn_products_scalar;
+#if defined(__x86_64__)
+extern const wn_product_table wn_products_avx2;
+extern const wn_product_table wn_products_avx512;
+#endif
+const wn_product_table *wn_product_functions(void);
+#endif

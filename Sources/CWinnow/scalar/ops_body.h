@@ -1,0 +1,279 @@
+// Elementwise operations and attention over vectors of 16 lanes, compiled once for each instruction set: the order
+// of every sum is the same in all of them. Included by a file that defines WN_TABLE.
+#include <math.h>
+#pragma clang diagnostic ignored "-Wpsabi"  // vectors are passed between inlined functions only
+#include <string.h>
+
+#include "../ops.h"
+
+typedef float f32x16 __attribute__((vector_size(64), aligned(4)));
+typedef int32_t i32x16 __attribute__((vector_size(64), aligned(4)));
+#define WN_INLINE static inline __attribute__((always_inline))
+
+WN_INLINE f32x16 splat(float value) { return (f32x16){0} + value; }
+
+WN_INLINE f32x16 load(const float *from) { return *(const f32x16 *)from; }
+WN_INLINE void store(float *to, f32x16 v) { *(f32x16 *)to = v; }
+
+WN_INLINE f32x16 load_part(const float *from, size_t count, float rest) {
+    f32x16 v = splat(rest);
+    memcpy(&v, from, count * sizeof(float));
+    return v;
+}
+
+WN_INLINE float sum16(f32x16 v) {
+    typedef float f32x8 __attribute__((vector_size(32)));
+    typedef float f32x4 __attribute__((vector_size(16)));
+    f32x8 a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+    f32x4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+    return (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+WN_INLINE float max16(f32x16 v) {
+    float largest = v[0];
+    for (int i = 1; i < 16; i++) largest = v[i] > largest ? v[i] : largest;
+    return largest;
+}
+
+// exp by Cody and Waite's reduction and a polynomial of degree 7: within 2 ulp; 0 below -87.
+WN_INLINE f32x16 exp16(f32x16 x) {
+    x = __builtin_elementwise_min(x, splat(88.0f));
+    i32x16 tiny = x < splat(-87.0f);
+    x = __builtin_elementwise_max(x, splat(-87.0f));
+    f32x16 n = __builtin_elementwise_roundeven(x * 1.44269504f);
+    f32x16 f = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    f32x16 p = splat(1.0f / 5040);
+    p = p * f + 1.0f / 720;
+    p = p * f + 1.0f / 120;
+    p = p * f + 1.0f / 24;
+    p = p * f + 1.0f / 6;
+    p = p * f + 0.5f;
+    p = p * f * f + f + 1.0f;
+    i32x16 power = (__builtin_convertvector(n, i32x16) + 127) << 23;
+    i32x16 value = (i32x16)(p * (f32x16)power);
+    return (f32x16)(value & ~tiny);
+}
+
+WN_INLINE float exp1(float x) { return exp16(splat(x))[0]; }
+
+static void rms_norm(const float *x, const float *weight, float epsilon, float *out, size_t columns) {
+    f32x16 sum = {0};
+    size_t c = 0;
+    for (; c + 16 <= columns; c += 16) sum = __builtin_elementwise_fma(load(x + c), load(x + c), sum);
+    if (c < columns) {
+        f32x16 v = load_part(x + c, columns - c, 0);
+        sum = __builtin_elementwise_fma(v, v, sum);
+    }
+    float scale = 1 / sqrtf(sum16(sum) / (float)columns + epsilon);
+    for (c = 0; c < columns; c++) out[c] = x[c] * scale * weight[c];
+}
+
+static void silu_multiply(const float *gate, const float *up, float *out, size_t count) {
+    for (size_t i = 0; i < count; i += 16) {
+        size_t part = count - i < 16 ? count - i : 16;
+        f32x16 g = load_part(gate + i, part, 0), u = load_part(up + i, part, 0);
+        f32x16 y = g / (1.0f + exp16(-g)) * u;
+        memcpy(out + i, &y, part * sizeof(float));
+    }
+}
+
+static void add(float *into, const float *x, size_t count) {
+    for (size_t i = 0; i < count; i++) into[i] += x[i];
+}
+
+static void rope(float *x, size_t heads, size_t head_width, const float *table, bool interleaved) {
+    size_t half = head_width / 2;
+    const float *cosines = table, *sines = table + half;
+    for (size_t h = 0; h < heads; h++, x += head_width) {
+        if (interleaved) {
+            for (size_t i = 0; i < half; i++) {
+                float a = x[2 * i], b = x[2 * i + 1];
+                x[2 * i] = a * cosines[i] - b * sines[i];
+                x[2 * i + 1] = a * sines[i] + b * cosines[i];
+            }
+        } else {
+            for (size_t i = 0; i < half; i++) {
+                float a = x[i], b = x[i + half];
+                x[i] = a * cosines[i] - b * sines[i];
+                x[i + half] = a * sines[i] + b * cosines[i];
+            }
+        }
+    }
+}
+
+// ---- Attention -------------------------------------------------------------------------------------------------
+WN_INLINE void widen(wn_kv_type type, const void *from, float *to, size_t count) {
+    if (type == WN_KV_F16) {
+        const _Float16 *halves = from;
+        for (size_t i = 0; i < count; i++) to[i] = (float)halves[i];
+    } else {
+        const uint16_t *halves = from;
+        for (size_t i = 0; i < count; i++) {
+            uint32_t bits = (uint32_t)halves[i] << 16;
+            memcpy(&to[i], &bits, sizeof bits);
+        }
+    }
+}
+
+WN_INLINE float dot(const float *a, const float *b, size_t width) {
+    f32x16 sum = {0};
+    size_t i = 0;
+    for (; i + 16 <= width; i += 16) sum = __builtin_elementwise_fma(load(a + i), load(b + i), sum);
+    if (i < width) sum = __builtin_elementwise_fma(load_part(a + i, width - i, 0), load_part(b + i, width - i, 0), sum);
+    return sum16(sum);
+}
+
+// One query over a run of slots: online softmax; `out` holds the sum not yet divided.
+WN_INLINE void attend_run(const float *query, const float *keys, const float *values, size_t slots, size_t width,
+                          float scale, float *out, float *largest, float *total) {
+    float scores[WN_RUN];
+    for (size_t i = 0; i < WN_RUN; i++) scores[i] = -INFINITY;
+    size_t slot = 0;
+    for (; slot < slots; slot++) scores[slot] = scale * dot(query, keys + slot * width, width);
+    f32x16 peak = load(scores);
+    for (size_t i = 16; i < WN_RUN; i += 16) peak = __builtin_elementwise_max(peak, load(scores + i));
+    float old = *largest, new = fmaxf(old, max16(peak));
+    f32x16 sum = {0};
+    for (size_t i = 0; i < slots; i += 16) {
+        f32x16 p = exp16(load(scores + i) - new);
+        store(scores + i, p);
+        sum += p;
+    }
+    float keep = old == -INFINITY ? 0 : exp1(old - new);
+    *largest = new;
+    *total = *total * keep + sum16(sum);
+    for (size_t first = 0; first < width; first += 64) {
+        size_t left = width - first < 64 ? width - first : 64, whole = left / 16;
+        if (left % 16 == 0) {
+            f32x16 acc[4];
+            for (size_t i = 0; i < whole; i++) acc[i] = load(out + first + 16 * i) * keep;
+            for (size_t s = 0; s < slots; s++) {
+                f32x16 p = splat(scores[s]);
+                for (size_t i = 0; i < whole; i++) {
+                    acc[i] = __builtin_elementwise_fma(p, load(values + s * width + first + 16 * i), acc[i]);
+                }
+            }
+            for (size_t i = 0; i < whole; i++) store(out + first + 16 * i, acc[i]);
+        } else {
+            for (size_t c = first; c < first + left; c++) {
+                float acc = out[c] * keep;
+                for (size_t s = 0; s < slots; s++) acc = __builtin_elementwise_fma(scores[s], values[s * width + c], acc);
+                out[c] = acc;
+            }
+        }
+    }
+}
+
+static void attend(const wn_attention_row *rows, size_t row_count, size_t kv_head, size_t group, size_t head_width,
+                   float scale, wn_kv_type type) {
+    float keys[WN_RUN * WN_HEAD_WIDTH], values[WN_RUN * WN_HEAD_WIDTH];
+    float largest[WN_ATTENTION_ROWS * WN_HEADS], total[WN_ATTENTION_ROWS * WN_HEADS];
+    for (size_t r = 0; r < row_count; r++) {
+        for (size_t g = 0; g < group; g++) {
+            largest[r * group + g] = -INFINITY;
+            total[r * group + g] = 0;
+            memset(rows[r].out + (kv_head * group + g) * head_width, 0, head_width * sizeof(float));
+        }
+    }
+    size_t most = 0, seen = 0, bytes = head_width * wn_kv_bytes(type);
+    for (size_t r = 0; r < row_count; r++) most = rows[r].visible > most ? rows[r].visible : most;
+    const wn_segment *segments = rows[0].segments + kv_head * rows[0].segment_stride;
+    for (size_t s = 0; s < rows[0].segment_count && seen < most; s++) {
+        for (size_t start = 0; start < segments[s].count && seen < most; start += WN_RUN) {
+            size_t run = segments[s].count - start < WN_RUN ? segments[s].count - start : WN_RUN;
+            size_t needed = most - seen < run ? most - seen : run;
+            const char *k = (const char *)segments[s].keys + start * bytes, *v = (const char *)segments[s].values + start * bytes;
+            const float *wide_k = (const float *)k, *wide_v = (const float *)v;
+            if (type != WN_KV_F32) {
+                widen(type, k, keys, needed * head_width);
+                widen(type, v, values, needed * head_width);
+                wide_k = keys;
+                wide_v = values;
+            }
+            for (size_t r = 0; r < row_count; r++) {
+                if (rows[r].visible <= seen) continue;
+                size_t slots = rows[r].visible - seen < run ? rows[r].visible - seen : run;
+                for (size_t g = 0; g < group; g++) {
+                    size_t offset = (kv_head * group + g) * head_width;
+                    if (head_width == 64) {
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, 64, scale, rows[r].out + offset,
+                                   &largest[r * group + g], &total[r * group + g]);
+                    } else {
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, head_width, scale,
+                                   rows[r].out + offset, &largest[r * group + g], &total[r * group + g]);
+                    }
+                }
+            }
+            seen += run;
+        }
+    }
+    for (size_t r = 0; r < row_count; r++) {
+        for (size_t g = 0; g < group; g++) {
+            float *out = rows[r].out + (kv_head * group + g) * head_width;
+            for (size_t c = 0; c < head_width; c++) out[c] /= total[r * group + g];
+        }
+    }
+}
+
+static void kv_store(wn_kv_type type, const float *x, void *slot, size_t head_width) {
+    if (type == WN_KV_F32) {
+        memcpy(slot, x, head_width * sizeof(float));
+    } else if (type == WN_KV_F16) {
+        _Float16 *halves = slot;
+        for (size_t i = 0; i < head_width; i++) halves[i] = (_Float16)x[i];
+    } else {
+        uint16_t *halves = slot;
+        for (size_t i = 0; i < head_width; i++) {
+            uint32_t bits;
+            memcpy(&bits, &x[i], sizeof bits);
+            halves[i] = (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+        }
+    }
+}
+
+// ---- Logits and statistics -----------------------------------------------------------------------------------------
+WN_INLINE float largest_of(const float *x, size_t count) {
+    f32x16 peak = splat(-INFINITY);
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16) peak = __builtin_elementwise_max(peak, load(x + i));
+    if (i < count) peak = __builtin_elementwise_max(peak, load_part(x + i, count - i, -INFINITY));
+    return max16(peak);
+}
+
+static double log_sum_exp(const float *x, size_t count) {
+    float largest = largest_of(x, count);
+    if (!isfinite(largest)) return largest;
+    double sums[16] = {0};
+    for (size_t i = 0; i < count; i += 16) {
+        size_t part = count - i < 16 ? count - i : 16;
+        f32x16 p = exp16(load_part(x + i, part, -INFINITY) - largest);
+        for (int lane = 0; lane < 16; lane++) sums[lane] += (double)p[lane];
+    }
+    double sum = 0;
+    for (int lane = 0; lane < 16; lane++) sum += sums[lane];
+    return (double)largest + log(sum);
+}
+
+static void softmax(float *x, size_t count) {
+    float largest = largest_of(x, count);
+    double sum = 0;
+    for (size_t i = 0; i < count; i += 16) {
+        size_t part = count - i < 16 ? count - i : 16;
+        f32x16 p = exp16(load_part(x + i, part, -INFINITY) - largest);
+        sum += (double)sum16(p);
+        memcpy(x + i, &p, part * sizeof(float));
+    }
+    float inverse = (float)(1 / sum);
+    for (size_t i = 0; i < count; i++) x[i] *= inverse;
+}
+
+static void add_squares(const float *x, size_t stride, size_t tokens, size_t columns, double *sums) {
+    for (size_t t = 0; t < tokens; t++, x += stride) {
+        for (size_t c = 0; c < columns; c++) sums[c] += (double)x[c] * (double)x[c];
+    }
+}
+
+const wn_ops_table WN_TABLE = {
+    .rms_norm = rms_norm, .silu_multiply = silu_multiply, .add = add, .rope = rope, .attend = attend,
+    .log_sum_exp = log_sum_exp, .softmax = softmax, .kv_store = kv_store, .add_squares = add_squares,
+};
