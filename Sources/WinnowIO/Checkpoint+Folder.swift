@@ -37,6 +37,7 @@ extension Checkpoint {
         try self.init(
             path: path, configuration: configuration, tokenizer: tokenizer, names: names, tensors: tensors,
             fileBytes: folder.fileBytes,
-            recipe: FilePath.exists(recipePath) ? try JSONFile.object(recipePath) : nil)
+            recipe: FilePath.exists(recipePath) ? try JSONFile.object(recipePath) : nil,
+            companions: try folder.companions())
     }
 }

@@ -23,7 +23,7 @@ extension Checkpoint {
         }
         try self.init(
             path: path, configuration: configuration, tokenizer: try Checkpoint.tokenizer(file), names: names,
-            tensors: tensors, fileBytes: storage.byteCount, recipe: nil)
+            tensors: tensors, fileBytes: storage.byteCount)
     }
 
     private static func tokenizer(_ file: GGUFFile) throws -> TokenizerDefinition {

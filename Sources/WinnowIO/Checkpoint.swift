@@ -17,6 +17,8 @@ public final class Checkpoint: Sendable {
     public let fileBytes: Int
     /// Winnow's own record beside the model (`winnow.json`): method, calibration, seed, figures.
     public let recipe: JSONObject?
+    /// Files that go along when the model is written again.
+    let companions: [CompanionFile]
     private let tensors: [String: StoredTensor]
 
     /// Opens a folder in Hugging Face layout or a GGUF file; which of them, its content says.
@@ -39,7 +41,7 @@ public final class Checkpoint: Sendable {
 
     init(
         path: String, configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
-        tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject?
+        tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil, companions: [CompanionFile] = []
     ) throws(CheckpointError) {
         // A tied model has no use for a head of its own, which some writers add.
         let used = configuration.tiesEmbeddings ? names.filter { $0 != "lm_head.weight" } : names
@@ -62,6 +64,7 @@ public final class Checkpoint: Sendable {
         self.tensors = tensors
         self.fileBytes = fileBytes
         self.recipe = recipe
+        self.companions = companions
     }
 
     /// A matrix in its file's format, not copied; rows as in the file (``ModelConfiguration/rotaryStyle``).

@@ -1,3 +1,5 @@
+import WinnowCore
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -44,6 +46,17 @@ enum FilePath {
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted()
+    }
+
+    static func rename(_ from: String, _ to: String) throws(FileError) {
+        #if canImport(Glibc)
+            let result = Glibc.rename(from, to)
+        #elseif canImport(Musl)
+            let result = Musl.rename(from, to)
+        #else
+            let result = Darwin.rename(from, to)
+        #endif
+        guard result == 0 else { throw FileError(to, operation: "create", code: errno) }
     }
 
     /// A path cut into the folder it is in and its last name, trailing slashes ignored.

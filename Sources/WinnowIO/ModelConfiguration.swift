@@ -20,11 +20,14 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var rotaryStyle: RotaryStyle
     /// `config.json` as read, so that unknown keys survive a rewrite; made from the metadata of a GGUF file.
     public var huggingFace: JSONObject
+    /// `generation_config.json` as read; empty where there was none.
+    public var generation: JSONObject
 
     public init(
         architecture: String, vocabularySize: Int, width: Int, layers: Int, heads: Int, keyValueHeads: Int,
         headWidth: Int, feedForwardWidth: Int, contextLength: Int, ropeBase: Double, normEpsilon: Float,
-        tiesEmbeddings: Bool, bosID: Int?, eosIDs: [Int], rotaryStyle: RotaryStyle, huggingFace: JSONObject
+        tiesEmbeddings: Bool, bosID: Int?, eosIDs: [Int], rotaryStyle: RotaryStyle, huggingFace: JSONObject,
+        generation: JSONObject = JSONObject()
     ) {
         self.architecture = architecture
         self.vocabularySize = vocabularySize
@@ -42,6 +45,7 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.eosIDs = eosIDs
         self.rotaryStyle = rotaryStyle
         self.huggingFace = huggingFace
+        self.generation = generation
     }
 
     /// The architectures that this version reads.
@@ -76,6 +80,13 @@ extension ModelConfiguration {
         if !tiesEmbeddings {
             try body(ExpectedTensor(name: "lm_head.weight", shape: [vocabularySize, width]))
         }
+    }
+
+    /// The shape of every tensor by name.
+    var tensorShapes: [String: [Int]] {
+        var shapes: [String: [Int]] = [:]
+        forEachTensor { shapes[$0.name] = $0.shape }
+        return shapes
     }
 
     /// The head count of a query or key projection, whose rows depend on ``rotaryStyle``; nil for other tensors.

@@ -61,7 +61,12 @@ private struct JSONReader {
     var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
 
     mutating func skipSpace() {
-        while position < bytes.count, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[position]) { position += 1 }
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x0A, 0x0D, 0x09: position += 1
+            default: return
+            }
+        }
     }
 
     mutating func value(depth: Int) throws(JSONError) -> JSONValue {
@@ -168,7 +173,8 @@ private struct JSONReader {
     }
 
     func text(_ slice: Slice<UnsafeBufferPointer<UInt8>>, at offset: Int) throws(JSONError) -> String {
-        guard let text = String(validating: slice, as: UTF8.self) else { throw .invalidUTF8(offset: offset) }
+        let bytes = UnsafeBufferPointer(rebasing: slice)
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw .invalidUTF8(offset: offset) }
         return text
     }
 

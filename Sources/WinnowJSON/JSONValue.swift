@@ -1,8 +1,9 @@
 /// A JSON value that keeps the order of object keys, so that files are rewritten as they were.
 ///
 /// Integers that fit 64 bits stay integers. Numbers are written so that they read back equal; a number
-/// that is not finite is written as `null`.
-public enum JSONValue: Sendable, Equatable {
+/// that is not finite is written as `null`. Strings are equal when their bytes are: `"é"` in one scalar and in
+/// two are different keys and different values.
+public enum JSONValue: Sendable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -38,40 +39,18 @@ public enum JSONValue: Sendable, Equatable {
     public subscript(key: String) -> JSONValue? { object?[key] }
 }
 
-/// Key-value pairs in the order of the text; a repeated key keeps its first place and its last value.
-public struct JSONObject: Sendable, Equatable {
-    public private(set) var keys: [String] = []
-    private var values: [String: JSONValue] = [:]
-
-    public init() {}
-
-    public init(_ pairs: [(String, JSONValue)]) {
-        for (key, value) in pairs { self[key] = value }
-    }
-
-    public var count: Int { keys.count }
-
-    public subscript(key: String) -> JSONValue? {
-        get { values[key] }
-        set {
-            let had = values.updateOrRemove(key, newValue)
-            if newValue == nil {
-                if had { keys.removeAll { $0 == key } }
-            } else if !had {
-                keys.append(key)
-            }
+extension JSONValue: Equatable {
+    public static func == (left: JSONValue, right: JSONValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let a), .bool(let b)): a == b
+        case (.integer(let a), .integer(let b)): a == b
+        case (.number(let a), .number(let b)): a == b
+        case (.string(let a), .string(let b)): JSONKey(a) == JSONKey(b)
+        case (.array(let a), .array(let b)): a == b
+        case (.object(let a), .object(let b)): a == b
+        default: false
         }
-    }
-
-    /// Pairs in order.
-    public var pairs: [(key: String, value: JSONValue)] { keys.map { ($0, values[$0] ?? .null) } }
-}
-
-extension Dictionary {
-    /// Sets or removes a value; says whether the key was there.
-    fileprivate mutating func updateOrRemove(_ key: Key, _ value: Value?) -> Bool {
-        guard let value else { return removeValue(forKey: key) != nil }
-        return updateValue(value, forKey: key) != nil
     }
 }
 

@@ -119,6 +119,13 @@ struct ModelFolder {
         }
     }
 
+    /// Files that a copy of the model needs and that Winnow does not write itself.
+    func companions() throws -> [CompanionFile] {
+        try CompanionFile.names.filter { FilePath.kind("\(path)/\($0)") == .file }.map { name in
+            CompanionFile(name: name, bytes: StorageSlice(try Storage.mapping("\(path)/\(name)")))
+        }
+    }
+
     /// Bytes of all files that were read.
     var fileBytes: Int { files.reduce(0) { $0 + FilePath.byteCount("\(path)/\($1)") } }
 }

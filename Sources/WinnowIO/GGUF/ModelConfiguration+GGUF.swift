@@ -72,42 +72,7 @@ extension ModelConfiguration {
             tiesEmbeddings: !file.tensors.contains { $0.name == "output.weight" },
             bosID: bos, eosIDs: eos.count == 2 && eos[0] == eos[1] ? [eos[0]] : eos,
             rotaryStyle: .interleaved, huggingFace: JSONObject())
-        huggingFace = madeForHuggingFace(padding: file["tokenizer.ggml.padding_token_id"]?.integer)
-    }
-
-    /// The `config.json` that says the same to transformers.
-    private func madeForHuggingFace(padding: Int?) -> JSONObject {
-        func id(_ id: Int?) -> JSONValue { id.map { .integer(Int64($0)) } ?? .null }
-        func whole(_ value: Int) -> JSONValue { .integer(Int64(value)) }
-        let eos: JSONValue = eosIDs.count > 1 ? .array(eosIDs.map(id)) : id(eosIDs.first)
-        let base: JSONValue = .number(ropeBase)
-        return JSONObject([
-            ("architectures", ["LlamaForCausalLM"]),
-            ("attention_bias", false),
-            ("attention_dropout", 0.0),
-            ("bos_token_id", id(bosID)),
-            ("eos_token_id", eos),
-            ("head_dim", whole(headWidth)),
-            ("hidden_act", "silu"),
-            ("hidden_size", whole(width)),
-            ("initializer_range", 0.02),
-            ("intermediate_size", whole(feedForwardWidth)),
-            ("max_position_embeddings", whole(contextLength)),
-            ("mlp_bias", false),
-            ("model_type", "llama"),
-            ("num_attention_heads", whole(heads)),
-            ("num_hidden_layers", whole(layers)),
-            ("num_key_value_heads", whole(keyValueHeads)),
-            ("pad_token_id", id(padding)),
-            ("pretraining_tp", 1),
-            // The shortest decimal that is this float32: 1e-05, as the source of the file had it.
-            ("rms_norm_eps", .number(Double("\(normEpsilon)") ?? Double(normEpsilon))),
-            ("rope_parameters", ["rope_theta": base, "rope_type": "default"]),
-            ("rope_theta", base),
-            ("tie_word_embeddings", .bool(tiesEmbeddings)),
-            ("use_cache", true),
-            ("vocab_size", whole(vocabularySize)),
-        ])
+        huggingFace = made(padding: try reader.token("tokenizer.ggml.padding_token_id", vocabulary: vocabulary))
     }
 }
 

@@ -1,0 +1,139 @@
+import WinnowJSON
+import WinnowText
+
+/// The metadata that a GGUF file of a Llama needs, in the order of llama.cpp's converter.
+struct GGUFMetadata {
+    enum Value {
+        case uint32(Int)
+        case float32(Float)
+        case bool(Bool)
+        case string(String)
+        case strings([String])
+        case int32s([Int32])
+    }
+
+    private(set) var pairs: [(key: String, value: Value)] = []
+
+    /// The key whose value is known when all tensors are.
+    static let fileTypeKey = "general.file_type"
+
+    /// The number that `general.file_type` gives to files mostly of a tensor type.
+    static func fileType(of code: UInt32) -> Int {
+        switch code {
+        case 0: 0  // all F32
+        case 1: 1
+        case 2: 2
+        case 3: 3
+        case 8: 7
+        case 30: 32
+        default: 1
+        }
+    }
+
+    init(_ configuration: ModelConfiguration, _ tokenizer: TokenizerDefinition, vocabulary: Int) {
+        let name = configuration.architecture
+        func add(_ key: String, _ value: Value) { pairs.append((key, value)) }
+        add("general.architecture", .string(name))
+        add("general.type", .string("model"))
+        if let label = configuration.huggingFace["_name_or_path"]?.string, !label.isEmpty {
+            add("general.name", .string(label))
+        }
+        add("\(name).block_count", .uint32(configuration.layers))
+        add("\(name).context_length", .uint32(configuration.contextLength))
+        add("\(name).embedding_length", .uint32(configuration.width))
+        add("\(name).feed_forward_length", .uint32(configuration.feedForwardWidth))
+        add("\(name).attention.head_count", .uint32(configuration.heads))
+        add("\(name).attention.head_count_kv", .uint32(configuration.keyValueHeads))
+        if configuration.headWidth * configuration.heads != configuration.width {
+            add("\(name).attention.key_length", .uint32(configuration.headWidth))
+            add("\(name).attention.value_length", .uint32(configuration.headWidth))
+        }
+        add("\(name).rope.freq_base", .float32(Float(configuration.ropeBase)))
+        add("\(name).attention.layer_norm_rms_epsilon", .float32(configuration.normEpsilon))
+        add(GGUFMetadata.fileTypeKey, .uint32(0))
+        add("\(name).vocab_size", .uint32(vocabulary))
+        add("\(name).rope.dimension_count", .uint32(configuration.headWidth))
+        add("tokenizer.ggml.add_space_prefix", .bool(false))
+        add("tokenizer.ggml.add_bos_token", .bool(tokenizer.addsBOS))
+        if tokenizer.addsEOS { add("tokenizer.ggml.add_eos_token", .bool(true)) }
+        add("tokenizer.ggml.model", .string(tokenizer.ggufModel))
+        add("tokenizer.ggml.pre", .string(tokenizer.preTokenizer.name))
+        add("tokenizer.ggml.tokens", .strings(padded(tokenizer.tokens, to: vocabulary)))
+        let unused = repeatElement(TokenKind.unused.rawValue, count: max(vocabulary - tokenizer.kinds.count, 0))
+        add("tokenizer.ggml.token_type", .int32s(tokenizer.kinds.map(\.rawValue) + unused))
+        add("tokenizer.ggml.merges", .strings(tokenizer.mergeTexts))
+        let eos = tokenizer.eosID.map { Int($0) } ?? configuration.eosIDs.first
+        let turnEnd = configuration.eosIDs.first { $0 != eos }
+        for (key, id) in [
+            ("bos", tokenizer.bosID.map { Int($0) } ?? configuration.bosID), ("eos", eos), ("eot", turnEnd),
+            ("unknown", tokenizer.unknownID.map { Int($0) }), ("padding", tokenizer.paddingID.map { Int($0) }),
+        ] {
+            if let id { add("tokenizer.ggml.\(key)_token_id", .uint32(id)) }
+        }
+        if let template = tokenizer.chatTemplate { add("tokenizer.chat_template", .string(template)) }
+        add("general.quantization_version", .uint32(2))
+    }
+
+    /// Rows of the embedding that no token has get the names that converters give them.
+    private func padded(_ tokens: [String], to count: Int) -> [String] {
+        tokens + (tokens.count..<max(count, tokens.count)).map { "[PAD\($0)]" }
+    }
+}
+
+/// The bytes of a GGUF file before its tensors.
+enum GGUFBytes {
+    static func head(_ metadata: GGUFMetadata, _ entries: [GGUFWriter.Entry], fileType: Int) -> [UInt8] {
+        var bytes = Array("GGUF".utf8)
+        append(UInt32(3), to: &bytes)
+        append(UInt64(entries.count), to: &bytes)
+        append(UInt64(metadata.pairs.count), to: &bytes)
+        for (key, value) in metadata.pairs {
+            append(key, to: &bytes)
+            append(key == GGUFMetadata.fileTypeKey ? .uint32(fileType) : value, to: &bytes)
+        }
+        for entry in entries {
+            append(entry.ggufName, to: &bytes)
+            append(UInt32(entry.dimensions.count), to: &bytes)
+            for dimension in entry.dimensions.reversed() { append(UInt64(dimension), to: &bytes) }
+            append(entry.type.code, to: &bytes)
+            append(UInt64(entry.offset), to: &bytes)
+        }
+        return bytes
+    }
+
+    private static func append(_ value: GGUFMetadata.Value, to bytes: inout [UInt8]) {
+        switch value {
+        case .uint32(let number):
+            append(GGUFValueType.uint32.rawValue, to: &bytes)
+            append(UInt32(clamping: number), to: &bytes)
+        case .float32(let number):
+            append(GGUFValueType.float32.rawValue, to: &bytes)
+            append(number.bitPattern, to: &bytes)
+        case .bool(let flag):
+            append(GGUFValueType.bool.rawValue, to: &bytes)
+            bytes.append(flag ? 1 : 0)
+        case .string(let text):
+            append(GGUFValueType.string.rawValue, to: &bytes)
+            append(text, to: &bytes)
+        case .strings(let texts):
+            append(GGUFValueType.array.rawValue, to: &bytes)
+            append(GGUFValueType.string.rawValue, to: &bytes)
+            append(UInt64(texts.count), to: &bytes)
+            for text in texts { append(text, to: &bytes) }
+        case .int32s(let numbers):
+            append(GGUFValueType.array.rawValue, to: &bytes)
+            append(GGUFValueType.int32.rawValue, to: &bytes)
+            append(UInt64(numbers.count), to: &bytes)
+            for number in numbers { append(number, to: &bytes) }
+        }
+    }
+
+    private static func append(_ text: String, to bytes: inout [UInt8]) {
+        append(UInt64(text.utf8.count), to: &bytes)
+        bytes.append(contentsOf: text.utf8)
+    }
+
+    private static func append<Value: FixedWidthInteger>(_ value: Value, to bytes: inout [UInt8]) {
+        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+}

@@ -1,0 +1,121 @@
+import WinnowCore
+import WinnowJSON
+import WinnowText
+import WinnowWeights
+
+/// Writes a GGUF file (version 3) of the Llama family, complete or not at all.
+///
+/// Tensors are asked for one by one and none is kept. Matrices stay in the format they have, which must be one of
+/// GGUF's; vectors become F32. Rows of q and k are always written interleaved, as GGUF has them.
+public struct GGUFWriter: Sendable {
+    public var path: String
+    public var overwrite: Bool
+
+    public init(_ path: String, overwrite: Bool = false) {
+        self.path = path
+        self.overwrite = overwrite
+    }
+
+    /// Writes a checkpoint; `tensor` may give other tensors than its own.
+    @discardableResult
+    public func write(
+        _ source: Checkpoint, tensor: ((String) throws -> CheckpointTensor)? = nil
+    ) throws -> CheckpointWriter.Written {
+        try write(
+            configuration: source.configuration, tokenizer: source.tokenizer, names: source.names,
+            tensor: tensor ?? source.tensor)
+    }
+
+    /// - Parameter names: Hugging Face keys, in the order to write them.
+    /// - Parameter tensor: called once for each name; q and k in the row order that `configuration` says.
+    /// - Throws: ``CheckpointError/notWritable(tensor:format:into:)`` for a format that GGUF has not, what `tensor`
+    ///   throws, `FileError`.
+    @discardableResult
+    public func write(
+        configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
+        tensor: (String) throws -> CheckpointTensor
+    ) throws -> CheckpointWriter.Written {
+        let output = try AtomicOutput(path, .file, overwrite: overwrite)
+        let file = try OutputFile(output.partialPath)
+        let shapes = configuration.tensorShapes
+        var entries = try names.map { try Entry($0, shape: shapes[$0], path: path) }
+        let metadata = GGUFMetadata(configuration, tokenizer, vocabulary: configuration.vocabularySize)
+        let alignment = 32
+
+        // Nothing in the head changes its length, so it is written twice: first to keep its place.
+        let head = GGUFBytes.head(metadata, entries, fileType: 0)
+        try file.append(head)
+        try file.append(count: -head.count & (alignment - 1))
+        let dataStart = file.byteCount
+        var weights: [UInt32: Int] = [:]
+        for index in entries.indices {
+            entries[index].offset = file.byteCount - dataStart
+            let (type, bytes) = try stored(entries[index], tensor(entries[index].name), configuration)
+            entries[index].type = type
+            if entries[index].dimensions.count == 2 { weights[type.code, default: 0] += bytes.byteCount }
+            try file.append(bytes)
+            try file.append(count: -bytes.byteCount & (alignment - 1))
+        }
+        let most = weights.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? 0
+        try file.replace(at: 0, with: GGUFBytes.head(metadata, entries, fileType: GGUFMetadata.fileType(of: most)))
+        try file.finish()
+
+        // What was written must be a model before it takes the place of one.
+        let written = try Checkpoint.open(output.partialPath)
+        try output.commit()
+        return CheckpointWriter.Written(
+            path: output.path, bytes: written.fileBytes, removedStale: output.removedStale)
+    }
+
+    struct Entry {
+        let name: String
+        let ggufName: String
+        /// Outermost first.
+        let dimensions: [Int]
+        var type = GGMLType.supported[0]
+        var offset = 0
+
+        init(_ name: String, shape: [Int]?, path: String) throws(CheckpointError) {
+            guard let ggufName = GGUFNames.gguf(name), let shape else {
+                throw .unexpectedTensor(file: path, tensor: name)
+            }
+            self.name = name
+            self.ggufName = ggufName
+            dimensions = shape
+        }
+    }
+
+    private func stored(
+        _ entry: Entry, _ tensor: CheckpointTensor, _ configuration: ModelConfiguration
+    ) throws -> (GGMLType, StorageSlice) {
+        switch tensor {
+        case .vector(let vector):
+            guard vector.shape == entry.dimensions else {
+                throw CheckpointError.wrongShape(
+                    file: path, tensor: entry.name, shape: vector.shape, expected: entry.dimensions)
+            }
+            let f32 = GGMLType.supported[0]
+            if vector.dtype == .f32 { return (f32, vector.bytes) }
+            guard let floats = vector.floats() else {
+                throw CheckpointError.unsupportedType(
+                    file: path, tensor: entry.name, type: vector.dtype.rawValue)
+            }
+            return (f32, StorageSlice(copying: floats))
+        case .matrix(var matrix):
+            guard [matrix.rows, matrix.columns] == entry.dimensions else {
+                throw CheckpointError.wrongShape(
+                    file: path, tensor: entry.name, shape: [matrix.rows, matrix.columns],
+                    expected: entry.dimensions)
+            }
+            guard let type = GGMLType.with(format: matrix.format) else {
+                throw CheckpointError.notWritable(tensor: entry.name, format: matrix.format.name, into: "GGUF")
+            }
+            if configuration.rotaryStyle == .halves, let heads = configuration.rotaryHeads(of: entry.name) {
+                matrix = try matrix.permutingRows(
+                    rotaryRowOrder(
+                        heads: heads, headWidth: configuration.headWidth, from: .halves, to: .interleaved))
+            }
+            return (type, matrix.parts.values)
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import CWinnow
+import Synchronization
+import WinnowCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A file or folder that appears under its name when it is complete, or not at all.
+///
+/// Written as `.NAME.partial-PID` beside, synced, renamed. Dropped without ``commit()``, it removes what was
+/// written; what a killed process left behind is removed by the next one that writes the same name.
+public final class AtomicOutput {
+    public enum Kind: Sendable {
+        case file
+        case folder
+    }
+
+    /// The final name.
+    public let path: String
+    /// Where to write until then. A folder is there already, a file is not.
+    public let partialPath: String
+    /// Partial outputs of dead processes that were found and removed.
+    public let removedStale: [String]
+    private let kind: Kind
+    private let overwrite: Bool
+    private let parent: String
+    private var isDone = false
+
+    /// - Throws: ``CheckpointError`` when there is something at `path` that may not be replaced, `FileError` when
+    ///   nothing can be written beside it.
+    public init(_ path: String, _ kind: Kind, overwrite: Bool) throws {
+        let target = AtomicOutput.resolved(path)
+        let (parent, name) = FilePath.split(target)
+        guard !name.isEmpty, name != "/", name != ".", name != ".." else {
+            throw CheckpointError.badOutput(path: path, reason: "it has no name of its own")
+        }
+        guard FilePath.kind(parent) == .folder else {
+            throw CheckpointError.badOutput(path: path, reason: "there is no folder \(parent); make it first")
+        }
+        self.path = target
+        self.parent = parent
+        self.kind = kind
+        self.overwrite = overwrite
+        let partial = "\(parent)/.\(name).partial-\(getpid())"
+        partialPath = partial
+        try AtomicOutput.check(target, kind, overwrite: overwrite)
+        guard AtomicOutput.active.withLock({ $0.insert(partial).inserted }) else {
+            isDone = true
+            removedStale = []
+            throw CheckpointError.outputBusy(path: path)
+        }
+        removedStale = AtomicOutput.removeStale(in: parent, name: name)
+        guard kind == .folder, mkdir(partialPath, 0o755) != 0 else { return }
+        throw FileError(partialPath, operation: "create", code: errno)
+    }
+
+    deinit { discard() }
+
+    /// Puts the output in place of what is there, or where nothing is.
+    public func commit() throws {
+        precondition(!isDone, "\(path) was committed or discarded before")
+        if kind == .folder { try AtomicOutput.sync(folder: partialPath) }
+        try AtomicOutput.check(path, kind, overwrite: overwrite)
+        if FilePath.kind(path) == nil {
+            guard wn_rename_new(partialPath, path) else {
+                if errno == EEXIST { throw CheckpointError.outputExists(path: path) }
+                throw FileError(path, operation: "create", code: errno)
+            }
+        } else if kind == .file {
+            guard rename(partialPath, path) == 0 else { throw FileError(path, operation: "replace", code: errno) }
+        } else {
+            try exchange()
+        }
+        finish()
+        try AtomicOutput.sync(folder: parent)
+    }
+
+    /// Removes what was written; called by itself when the output is dropped.
+    public func discard() {
+        guard !isDone else { return }
+        AtomicOutput.remove(partialPath)
+        finish()
+    }
+
+    private func finish() {
+        isDone = true
+        _ = AtomicOutput.active.withLock { $0.remove(partialPath) }
+    }
+
+    private func exchange() throws {
+        if !wn_rename_exchange(partialPath, path) {
+            guard errno == EINVAL || errno == ENOSYS || errno == ENOTSUP else {
+                throw FileError(path, operation: "replace", code: errno)
+            }
+            // A file system that cannot exchange: for a moment there is nothing under the name.
+            let aside = "\(partialPath).old"
+            guard rename(path, aside) == 0 else { throw FileError(path, operation: "replace", code: errno) }
+            guard rename(partialPath, path) == 0 else {
+                let code = errno
+                rename(aside, path)
+                throw FileError(path, operation: "replace", code: code)
+            }
+            rename(aside, partialPath)
+        }
+        AtomicOutput.remove(partialPath)
+    }
+
+    // MARK: What is there
+
+    /// Outputs that this process is writing.
+    private static let active = Mutex<Set<String>>([])
+
+    /// The path itself, or what it links to, so that links stay.
+    private static func resolved(_ path: String) -> String {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK,
+            let real = realpath(path, nil)
+        else { return path }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    private static func check(_ path: String, _ kind: Kind, overwrite: Bool) throws(CheckpointError) {
+        guard let found = FilePath.kind(path) else { return }
+        guard overwrite else { throw .outputExists(path: path) }
+        switch (kind, found) {
+        case (.file, .file): return
+        case (.folder, .folder):
+            let entries = FilePath.entries(path)
+            guard entries.isEmpty || entries.contains("config.json") && !entries.contains(".git") else {
+                throw .notReplaceable(path: path)
+            }
+        case (.file, _): throw .badOutput(path: path, reason: "it is not a file; choose another name")
+        case (.folder, _): throw .badOutput(path: path, reason: "it is not a folder; choose another name")
+        }
+    }
+
+    private static func removeStale(in parent: String, name: String) -> [String] {
+        let prefix = ".\(name).partial-"
+        var removed: [String] = []
+        for entry in FilePath.entries(parent) where entry.hasPrefix(prefix) {
+            let digits = entry.dropFirst(prefix.count).prefix { $0.isNumber }
+            guard let process = pid_t(digits), process > 0 else { continue }
+            let isAlive = process != getpid() && (kill(process, 0) == 0 || errno == EPERM)
+            guard !isAlive else { continue }
+            remove("\(parent)/\(entry)")
+            removed.append("\(parent)/\(entry)")
+        }
+        return removed
+    }
+
+    /// Removes a file, or a folder with all that is in it; links are not followed.
+    private static func remove(_ path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            unlink(path)
+            return
+        }
+        for entry in FilePath.entries(path) { remove("\(path)/\(entry)") }
+        rmdir(path)
+    }
+
+    private static func sync(folder: String) throws(FileError) {
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(folder, operation: "open", code: errno) }
+        defer { close(descriptor) }
+        // Some file systems cannot sync folders and say EINVAL.
+        guard fsync(descriptor) == 0 || errno == EINVAL else {
+            throw FileError(folder, operation: "write", code: errno)
+        }
+    }
+}
