@@ -143,15 +143,14 @@ struct BenchCommand: AsyncParsableCommand {
             ])
             return
         }
-        StandardOutput.write(
-            "\(format): \(Format.rate(SpeedBenchmark.median(speeds[0]))) tokens/s; \(against ?? ""): "
-                + "\(Format.rate(SpeedBenchmark.median(speeds[1]))); decode ratio "
-                + "\(Format.fixed(ratio, 2)) (median of \(repeats) pairs, "
-                + "\(Format.fixed(ratios.min() ?? 0, 2)) to "
-                + "\(Format.fixed(ratios.max() ?? 0, 2))), byte ceiling "
-                + "\(Format.fixed(ceiling, 2))"
-                + (prefillRatios.isEmpty
-                    ? "\n"
-                    : "; prefill ratio \(Format.fixed(SpeedBenchmark.median(prefillRatios), 2))\n"))
+        let first = Format.rate(SpeedBenchmark.median(speeds[0]))
+        let second = Format.rate(SpeedBenchmark.median(speeds[1]))
+        var line = "\(format): \(first); \(against ?? ""): \(second); decode ratio \(Format.fixed(ratio, 2))"
+        line += " (median of \(repeats) pairs, \(Format.fixed(ratios.min() ?? 0, 2)) to "
+        line += "\(Format.fixed(ratios.max() ?? 0, 2))), byte ceiling \(Format.fixed(ceiling, 2))"
+        if !prefillRatios.isEmpty {
+            line += "; prefill ratio \(Format.fixed(SpeedBenchmark.median(prefillRatios), 2))"
+        }
+        StandardOutput.write(line + "\n")
     }
 }

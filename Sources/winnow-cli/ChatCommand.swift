@@ -28,7 +28,7 @@ struct ChatCommand: AsyncParsableCommand {
         let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
         var messages = opening
         while true {
-            if Output.isTerminal { StandardOutput.write("> ") }
+            if StandardOutput.isTerminal { StandardOutput.write("> ") }
             guard let line = readLine() else { break }
             switch line {
             case "": continue

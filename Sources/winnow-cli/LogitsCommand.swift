@@ -1,5 +1,6 @@
 import ArgumentParser
 import WinnowCore
+import WinnowGenerate
 import WinnowIO
 import WinnowJSON
 import WinnowModels

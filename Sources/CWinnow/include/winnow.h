@@ -2,6 +2,7 @@
 // Swift decides, C computes. No function here allocates, apart from the pool's own creation.
 #ifndef WINNOW_H
 #define WINNOW_H
+#include "wn_files.h"
 #include "wn_pool.h"
 #include "wn_matrix.h"
 #include "wn_ops.h"
