@@ -26,7 +26,7 @@ let package = Package(
         .target(name: "WinnowReport", dependencies: ["WinnowJSON"]),
         // Floor 2
         .target(name: "WinnowWeights", dependencies: ["WinnowCore"]),
-        .target(name: "WinnowData", dependencies: ["WinnowText"]),
+        .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText"]),
         // Floor 3
         .target(name: "WinnowIO", dependencies: ["WinnowWeights", "WinnowText"]),
         // Floor 4
