@@ -55,6 +55,8 @@ let package = Package(
         .testTarget(name: "WinnowWeightsTests", dependencies: ["WinnowWeights", "WinnowTestKit"]),
         .testTarget(name: "WinnowIOTests", dependencies: ["WinnowIO", "WinnowTestKit"]),
         .testTarget(name: "WinnowModelsTests", dependencies: ["WinnowModels", "WinnowGenerate", "WinnowTestKit"]),
+        .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
+        .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
         .testTarget(name: "WinnowCommandTests", dependencies: ["WinnowKit"]),
     ],

@@ -107,16 +107,14 @@ public struct Perplexity: Sendable {
                 try runner.run(cancellation: cancellation)
                 for (index, tokens) in batch.enumerated() {
                     // The row that predicts target t stands at t - 1.
-                    let rows = max(part.lowerBound, targets.lowerBound - 1)..<min(part.upperBound, window - 1)
-                    guard !rows.isEmpty else { continue }
+                    let rows = part.clamped(to: targets.lowerBound - 1..<window - 1)
                     try score(
                         tokens, rows: rows, offset: index * part.count - part.lowerBound,
                         firstTarget: targets.lowerBound, on: runner, into: &losses)
-                    if part.upperBound == window {
-                        for loss in losses {
-                            sum += loss
-                            squares += loss * loss
-                        }
+                    guard part.upperBound == window else { continue }
+                    for loss in losses {
+                        sum += loss
+                        squares += loss * loss
                     }
                 }
             }

@@ -57,6 +57,8 @@ struct EvalPerplexityCommand: AsyncParsableCommand {
         var configuration = running.runnerConfiguration(chunk: min(max(window, 512), 2048))
         configuration.logitRows = 64
         let runner = try ModelRunner(loaded.model, configuration)
+        try running.admit(
+            runner.memoryPlan(tokens: window, sequences: max(1, configuration.chunk / window)), output)
         let progress = ProgressPrinter(output)
         let result = try perplexity.evaluate(
             source.joined, tokenizer: loaded.tokenizer, on: runner
