@@ -54,9 +54,9 @@ import WinnowReport
     }
 
     @Test(arguments: [
-        [], [Double.nan], [.infinity, -.infinity], [5], [5, 5, 5], [0, 0], [1e-300, 1e300], [1e15, 1e15 + 1], [-3, 4],
+        [], [.nan], [.infinity, -.infinity], [5], [5, 5, 5], [0, 0], [1e-300, 1e300], [1e15, 1e15 + 1], [-3, 4],
         [.nan, 2, .greatestFiniteMagnitude],
-    ])
+    ] as [[Double]])
     func anySeriesGivesWellFormedPictures(_ values: [Double]) throws {
         let scatter = ScatterChart(
             "scatter", x: "x", y: "y",

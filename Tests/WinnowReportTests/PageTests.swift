@@ -10,7 +10,7 @@ import WinnowReport
         return Page(
             text, lead: text,
             sections: [
-                .init([table]),
+                .init(nil, [table]),
                 .init(
                     text, isGrid: true,
                     [

@@ -13,14 +13,14 @@ struct AxisScale: Sendable, Equatable {
     private let start: Double
     private let end: Double
 
-    /// - Parameter values: what must fit; those that are not finite do not count. None gives 0 to 1.
+    /// - Parameter values: what must fit; those that cannot be shown do not count. None gives 0 to 1.
     /// - Parameter start: pixel of the lower end, `end`: of the upper one; `end` may be smaller.
     /// - Parameter tickCount: about how many ticks.
     /// - Parameter includesZero: for bars, whose length is their value.
     init(
         _ values: [Double], from start: Double, to end: Double, tickCount: Int = 5, includesZero: Bool = false
     ) {
-        let finite = values.filter(\.isFinite)
+        let finite = values.filter(AxisScale.shows)
         var low = finite.min() ?? 0
         var high = finite.max() ?? 1
         if includesZero {
@@ -51,6 +51,9 @@ struct AxisScale: Sendable, Equatable {
             ticks = AxisScale.linearTicks(low, high, tickCount)
         }
     }
+
+    /// Whether a chart can place a value: finite, and no larger than any measured figure is.
+    static func shows(_ value: Double) -> Bool { value.isFinite && abs(value) < 1e15 }
 
     /// The pixel of a value.
     func position(_ value: Double) -> Double {

@@ -47,11 +47,11 @@ public struct BarChart: Sendable, Equatable {
             drawing.text(bar.name, x: left, y: top + 13, bar.isBase ? "label strong" : "label")
             drawing.text(
                 text(bar), x: right, y: top + 13, bar.isBase ? "value strong" : "value", anchor: .end)
-            let end = bar.value.isFinite ? scale.position(max(bar.value, 0)) : left
+            let end = AxisScale.shows(bar.value) ? scale.position(max(bar.value, 0)) : left
             drawing.rectangle(
                 x: left, y: top + 19, width: end - left, height: 16, bar.isBase ? "bar base" : "bar",
                 tip: "\(bar.name): \(text(bar))")
-            if let base, base.isFinite, base > 0, !bar.isBase {
+            if let base, AxisScale.shows(base), base > 0, !bar.isBase {
                 // Where the given file's bar ends: what this one is read against.
                 drawing.line(scale.position(base), top + 18, scale.position(base), top + 38, "reference")
             }
@@ -60,7 +60,7 @@ public struct BarChart: Sendable, Equatable {
     }
 
     private func text(_ bar: Bar) -> String {
-        bar.value.isFinite ? "\(Format.significant(bar.value)) \(unit)" : "–"
+        AxisScale.shows(bar.value) ? "\(Format.significant(bar.value)) \(unit)" : "–"
     }
 
     private var description: String { bars.map { "\($0.name): \(text($0))" }.joined(separator: "; ") + "." }

@@ -33,7 +33,7 @@ public struct ScatterChart: Sendable, Equatable {
         self.points = points
     }
 
-    private var shown: [Point] { points.filter { $0.x.isFinite && $0.y.isFinite } }
+    private var shown: [Point] { points.filter { AxisScale.shows($0.x) && AxisScale.shows($0.y) } }
 
     /// The points that none beats: none is smaller in one figure and not larger in the other. By rising x.
     public var frontier: [Point] {
@@ -126,7 +126,7 @@ public struct ScatterChart: Sendable, Equatable {
 
 extension ScatterChart: PageElement {
     public var html: String {
-        let hidden = points.filter { !($0.x.isFinite && $0.y.isFinite) }.map(\.name)
+        let hidden = points.filter { !AxisScale.shows($0.x) || !AxisScale.shows($0.y) }.map(\.name)
         var note = "Lower and further left is better. The line joins what nothing beats in both."
         if points.contains(where: \.isBase) { note += " The ring is the file as given." }
         if !hidden.isEmpty { note += " Not shown, without figures: \(hidden.joined(separator: ", "))." }
