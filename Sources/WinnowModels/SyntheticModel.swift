@@ -5,203 +5,190 @@ import WinnowWeights
 
 /// A shape to measure speed with, its weights random and made in memory.
 public struct SyntheticShape: Sendable {
-  public let name: String
-  public let layers: Int
-  public let width: Int
-  public let feedForwardWidth: Int
-  public let heads: Int
-  public let keyValueHeads: Int
-  public let vocabularySize: Int
-  public let tiesEmbeddings: Bool
+    public let name: String
+    public let layers: Int
+    public let width: Int
+    public let feedForwardWidth: Int
+    public let heads: Int
+    public let keyValueHeads: Int
+    public let vocabularySize: Int
+    public let tiesEmbeddings: Bool
 
-  /// The shapes that `winnow bench --synthetic` knows.
-  public static let all: [SyntheticShape] = [
-    SyntheticShape(
-      name: "llama-1b", layers: 16, width: 2048, feedForwardWidth: 8192, heads: 32,
-      keyValueHeads: 8,
-      vocabularySize: 32_000, tiesEmbeddings: false),
-    SyntheticShape(
-      name: "llama-135m", layers: 30, width: 576, feedForwardWidth: 1536, heads: 9,
-      keyValueHeads: 3,
-      vocabularySize: 49_152, tiesEmbeddings: true),
-  ]
+    package init(
+        name: String, layers: Int, width: Int, feedForwardWidth: Int, heads: Int, keyValueHeads: Int,
+        vocabularySize: Int, tiesEmbeddings: Bool
+    ) {
+        self.name = name
+        self.layers = layers
+        self.width = width
+        self.feedForwardWidth = feedForwardWidth
+        self.heads = heads
+        self.keyValueHeads = keyValueHeads
+        self.vocabularySize = vocabularySize
+        self.tiesEmbeddings = tiesEmbeddings
+    }
 
-  package init(
-    name: String, layers: Int, width: Int, feedForwardWidth: Int, heads: Int, keyValueHeads: Int,
-    vocabularySize: Int, tiesEmbeddings: Bool
-  ) {
-    self.name = name
-    self.layers = layers
-    self.width = width
-    self.feedForwardWidth = feedForwardWidth
-    self.heads = heads
-    self.keyValueHeads = keyValueHeads
-    self.vocabularySize = vocabularySize
-    self.tiesEmbeddings = tiesEmbeddings
-  }
+    /// The shapes that `winnow bench --synthetic` knows.
+    public static let all: [SyntheticShape] = [
+        SyntheticShape(
+            name: "llama-1b", layers: 16, width: 2048, feedForwardWidth: 8192, heads: 32, keyValueHeads: 8,
+            vocabularySize: 32_000, tiesEmbeddings: false),
+        SyntheticShape(
+            name: "llama-135m", layers: 30, width: 576, feedForwardWidth: 1536, heads: 9, keyValueHeads: 3,
+            vocabularySize: 49_152, tiesEmbeddings: true),
+    ]
 
-  var configuration: ModelConfiguration {
-    ModelConfiguration(
-      architecture: "llama", vocabularySize: vocabularySize, width: width, layers: layers,
-      heads: heads,
-      keyValueHeads: keyValueHeads, headWidth: width / heads, feedForwardWidth: feedForwardWidth,
-      contextLength: 4096, ropeBase: 10_000, normEpsilon: 1e-5, tiesEmbeddings: tiesEmbeddings,
-      bosID: nil, eosIDs: [], rotaryStyle: .halves, huggingFace: JSONObject())
-  }
+    var configuration: ModelConfiguration {
+        ModelConfiguration(
+            architecture: "llama", vocabularySize: vocabularySize, width: width, layers: layers, heads: heads,
+            keyValueHeads: keyValueHeads, headWidth: width / heads, feedForwardWidth: feedForwardWidth,
+            contextLength: 4096, ropeBase: 10_000, normEpsilon: 1e-5, tiesEmbeddings: tiesEmbeddings,
+            bosID: nil, eosIDs: [], rotaryStyle: .halves, huggingFace: JSONObject())
+    }
 }
 
 extension LanguageModel {
-  /// A model with random weights: every block in `format` at `sparsity`, the head in `headFormat`.
-  ///
-  /// Matrices of one shape hold the same random values, each in memory of its own, so that decode reads as
-  /// many distinct bytes as a real model's would.
-  public static func synthetic(
-    _ shape: SyntheticShape, format: WeightFormat, sparsity: Double, headFormat: WeightFormat,
-    seed: UInt64
-  ) throws -> LanguageModel {
-    var random = Random(seed: seed)
-    var made: [[Int]: WeightMatrix] = [:]
-    func matrix(_ name: String, _ rows: Int, _ columns: Int, _ format: WeightFormat) throws
-      -> Parameter
-    {
-      let key = [rows, columns, Int(format.code.rawValue)]
-      let matrix =
-        try made[key]
-        ?? WeightMatrix.random(
-          rows: rows, columns: columns, format: format, sparsity: sparsity, using: &random)
-      made[key] = matrix
-      return Parameter(name: name, value: .matrix(try matrix.copied()))
+    /// A model with random weights: every block in `format` at `sparsity`, the head in `headFormat`.
+    ///
+    /// Matrices of one shape hold the same random values, each in memory of its own, so that decode reads as
+    /// many distinct bytes as a real model's would.
+    public static func synthetic(
+        _ shape: SyntheticShape, format: WeightFormat, sparsity: Double, headFormat: WeightFormat, seed: UInt64
+    ) throws -> LanguageModel {
+        var random = Random(seed: seed)
+        var made: [[Int]: WeightMatrix] = [:]
+        func matrix(_ name: String, _ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Parameter {
+            let key = [rows, columns, Int(format.code.rawValue)]
+            let matrix =
+                try made[key]
+                ?? WeightMatrix.random(
+                    rows: rows, columns: columns, format: format, sparsity: sparsity, using: &random)
+            made[key] = matrix
+            return Parameter(name: name, value: .matrix(try matrix.copied()))
+        }
+        func norm(_ name: String) -> RMSNorm {
+            let ones = Tensor([Float](repeating: 1, count: shape.width))
+            return RMSNorm(weight: Parameter(name: name, value: .vector(ones)), epsilon: 1e-5)
+        }
+        let keyWidth = shape.width / shape.heads * shape.keyValueHeads
+        let blocks = try (0..<shape.layers).map { layer in
+            let prefix = "model.layers.\(layer)"
+            return TransformerBlock(
+                attentionNorm: norm("\(prefix).input_layernorm.weight"),
+                attention: SelfAttention(
+                    query: try matrix("\(prefix).self_attn.q_proj.weight", shape.width, shape.width, format),
+                    key: try matrix("\(prefix).self_attn.k_proj.weight", keyWidth, shape.width, format),
+                    value: try matrix("\(prefix).self_attn.v_proj.weight", keyWidth, shape.width, format),
+                    output: try matrix("\(prefix).self_attn.o_proj.weight", shape.width, shape.width, format)),
+                feedForwardNorm: norm("\(prefix).post_attention_layernorm.weight"),
+                feedForward: GatedFeedForward(
+                    gate: try matrix(
+                        "\(prefix).mlp.gate_proj.weight", shape.feedForwardWidth, shape.width, format),
+                    up: try matrix("\(prefix).mlp.up_proj.weight", shape.feedForwardWidth, shape.width, format),
+                    down: try matrix(
+                        "\(prefix).mlp.down_proj.weight", shape.width, shape.feedForwardWidth, format)))
+        }
+        return LanguageModel(
+            configuration: shape.configuration,
+            embedding: try matrix(
+                "model.embed_tokens.weight", shape.vocabularySize, shape.width, headFormat),
+            blocks: blocks, finalNorm: norm("model.norm.weight"),
+            head: shape.tiesEmbeddings
+                ? nil : try matrix("lm_head.weight", shape.vocabularySize, shape.width, headFormat))
     }
-    func norm(_ name: String) -> RMSNorm {
-      let ones = Tensor([Float](repeating: 1, count: shape.width))
-      return RMSNorm(weight: Parameter(name: name, value: .vector(ones)), epsilon: 1e-5)
-    }
-    let keyWidth = shape.width / shape.heads * shape.keyValueHeads
-    let blocks = try (0..<shape.layers).map { layer in
-      let prefix = "model.layers.\(layer)"
-      return TransformerBlock(
-        attentionNorm: norm("\(prefix).input_layernorm.weight"),
-        attention: SelfAttention(
-          query: try matrix("\(prefix).self_attn.q_proj.weight", shape.width, shape.width, format),
-          key: try matrix("\(prefix).self_attn.k_proj.weight", keyWidth, shape.width, format),
-          value: try matrix("\(prefix).self_attn.v_proj.weight", keyWidth, shape.width, format),
-          output: try matrix("\(prefix).self_attn.o_proj.weight", shape.width, shape.width, format)),
-        feedForwardNorm: norm("\(prefix).post_attention_layernorm.weight"),
-        feedForward: GatedFeedForward(
-          gate: try matrix(
-            "\(prefix).mlp.gate_proj.weight", shape.feedForwardWidth, shape.width, format),
-          up: try matrix(
-            "\(prefix).mlp.up_proj.weight", shape.feedForwardWidth, shape.width, format),
-          down: try matrix(
-            "\(prefix).mlp.down_proj.weight", shape.width, shape.feedForwardWidth, format)))
-    }
-    return LanguageModel(
-      configuration: shape.configuration,
-      embedding: try matrix(
-        "model.embed_tokens.weight", shape.vocabularySize, shape.width, headFormat),
-      blocks: blocks, finalNorm: norm("model.norm.weight"),
-      head: shape.tiesEmbeddings
-        ? nil : try matrix("lm_head.weight", shape.vocabularySize, shape.width, headFormat))
-  }
 }
 
 extension WeightMatrix {
-  /// The same matrix in memory of its own.
-  package func copied() throws(WeightError) -> WeightMatrix {
-    func copy(_ slice: StorageSlice) -> StorageSlice {
-      StorageSlice(Storage(byteCount: slice.byteCount) { $0.copyMemory(from: slice.bytes) })
+    /// The same matrix in memory of its own.
+    package func copied() throws(WeightError) -> WeightMatrix {
+        func copy(_ slice: StorageSlice) -> StorageSlice {
+            StorageSlice(Storage(byteCount: slice.byteCount) { $0.copyMemory(from: slice.bytes) })
+        }
+        return try WeightMatrix(
+            format: format, rows: rows, columns: columns, group: group,
+            parts: Parts(
+                values: copy(parts.values), mask: parts.mask.map(copy), rowOffsets: parts.rowOffsets.map(copy),
+                scales: parts.scales.map(copy)),
+            name: "copy")
     }
-    return try WeightMatrix(
-      format: format, rows: rows, columns: columns, group: group,
-      parts: Parts(
-        values: copy(parts.values), mask: parts.mask.map(copy),
-        rowOffsets: parts.rowOffsets.map(copy),
-        scales: parts.scales.map(copy)),
-      name: "copy")
-  }
 
-  /// Random codes of about unit-variance rows; a masked format keeps each weight with chance 1 - sparsity.
-  static func random(
-    rows: Int, columns: Int, format: WeightFormat, sparsity: Double, using random: inout Random
-  ) throws(WeightError) -> WeightMatrix {
-    let group = 64
-    // Scales that give weights of about 1/sqrt(columns), so that activations stay of order one.
-    let step = 1 / Float(columns).squareRoot() / Float(1 << (format.codeBits == 4 ? 2 : 6))
-    let half = Float16(step).bitPattern
-    let offset = Float16(-8 * step).bitPattern
-    var mask: [UInt64] = []
-    var offsets: [UInt32] = []
-    var valueBytes = rows * format.rowBytes(columns: columns)
-    if format.isMasked {
-      let threshold = UInt64(min(max(1 - sparsity, 0), 1) * 256)
-      offsets.append(0)
-      var total = 0
-      for _ in 0..<rows {
-        for first in stride(from: 0, to: columns, by: 64) {
-          var word: UInt64 = 0
-          for byte in 0..<8 {
-            let draws = random.next()
-            for bit in 0..<8 where (draws >> UInt64(8 * bit)) & 255 < threshold {
-              word |= 1 << UInt64(byte * 8 + bit)
+    /// Random codes of about unit-variance rows; a masked format keeps each weight with chance 1 - sparsity.
+    static func random(
+        rows: Int, columns: Int, format: WeightFormat, sparsity: Double, using random: inout Random
+    ) throws(WeightError) -> WeightMatrix {
+        let group = 64
+        // Scales that give weights of about 1/sqrt(columns), so that activations stay of order one.
+        let step = 1 / Float(columns).squareRoot() / Float(1 << (format.codeBits == 4 ? 2 : 6))
+        let half = Float16(step).bitPattern
+        let offset = Float16(-8 * step).bitPattern
+        var mask: [UInt64] = []
+        var offsets: [UInt32] = []
+        var valueBytes = rows * format.rowBytes(columns: columns)
+        if format.isMasked {
+            let threshold = UInt64(min(max(1 - sparsity, 0), 1) * 256)
+            offsets.append(0)
+            var total = 0
+            for _ in 0..<rows {
+                for first in stride(from: 0, to: columns, by: 64) {
+                    var word: UInt64 = 0
+                    for byte in 0..<8 {
+                        let draws = random.next()
+                        for bit in 0..<8 where (draws >> UInt64(8 * bit)) & 255 < threshold {
+                            word |= 1 << UInt64(byte * 8 + bit)
+                        }
+                    }
+                    if columns - first < 64 { word &= (1 << UInt64(columns - first)) - 1 }
+                    mask.append(word)
+                    let kept = word.nonzeroBitCount
+                    total += format.codeBits == 4 ? (kept + 1) / 2 : kept * format.codeBits / 8
+                }
+                offsets.append(UInt32(total))
             }
-          }
-          if columns - first < 64 { word &= (1 << UInt64(columns - first)) - 1 }
-          mask.append(word)
-          let kept = word.nonzeroBitCount
-          total += format.codeBits == 4 ? (kept + 1) / 2 : kept * format.codeBits / 8
+            valueBytes = total
         }
-        offsets.append(UInt32(total))
-      }
-      valueBytes = total
+        let values = Storage(byteCount: valueBytes) { bytes in
+            switch format.scales {
+            case .block(let count) where !format.isMasked:
+                let block = 32 * format.codeBits / 8 + 2 * count
+                for start in stride(from: 0, to: bytes.count, by: block) {
+                    for byte in start..<start + block { bytes[byte] = UInt8(truncatingIfNeeded: random.next()) }
+                    bytes.storeBytes(of: half, toByteOffset: start, as: UInt16.self)
+                    if count == 2 { bytes.storeBytes(of: offset, toByteOffset: start + 2, as: UInt16.self) }
+                }
+            case .none:
+                for index in 0..<bytes.count * 8 / format.codeBits {
+                    let value = (random.uniform() - 0.5) * 64 * step
+                    switch format.codeBits {
+                    case 32: bytes.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
+                    default:
+                        let bits =
+                            format.name == "bf16"
+                            ? UInt16(value.bitPattern >> 16) : Float16(value).bitPattern
+                        bytes.storeBytes(of: bits, toByteOffset: index * 2, as: UInt16.self)
+                    }
+                }
+            default:
+                for index in 0..<bytes.count / 8 {
+                    bytes.storeBytes(of: random.next(), toByteOffset: index * 8, as: UInt64.self)
+                }
+            }
+        }
+        let scales: StorageSlice? =
+            switch format.scales {
+            case .none: nil
+            case .row: StorageSlice(copying: [Float](repeating: step, count: rows))
+            case .group: StorageSlice(copying: [UInt16](repeating: half, count: rows * ((columns + group - 1) / group)))
+            case .block(let count):
+                format.isMasked
+                    ? StorageSlice(
+                        copying: (0..<rows * columns / 32).flatMap { _ in count == 2 ? [half, offset] : [half] })
+                    : nil
+            }
+        return try WeightMatrix(
+            format: format, rows: rows, columns: columns, group: group,
+            parts: Parts(
+                values: StorageSlice(values), mask: format.isMasked ? StorageSlice(copying: mask) : nil,
+                rowOffsets: format.isMasked ? StorageSlice(copying: offsets) : nil, scales: scales),
+            name: "random \(format.name)")
     }
-    let values = Storage(byteCount: valueBytes) { bytes in
-      switch format.scales {
-      case .block(let count) where !format.isMasked:
-        let block = 32 * format.codeBits / 8 + 2 * count
-        for start in stride(from: 0, to: bytes.count, by: block) {
-          for byte in start..<start + block {
-            bytes[byte] = UInt8(truncatingIfNeeded: random.next())
-          }
-          bytes.storeBytes(of: half, toByteOffset: start, as: UInt16.self)
-          if count == 2 { bytes.storeBytes(of: offset, toByteOffset: start + 2, as: UInt16.self) }
-        }
-      case .none:
-        for index in 0..<bytes.count * 8 / format.codeBits {
-          let value = (random.uniform() - 0.5) * 64 * step
-          switch format.codeBits {
-          case 32: bytes.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
-          default:
-            let bits =
-              format.name == "bf16"
-              ? UInt16(value.bitPattern >> 16) : Float16(value).bitPattern
-            bytes.storeBytes(of: bits, toByteOffset: index * 2, as: UInt16.self)
-          }
-        }
-      default:
-        for index in 0..<bytes.count / 8 {
-          bytes.storeBytes(of: random.next(), toByteOffset: index * 8, as: UInt64.self)
-        }
-      }
-    }
-    let scales: StorageSlice? =
-      switch format.scales {
-      case .none: nil
-      case .row: StorageSlice(copying: [Float](repeating: step, count: rows))
-      case .group:
-        StorageSlice(
-          copying: [UInt16](repeating: half, count: rows * ((columns + group - 1) / group)))
-      case .block(let count):
-        format.isMasked
-          ? StorageSlice(
-            copying: (0..<rows * columns / 32).flatMap { _ in count == 2 ? [half, offset] : [half] }
-          )
-          : nil
-      }
-    return try WeightMatrix(
-      format: format, rows: rows, columns: columns, group: group,
-      parts: Parts(
-        values: StorageSlice(values), mask: format.isMasked ? StorageSlice(copying: mask) : nil,
-        rowOffsets: format.isMasked ? StorageSlice(copying: offsets) : nil, scales: scales),
-      name: "random \(format.name)")
-  }
 }
