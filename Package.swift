@@ -26,7 +26,7 @@ let package = Package(
         .target(name: "WinnowReport", dependencies: ["WinnowJSON"]),
         // Floor 2
         .target(name: "WinnowWeights", dependencies: ["WinnowCore"]),
-        .target(name: "WinnowData", dependencies: ["WinnowText"]),
+        .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText"]),
         // Floor 3
         .target(name: "WinnowIO", dependencies: ["WinnowWeights", "WinnowText"]),
         // Floor 4
@@ -55,6 +55,8 @@ let package = Package(
         .testTarget(name: "WinnowWeightsTests", dependencies: ["WinnowWeights", "WinnowTestKit"]),
         .testTarget(name: "WinnowIOTests", dependencies: ["WinnowIO", "WinnowTestKit"]),
         .testTarget(name: "WinnowModelsTests", dependencies: ["WinnowModels", "WinnowGenerate", "WinnowTestKit"]),
+        .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
+        .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
         .testTarget(name: "WinnowCommandTests", dependencies: ["WinnowKit"]),
     ],

@@ -89,6 +89,9 @@ public actor Engine {
         }
     }
 
+    /// What a generation that fills the context holds in memory at its peak.
+    public var memoryPlan: MemoryPlan { generator.runner.memoryPlan(tokens: generator.context) }
+
     /// Runs work that needs the model itself (evaluation, pruning) on the engine's thread.
     public func run<Result: Sendable>(
         _ work: @Sendable (ModelRunner) throws -> Result

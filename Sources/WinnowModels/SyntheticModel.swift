@@ -14,6 +14,20 @@ public struct SyntheticShape: Sendable {
     public let vocabularySize: Int
     public let tiesEmbeddings: Bool
 
+    package init(
+        name: String, layers: Int, width: Int, feedForwardWidth: Int, heads: Int, keyValueHeads: Int,
+        vocabularySize: Int, tiesEmbeddings: Bool
+    ) {
+        self.name = name
+        self.layers = layers
+        self.width = width
+        self.feedForwardWidth = feedForwardWidth
+        self.heads = heads
+        self.keyValueHeads = keyValueHeads
+        self.vocabularySize = vocabularySize
+        self.tiesEmbeddings = tiesEmbeddings
+    }
+
     /// The shapes that `winnow bench --synthetic` knows.
     public static let all: [SyntheticShape] = [
         SyntheticShape(

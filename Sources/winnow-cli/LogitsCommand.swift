@@ -40,6 +40,9 @@ struct LogitsCommand: AsyncParsableCommand {
         var configuration = running.runnerConfiguration(chunk: 512)
         configuration.logitRows = 16
         let runner = try ModelRunner(loaded.model, configuration)
+        var plan = runner.memoryPlan(tokens: ids.count)
+        if destination != nil { plan.add("all logits", bytes: ids.count * vocabulary * 4) }
+        try running.admit(plan, output)
         let sequence = runner.makeSequence(capacity: ids.count)
         let progress = ProgressPrinter(output)
 

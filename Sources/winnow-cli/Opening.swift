@@ -1,6 +1,8 @@
+import WinnowCore
 import WinnowGenerate
 import WinnowIO
 import WinnowModels
+import WinnowReport
 import WinnowText
 
 // How verbs open what `--model` names, with the run options applied.
@@ -30,6 +32,19 @@ extension ModelOptions {
         var configuration = Engine.Configuration(threads: running.threadCount)
         configuration.runner = running.runnerConfiguration()
         configuration.context = context
-        return try Engine(try await openCheckpoint(output), configuration)
+        let engine = try Engine(try await openCheckpoint(output), configuration)
+        try running.admit(await engine.memoryPlan, output)
+        return engine
+    }
+}
+
+extension RunOptions {
+    /// Refuses work that would not fit; says what large work will hold before it starts.
+    ///
+    /// - Throws: ``MemoryLimitError`` when the plan is over `--memory-limit` or what the machine has left.
+    func admit(_ plan: MemoryPlan, _ output: OutputOptions) throws {
+        try plan.check(limit: memoryBytes)
+        output.note(
+            "predicted peak memory \(Format.bytes(plan.total))", level: plan.total >= 1 << 30 ? .info : .debug)
     }
 }

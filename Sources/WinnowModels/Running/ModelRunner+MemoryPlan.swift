@@ -1,0 +1,19 @@
+import WinnowCore
+
+extension ModelRunner {
+    /// What running holds at its peak: the model as stored, this runner's workspace, cached keys and values.
+    ///
+    /// - Parameter tokens: the longest sequence.
+    /// - Parameter sequences: how many of them at once.
+    public func memoryPlan(tokens: Int, sequences: Int = 1) -> MemoryPlan {
+        let shape = model.configuration
+        let pagesPerList = (tokens + KVPagePool.slots - 1) / KVPagePool.slots
+        var plan = MemoryPlan()
+        plan.add("the model as stored", bytes: model.byteCount)
+        plan.add("the workspace of a step", bytes: space.arena.byteCount)
+        plan.add(
+            "cached keys and values",
+            bytes: sequences * shape.layers * shape.keyValueHeads * pagesPerList * pages.pageBytes)
+        return plan
+    }
+}
