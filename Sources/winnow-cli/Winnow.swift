@@ -16,9 +16,8 @@ struct Winnow: AsyncParsableCommand {
         version: "winnow \(WinnowVersion.current)",
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
-            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, BenchCommand.self, EvalCommand.self,
+            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self, BenchCommand.self,
             ConvertCommand.self, DoctorCommand.self,
-            DoctorCommand.self,
         ])
 
     /// Parses, runs, and maps every ending to the exit status that `cli.md` promises.
