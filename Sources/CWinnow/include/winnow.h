@@ -8,4 +8,5 @@
 #include "wn_matrix.h"
 #include "wn_ops.h"
 #include "wn_select.h"
+#include "wn_encode.h"
 #endif
