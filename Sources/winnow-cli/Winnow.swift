@@ -16,7 +16,8 @@ struct Winnow: AsyncParsableCommand {
         version: "winnow \(WinnowVersion.current)",
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
-            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self, BenchCommand.self,
+            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
+            BenchCommand.self, ConvertCommand.self,
             DoctorCommand.self,
         ])
 
