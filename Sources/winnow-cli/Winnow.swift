@@ -17,7 +17,7 @@ struct Winnow: AsyncParsableCommand {
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
             TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
-            BenchCommand.self, ConvertCommand.self,
+            PruneCommand.self, BenchCommand.self, ConvertCommand.self,
             DoctorCommand.self,
         ])
 
