@@ -37,6 +37,7 @@ private final class Scratch {
         // The file is gone from its folder by now: the mapping keeps its bytes.
         #expect(storage.byteCount == count)
         #expect(StorageSlice(storage).bytes.elementsEqual(bytes))
+        withExtendedLifetime(storage) {}
     }
 
     @Test func refusesWhatIsNoFile() {
@@ -62,7 +63,10 @@ private final class Scratch {
         #expect(StorageSlice(storage, offset: 3, byteCount: 4).bytes.elementsEqual([3, 4, 5, 6]))
         #expect(StorageSlice(storage, offset: 7).bytes.elementsEqual([7, 8, 9]))
         #expect(StorageSlice(storage, offset: 10).byteCount == 0)
-        #expect(StorageSlice(copying: [UInt16(0x0102)]).bytes.elementsEqual([2, 1]))
+        let copy = StorageSlice(copying: [UInt16(0x0102)])
+        #expect(copy.bytes.elementsEqual([2, 1]))
+        // The bytes are pointers: what owns them must live as long.
+        withExtendedLifetime((storage, copy)) {}
     }
 
     @Test func slicesPastTheEndAreACallersMistake() async {
