@@ -61,6 +61,7 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
 }
 
 typedef struct wn_prepare_job {
+    const wn_product_table *table;
     wn_input *input;
     const float *x;
     size_t x_stride;
@@ -76,7 +77,7 @@ static void wn_prepare_chunk(void *context, size_t chunk, size_t worker) {
     size_t first = chunk * WN_PREPARE_TOKENS, end = first + WN_PREPARE_TOKENS;
     if (end > job->input->tokens) end = job->input->tokens;
     for (size_t token = first; token < end; token++) {
-        wn_product_functions()->prepare(job->input, token, job->x + token * job->x_stride, job->weight, job->epsilon);
+        job->table->prepare(job->input, token, job->x + token * job->x_stride, job->weight, job->epsilon);
     }
 }
 
@@ -88,7 +89,7 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
         input->f32_stride = weight ? input->columns : x_stride;
         if (!weight) return;
     }
-    wn_prepare_job job = {input, x, x_stride, weight, epsilon};
+    wn_prepare_job job = {wn_product_functions(), input, x, x_stride, weight, epsilon};
     size_t chunks = (tokens + WN_PREPARE_TOKENS - 1) / WN_PREPARE_TOKENS;
     if (pool) {
         wn_pool_run(pool, chunks, wn_prepare_chunk, &job);
@@ -195,8 +196,8 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
     }
 }
 
-static void wn_product_rows(const wn_product *product, size_t begin, size_t end, unsigned char *scratch) {
-    const wn_product_table *table = wn_product_functions();
+static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
+                            unsigned char *scratch) {
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
     size_t at_once = wn_tile_rows(columns, product->input->kind, tokens);
     unsigned char *second = scratch + wn_tile_bytes(columns);
@@ -223,6 +224,7 @@ static void wn_product_rows(const wn_product *product, size_t begin, size_t end,
 }
 
 typedef struct wn_products_job {
+    const wn_product_table *table;
     const wn_product *products;
     size_t count;
     size_t chunk_rows;
@@ -244,7 +246,7 @@ static void wn_products_chunk(void *context, size_t chunk, size_t worker) {
     }
     size_t begin = product->row_begin + chunk * job->chunk_rows, end = begin + job->chunk_rows;
     if (end > product->row_end) end = product->row_end;
-    wn_product_rows(product, begin, end, wn_pool_scratch(job->pool, worker));
+    wn_product_rows(job->table, product, begin, end, wn_pool_scratch(job->pool, worker));
 }
 
 void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
@@ -254,7 +256,7 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
     // Small enough that threads end together, large enough that claiming costs nothing: about 16 chunks a thread.
     size_t chunk_rows = wn_round_up(rows / (16 * wn_pool_threads(pool)) + 1, 16);
     if (chunk_rows > 256) chunk_rows = 256;
-    wn_products_job job = {products, count, chunk_rows, pool};
+    wn_products_job job = {wn_product_functions(), products, count, chunk_rows, pool};
     size_t chunks = 0;
     for (size_t i = 0; i < count; i++) chunks += wn_product_chunks(&products[i], chunk_rows);
     wn_pool_run(pool, chunks, wn_products_chunk, &job);
@@ -264,6 +266,7 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
 void wn_row_f32(const wn_matrix *matrix, size_t row, float *out) { wn_product_functions()->row_f32(matrix, row, out); }
 
 typedef struct wn_rows_job {
+    const wn_product_table *table;
     const wn_matrix *matrix;
     size_t begin, end;
     float *out;
@@ -275,11 +278,11 @@ static void wn_rows_chunk(void *context, size_t chunk, size_t worker) {
     size_t begin = job->begin + chunk * 16, end = begin + 16;
     if (end > job->end) end = job->end;
     for (size_t row = begin; row < end; row++) {
-        wn_row_f32(job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
+        job->table->row_f32(job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
     }
 }
 
 void wn_rows_f32(wn_pool *pool, const wn_matrix *matrix, size_t row_begin, size_t row_end, float *out) {
-    wn_rows_job job = {matrix, row_begin, row_end, out};
+    wn_rows_job job = {wn_product_functions(), matrix, row_begin, row_end, out};
     wn_pool_run(pool, (row_end - row_begin + 15) / 16, wn_rows_chunk, &job);
 }

@@ -105,5 +105,19 @@ public struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
         self.code = code
     }
 
-    public var description: String { "cannot \(operation) \(path): \(String(cString: strerror(code)))" }
+    public var description: String {
+        "cannot \(operation) \(path): \(String(cString: strerror(code)))" + (advice.map { "; \($0)" } ?? "")
+    }
+
+    /// What to do, where the code alone says it.
+    private var advice: String? {
+        switch code {
+        case ENOSPC, EDQUOT: "free some space or write to another disk"
+        case EFBIG: "raise the limit on file sizes (ulimit -f) or write to another disk"
+        case EACCES, EPERM: "check who may use it"
+        case EROFS: "choose a place that can be written"
+        case ENOENT: "check the path"
+        default: nil
+        }
+    }
 }

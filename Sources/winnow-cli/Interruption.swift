@@ -15,6 +15,8 @@ enum Interruption {
 
     static func install() {
         signal(SIGPIPE, SIG_IGN)
+        // A file over the process's size limit is an error to report, not a reason to die.
+        signal(SIGXFSZ, SIG_IGN)
         interruptionSeen = 0
         guard pipe(&interruptionPipe) == 0 else { return }
         for descriptor in [interruptionPipe.0, interruptionPipe.1] {

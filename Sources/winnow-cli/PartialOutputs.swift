@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import WinnowIO
 
 /// The outputs being written aside, and the child processes at work: what an interrupted run must clean up.
 ///
@@ -26,5 +27,6 @@ enum PartialOutputs {
         }
         for child in ended.children { kill(child, SIGTERM) }
         for path in ended.paths { FileTree.remove(path) }
+        AtomicOutput.discardAll()
     }
 }

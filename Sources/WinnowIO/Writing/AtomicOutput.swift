@@ -87,6 +87,15 @@ public final class AtomicOutput {
         finish()
     }
 
+    /// Removes what every output of this process has written so far: for a process that must end now, while
+    /// other threads may still be writing.
+    public static func discardAll() {
+        for path in active.withLock({ $0 }) {
+            // A writer may add a file between the listing of a folder and its removal.
+            for _ in 0..<100 where lstatKind(path) != nil { remove(path) }
+        }
+    }
+
     private func finish() {
         isDone = true
         _ = AtomicOutput.active.withLock { $0.remove(partialPath) }
@@ -117,10 +126,7 @@ public final class AtomicOutput {
 
     /// The path itself, or what it links to, so that links stay.
     private static func resolved(_ path: String) -> String {
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK,
-            let real = realpath(path, nil)
-        else { return path }
+        guard lstatKind(path) == S_IFLNK, let real = realpath(path, nil) else { return path }
         defer { free(real) }
         return String(cString: real)
     }
@@ -154,11 +160,15 @@ public final class AtomicOutput {
         return removed
     }
 
+    private static func lstatKind(_ path: String) -> mode_t? {
+        var status = stat()
+        return lstat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
+    }
+
     /// Removes a file, or a folder with all that is in it; links are not followed.
     private static func remove(_ path: String) {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
+        guard let kind = lstatKind(path) else { return }
+        guard kind == S_IFDIR else {
             unlink(path)
             return
         }

@@ -1,0 +1,87 @@
+import ArgumentParser
+import WinnowCore
+import WinnowIO
+import WinnowJSON
+import WinnowReport
+import WinnowWeights
+
+struct ConvertCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "convert",
+        abstract: "Write a model in another layout or weight format.",
+        discussion: """
+            hf      a Hugging Face folder of plain floats, which transformers opens
+            gguf    a GGUF file, which llama.cpp opens
+            dense   the folder of hf: what a packed or masked model becomes for other tools
+            packed  a folder that keeps packed formats, for Winnow
+
+            Without --format nothing is lost: a matrix keeps its own grid where the target can hold it, and
+            becomes float32 where it cannot. A 4-bit format leaves the embedding and the head at 8 bits or wider.
+
+            Examples:
+              winnow convert --model smollm2-135m-q4_1 --to hf --output smollm2-hf
+              winnow convert --model smollm2-hf --to gguf --format q8_0 --output smollm2.gguf
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var running: RunOptions
+    @OptionGroup var output: OutputOptions
+    @Option(help: "hf, gguf, dense or packed.") var to: ModelConversion.Target
+    @Option(help: "Weight format: f32, f16, bf16, q8_0, q4_0, q4_1; packed also takes int8 and int4.")
+    var format: String?
+    @Option(name: .customLong("output"), help: "The folder or file to write.", completion: .file())
+    var destination: String
+    @Option(help: ArgumentHelp("Largest safetensors file of a folder.", valueName: "size"))
+    var maxShardSize = ByteCount(bytes: 5_000_000_000)
+    @Flag(help: "Replace an existing output.") var overwrite = false
+    @Flag(help: "Print each matrix with the format it would get, and write nothing.") var dryRun = false
+
+    func validate() throws { _ = try conversion() }
+
+    func run() async throws {
+        let conversion = try conversion()
+        running.selectInstructionSet()
+        let source = try await model.openCheckpoint(output)
+        if dryRun { return try plan(conversion, source) }
+        let pool = try KernelPool(threads: running.threadCount)
+        let progress = ProgressPrinter(output)
+        let written = try conversion.write(source, to: destination, overwrite: overwrite, on: pool) { done, all in
+            progress.update("converting", done, of: all, "tensors")
+        }
+        for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }
+        if output.json {
+            StandardOutput.write(["path": .string(written.path), "bytes": .integer(Int64(written.bytes))])
+        } else {
+            StandardOutput.write("\(written.path): \(Format.bytes(written.bytes))\n")
+        }
+    }
+
+    private func conversion() throws -> ModelConversion {
+        var wanted: WeightFormat?
+        if let format {
+            guard let found = WeightFormats.named(format.lowercased()) else {
+                let names = ModelConversion.formats(for: to).map(\.name).joined(separator: ", ")
+                throw ValidationError("there is no format '\(format)'; for --to \(to.rawValue): \(names)")
+            }
+            wanted = found
+        }
+        do throws(ConversionError) {
+            var conversion = try ModelConversion(to: to, format: wanted)
+            conversion.maxShardBytes = maxShardSize.bytes
+            return conversion
+        } catch { throw ValidationError(error.description) }
+    }
+
+    private func plan(_ conversion: ModelConversion, _ source: Checkpoint) throws {
+        var layers: [JSONValue] = []
+        for name in source.names {
+            guard case .matrix(let matrix) = try source.tensor(name) else { continue }
+            let format = conversion.format(of: matrix.format, isBlock: name.hasPrefix("model.layers."))
+            layers.append(["name": .string(name), "from": .string(matrix.format.name), "to": .string(format.name)])
+            if !output.json { StandardOutput.write("\(name)\t\(matrix.format.name) -> \(format.name)\n") }
+        }
+        if output.json { StandardOutput.write(["path": .string(destination), "plan": .array(layers)]) }
+    }
+}
+
+extension ModelConversion.Target: ExpressibleByArgument {}
