@@ -19,7 +19,7 @@ struct DemoCommand: AsyncParsableCommand {
 
             Examples:
               winnow demo
-              winnow demo --model model.gguf --output report --keep-models --windows 52
+              winnow demo --model model.gguf --output report --keep-models --windows 52 --samples 64
             """)
 
     @Option(
@@ -34,13 +34,15 @@ struct DemoCommand: AsyncParsableCommand {
     var destination = "winnow-demo"
     @Flag(help: "Replace an existing output.") var overwrite = false
     @Flag(help: "Leave the models that were made in the output folder.") var keepModels = false
-    @Option(help: "Windows of 512 tokens to score, 52 at most; more give smaller errors.") var windows = 16
-    @Option(help: "Windows of 512 tokens to calibrate on, 80 at most.") var samples = 16
+    @Option(help: "Windows of 512 tokens to score, 52 at most (default: 4 to 32, by the machine's speed).")
+    var windows: Int?
+    @Option(help: "Windows of 512 tokens to calibrate on, 80 at most (default: as many as are scored).")
+    var samples: Int?
     @Option(help: "Rounds of the speed measurement.") var rounds = 3
 
     func validate() throws {
-        for (name, value) in [("windows", windows), ("samples", samples), ("rounds", rounds)] where value < 1 {
-            throw ValidationError("--\(name) is at least 1, not \(value)")
+        for (name, value) in [("windows", windows), ("samples", samples), ("rounds", rounds)] {
+            if let value, value < 1 { throw ValidationError("--\(name) is at least 1, not \(value)") }
         }
     }
 

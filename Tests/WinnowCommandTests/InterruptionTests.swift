@@ -12,7 +12,9 @@ struct InterruptionTests {
                 case "config.json":
                     text.replacing("\"max_position_embeddings\": 128", with: "\"max_position_embeddings\": 200000")
                         .replacing("\"eos_token_id\": 2,", with: "")
-                default: text.replacing("<|im_end|>", with: "<|im_then|>")
+                default:
+                    text.replacing("<|im_end|>", with: "<|im_then|>")
+                        .replacing("<|endoftext|>", with: "<|startoftext|>")
                 }
             }
             try body(folder)

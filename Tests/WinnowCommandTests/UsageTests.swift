@@ -21,7 +21,7 @@ struct UsageTests {
         ["logits", "--prompt", "a", "--top", "0"] + tiny,
         ["bench"], ["bench", "--synthetic", "llama-9000b"], ["bench", "--repeats", "0"] + tiny,
         ["eval", "perplexity", "--window", "1", "--text", "a"] + tiny, ["eval", "poetry"],
-        ["pull"], ["pull", "hf:noslash"], ["pull", "pip:unpinned"], ["pull", "hf:../../etc/passwd"],
+        ["demo", "--rounds", "0"], ["pull"], ["pull", "hf:noslash"], ["pull", "pip:unpinned"], ["pull", "hf:../../etc/passwd"],
     ])
     func wrongUsageIsStatusTwo(_ arguments: [String]) throws {
         let ending = try CommandRun.run(arguments)

@@ -18,10 +18,13 @@ struct Demo {
     /// How models run while they are measured.
     let running: ModelRunner.Configuration
     let versions: [DemoVersion]
-    /// Windows of the scoring text, windows of the calibration text, and their tokens.
-    var windows = 16
-    var samples = 16
+    /// Windows of the scoring text, nil for as many as the machine is fast enough for, and their tokens.
+    var windows: Int?
+    /// Windows of the calibration text, nil as above.
+    var samples: Int?
     var length = 512
+    /// What scoring and calibrating should take together, in seconds.
+    var budget = 120.0
     var paragraphTokens = 64
     var speed = SpeedBenchmark()
     var prompt = "Write a short paragraph about the sea."
@@ -40,9 +43,11 @@ struct Demo {
     /// - Parameter folder: where versions are written, one folder each.
     func run(_ path: String, writingTo folder: String, progress: (Progress) -> Void) throws -> Outcome {
         let given = try LoadedModel(opening: path)
-        let tokens = try calibrationWindows(given)
+        let affordable = try windows == nil || samples == nil ? affordableWindows(given) : 0
+        let tokens = try calibrationWindows(given, samples ?? affordable)
+        let windows = windows ?? affordable
         var measured: [Measured] = []
-        measured.append(try measure(ModelComparison.Row("as given"), given, progress))
+        measured.append(try measure(ModelComparison.Row("as given"), given, windows, progress))
         var written: [String: LoadedModel] = [:]
         for version in versions {
             let clock = ContinuousClock()
@@ -54,7 +59,7 @@ struct Demo {
             // What is measured is what was written, opened again.
             let loaded = try LoadedModel(opening: place)
             written[version.name] = loaded
-            measured.append(try measure(row, loaded, progress))
+            measured.append(try measure(row, loaded, windows, progress))
         }
         var speed = speed
         speed.seed = seed
@@ -88,7 +93,7 @@ struct Demo {
             guard case .pruned(let method) = version.making else { continue }
             let pruner = SequentialPruner(method, threads: running.threads)
             let needed = pruner.memoryPlan(
-                for: model, windows: version.needsCalibration ? samples : 0, length: length)
+                for: model, windows: version.needsCalibration ? samples ?? Demo.windowChoices.last! : 0, length: length)
             pruning = max(pruning, needed.total)
         }
         plan.add("pruning", bytes: pruning)
@@ -97,7 +102,30 @@ struct Demo {
 
     // MARK: Making
 
-    private func calibrationWindows(_ given: LoadedModel) throws -> [[TokenID]] {
+    /// Few choices, so that two runs on one machine choose the same.
+    static let windowChoices = [4, 8, 16, 32]
+
+    /// The most windows, of both texts, that fit the budget at a speed in tokens a second.
+    ///
+    /// A scored window passes each model once; a calibration window passes each calibrated one twice, before and
+    /// after its blocks are pruned.
+    func affordableWindows(tokensPerSecond: Double) -> Int {
+        let passes = versions.count + 1 + 2 * versions.count(where: \.needsCalibration)
+        let seconds = { (windows: Int) in Double(windows * passes * length) / tokensPerSecond }
+        return Demo.windowChoices.last { seconds($0) <= budget } ?? Demo.windowChoices[0]
+    }
+
+    private func affordableWindows(_ given: LoadedModel) throws -> Int {
+        var probe = SpeedBenchmark()
+        probe.promptTokens = min(256, window(given.model) / 2)
+        probe.generateTokens = 0
+        probe.repeats = 1
+        probe.samplesBandwidth = false
+        let result = try probe.run(try ModelRunner(given.model, measuringConfiguration))
+        return affordableWindows(tokensPerSecond: result.prefillTokensPerSecond)
+    }
+
+    private func calibrationWindows(_ given: LoadedModel, _ samples: Int) throws -> [[TokenID]] {
         guard versions.contains(where: \.needsCalibration) else { return [] }
         return try CalibrationWindows(
             calibration, tokenizer: given.tokenizer, samples: samples, length: window(given.model), seed: seed
@@ -179,7 +207,7 @@ struct Demo {
 
     /// All but the speeds.
     private func measure(
-        _ row: ModelComparison.Row, _ loaded: LoadedModel, _ progress: (Progress) -> Void
+        _ row: ModelComparison.Row, _ loaded: LoadedModel, _ windows: Int, _ progress: (Progress) -> Void
     ) throws -> Measured {
         var row = row
         let runner = try ModelRunner(loaded.model, measuringConfiguration)
@@ -193,9 +221,13 @@ struct Demo {
         options.maxTokens = paragraphTokens
         options.seed = seed
         let generator = TextGenerator(runner: runner, tokenizer: loaded.tokenizer, context: 1024)
-        row.text = try generator.generate(
-            try loaded.tokenizer.promptIDs([ChatMessage(role: "user", content: prompt)], loaded.template), options
-        ).text
+        let ids = try loaded.tokenizer.promptIDs([ChatMessage(role: "user", content: prompt)], loaded.template)
+        var pieces = 0
+        let title = "writing, \(row.name)"
+        row.text = try generator.generate(ids, options) { _ in
+            pieces += 1
+            progress(Progress(title, completed: pieces, total: nil, unit: .items("pieces")))
+        }.text
         let layers = PrunableLayers(loaded.model)
         row.format = Demo.formats(layers)
         row.perplexity = result.perplexity
