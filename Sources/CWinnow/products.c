@@ -207,19 +207,19 @@ static void wn_product_rows(const wn_product_table *table, const wn_product *pro
     float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t row = begin; row < end; row += at_once) {
         size_t rows = end - row < at_once ? end - row : at_once;
-        if (tokens == 1 && table->decode && product->input->kind != WN_INPUT_F32) {
-            table->decode(product->matrix, row, rows, product->input, y);
-            if (product->gate) table->decode(product->gate, row, rows, product->gate_input, gate_y);
-            wn_finish(product, table, row, rows, 0, 1, y, gate_y);
-            continue;
-        }
+        // One token needs no tile where the table reads packed rows.
+        bool one = tokens == 1 && table->decode;
+        bool main_done = one && table->decode(product->matrix, row, rows, product->input, y);
+        bool gate_done = one && product->gate && table->decode(product->gate, row, rows, product->gate_input, gate_y);
         wn_side main, gate;
-        wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
-        if (product->gate) wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+        if (!main_done) wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
+        if (product->gate && !gate_done) {
+            wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+        }
         for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
             size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-            wn_dot_side(&main, table, first, count, y);
-            if (product->gate) wn_dot_side(&gate, table, first, count, gate_y);
+            if (!main_done) wn_dot_side(&main, table, first, count, y);
+            if (product->gate && !gate_done) wn_dot_side(&gate, table, first, count, gate_y);
             wn_finish(product, table, row, rows, first, count, y, gate_y);
         }
     }

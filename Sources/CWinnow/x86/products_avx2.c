@@ -53,7 +53,8 @@ WN_INLINE float half_at(const void *bytes) {
 WN_INLINE void unpack_segment(
     const wn_matrix *m, size_t row, size_t begin, size_t count, const uint8_t **next, uint8_t *codes,
     uint8_t *kept) {
-    const uint8_t *values = m->values + row * m->row_bytes, *mask = m->mask + row * m->mask_stride + begin / 8;
+    const uint8_t *values = m->values + row * m->row_bytes;
+    const uint8_t *mask = m->mask ? m->mask + row * m->mask_stride + begin / 8 : NULL;
     switch (m->format) {
     case WN_Q4_0: case WN_Q4_1: {
         size_t head = m->format == WN_Q4_0 ? 2 : 4, step = head + 16;
@@ -99,6 +100,25 @@ static void unpack_row(const wn_matrix *m, size_t row, uint8_t *codes, uint8_t *
     if (m->columns < stride) memset(codes + m->columns, 0, stride - m->columns);
 }
 
+// The first halves of eight blocks `step` bytes apart, and the second halves after them where `pairs`.
+WN_INLINE __m256 heads8(const uint8_t *from, size_t step, const bool pairs, __m256 *second) {
+    if (!pairs) {
+        uint16_t heads[8];
+        WN_UNROLL for (int i = 0; i < 8; i++) memcpy(&heads[i], from + (size_t)i * step, 2);
+        __m128i halves = _mm_setr_epi16(
+            (short)heads[0], (short)heads[1], (short)heads[2], (short)heads[3], (short)heads[4], (short)heads[5],
+            (short)heads[6], (short)heads[7]);
+        return _mm256_cvtph_ps(halves);
+    }
+    uint32_t heads[8];
+    WN_UNROLL for (int i = 0; i < 8; i++) memcpy(&heads[i], from + (size_t)i * step, 4);
+    __m128i low = _mm_setr_epi32((int)heads[0], (int)heads[1], (int)heads[2], (int)heads[3]);
+    __m128i high = _mm_setr_epi32((int)heads[4], (int)heads[5], (int)heads[6], (int)heads[7]);
+    const __m128i words = _mm_set1_epi32(0xFFFF);
+    *second = _mm256_cvtph_ps(_mm_packus_epi32(_mm_srli_epi32(low, 16), _mm_srli_epi32(high, 16)));
+    return _mm256_cvtph_ps(_mm_packus_epi32(_mm_and_si128(low, words), _mm_and_si128(high, words)));
+}
+
 // Scales of a row's blocks, and offsets where codes are unsigned; zeros up to `count`.
 static void unpack_scales(const wn_matrix *m, size_t row, float *scales, float *offsets, size_t count) {
     size_t blocks = (m->columns + 31) / 32, per = 1, groups = blocks, width = 2;
@@ -116,13 +136,22 @@ static void unpack_scales(const wn_matrix *m, size_t row, float *scales, float *
         width = m->format == WN_MASKED_Q4_1 ? 4 : 2;
         from = (const uint8_t *)m->scales + row * blocks * width;
     }
+    size_t b0 = 0;
     if (m->format == WN_Q4_1 || m->format == WN_MASKED_Q4_1) {
-        for (size_t b = 0; b < blocks; b++) {
+        for (; b0 + 8 <= blocks; b0 += 8) {
+            __m256 second;
+            _mm256_storeu_ps(scales + b0, heads8(from + b0 * width, width, true, &second));
+            _mm256_storeu_ps(offsets + b0, second);
+        }
+        for (size_t b = b0; b < blocks; b++) {
             scales[b] = half_at(from + b * width);
             offsets[b] = half_at(from + b * width + 2);
         }
     } else if (per == 1) {
-        for (size_t b = 0; b < blocks; b++) scales[b] = half_at(from + b * width);
+        for (; b0 + 8 <= blocks; b0 += 8) {
+            _mm256_storeu_ps(scales + b0, heads8(from + b0 * width, width, false, NULL));
+        }
+        for (size_t b = b0; b < blocks; b++) scales[b] = half_at(from + b * width);
     } else {
         for (size_t b = 0; b < blocks; b++) scales[b] = half_at(from + b / per * width);
     }
@@ -312,6 +341,64 @@ static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, si
     }
 }
 
+// ---- One token, straight from the blocks of a file: the arithmetic of block8_tile ------------------------------
+WN_INLINE __m256i block_codes(const uint8_t *block, const int format) {
+    if (format == WN_Q8_0) return _mm256_loadu_si256((const __m256i *)block);
+    __m128i packed = _mm_loadu_si128((const __m128i *)block), low = _mm_set1_epi8(15);
+    return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(packed, 4), low), _mm_and_si128(packed, low));
+}
+
+WN_INLINE void decode_blocks(
+    const int rows, const int format, const wn_matrix *m, size_t row, const wn_input *in, float *out) {
+    const bool is_signed = format == WN_Q8_0, affine = format == WN_Q4_1;
+    const size_t head = affine ? 4 : 2, step = head + (is_signed ? 32 : 16);
+    const uint8_t *base = m->values + row * m->row_bytes;
+    size_t blocks = m->columns / 32;
+    __m256 acc[4];
+    WN_UNROLL for (int i = 0; i < rows; i++) acc[i] = _mm256_setzero_ps();
+    for (size_t run = 0; run < blocks; run += 8) {
+        float both[4][8] __attribute__((aligned(32)));
+        size_t count = blocks - run < 8 ? blocks - run : 8;
+        __m256 dx = _mm256_loadu_ps(in->scales + run), sums = _mm256_loadu_ps(in->sums + run);
+        WN_UNROLL for (int i = 0; i < rows; i++) {
+            const uint8_t *from = base + (size_t)i * m->row_bytes + run * step;
+            __m256 d, offset;
+            if (__builtin_expect(count == 8, 1)) {
+                d = heads8(from, step, affine, &offset);
+            } else {
+                float first[8] = {0}, second[8] = {0};
+                for (size_t b = 0; b < count; b++) {
+                    first[b] = half_at(from + b * step);
+                    if (affine) second[b] = half_at(from + b * step + 2);
+                }
+                d = _mm256_loadu_ps(first);
+                offset = _mm256_loadu_ps(second);
+            }
+            if (format == WN_Q4_0) offset = _mm256_mul_ps(d, _mm256_set1_ps(-8));
+            _mm256_store_ps(both[i], _mm256_mul_ps(d, dx));
+            if (!is_signed) acc[i] = _mm256_fmadd_ps(offset, sums, acc[i]);
+            _mm_prefetch((const char *)from + 8 * step * 8, _MM_HINT_T0);
+            _mm_prefetch((const char *)from + 8 * step * 8 + 64, _MM_HINT_T0);
+        }
+        for (size_t b = 0; b < count; b++) {
+            __m256i q = _mm256_loadu_si256((const __m256i *)(in->q + 32 * (run + b)));
+            WN_UNROLL for (int i = 0; i < rows; i++) {
+                __m256i w = block_codes(base + (size_t)i * m->row_bytes + (run + b) * step + head, format);
+                __m256 dot = _mm256_cvtepi32_ps(dot_block(w, q, is_signed));
+                acc[i] = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(&both[i][b]), acc[i]);
+            }
+        }
+    }
+    WN_UNROLL for (int i = 0; i < rows; i++) out[i] = reduce8(acc[i]);
+}
+
+WN_INLINE void decode_format(
+    const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4) decode_blocks(4, format, m, row + r, in, out + r);
+    for (; r < rows; r++) decode_blocks(1, format, m, row + r, in, out + r);
+}
+
 // Eight sums of four products each over both 16-bit halves of a block.
 WN_INLINE __m256i dot_wide(const uint8_t *codes, const int16_t *x) {
     __m256i low = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes));
@@ -391,6 +478,25 @@ static void dot_planes16_rows(const wn_tile *tile, const wn_input *in, size_t fi
 #define WN_PLANES_ROWS(ROWS, TOKENS, r, t) \
     planes_rows_tile(ROWS, TOKENS, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
     WN_TILES(tile->rows, tokens, 4, 2, WN_PLANES_ROWS);
+}
+
+static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+    if (in->kind == WN_INPUT_F32) return false;
+    switch (m->format) {
+    case WN_Q4_0: decode_format(WN_Q4_0, m, row, rows, in, out); return true;
+    case WN_Q4_1: decode_format(WN_Q4_1, m, row, rows, in, out); return true;
+    case WN_Q8_0: decode_format(WN_Q8_0, m, row, rows, in, out); return true;
+    case WN_INT8: {
+        // The file's bytes are the codes: a tile without a copy, where rows end with a run and follow one another.
+        if (m->columns % 64 != 0 || m->row_bytes != m->columns) return false;
+        wn_tile tile = {.rows = rows, .columns = m->columns, .stride = m->columns};
+        tile.codes = (uint8_t *)m->values + row * m->row_bytes;
+        memcpy(tile.row_scales, (const float *)m->scales + row, rows * sizeof(float));
+        dot_planes16_rows(&tile, in, 0, 1, out);
+        return true;
+    }
+    default: return false;
+    }
 }
 
 // ---- Float32: eight lanes of columns -------------------------------------------------------------------------
@@ -621,7 +727,7 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
 const wn_product_table wn_products_avx2 = {
     .unpack_codes = unpack_codes, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
-    .silu_multiply = silu_multiply, .prepare = prepare,
+    .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode,
 };
 #pragma clang attribute pop
 #endif
