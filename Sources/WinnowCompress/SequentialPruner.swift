@@ -1,3 +1,4 @@
+import CWinnow
 import WinnowCore
 import WinnowModels
 import WinnowText
@@ -35,19 +36,10 @@ public struct SequentialPruner {
         let layers = PrunableLayers(model)
         let before = layers.layers.map(\.parameter.matrix)
         do {
-            let walk = try Walk(self, model, windows, cancellation)
-            var reports: [LayerReport] = []
-            for block in model.blocks.indices {
-                progress(block, model.blocks.count)
-                try walk.checkCancellation()
-                let statistics = try walk.observe(block)
-                for layer in layers.layers(ofBlock: block) {
-                    try walk.checkCancellation()
-                    reports.append(try walk.prune(layer, statistics[layer.input]!))
-                }
-                if block + 1 < model.blocks.count { try walk.advance(block) }
-            }
+            let reports = try walk(model, layers, windows, cancellation, progress)
             progress(model.blocks.count, model.blocks.count)
+            // The walk's hidden states and workspaces are gone: what follows must not find them in the peak.
+            wn_release_freed_memory()
             return PruningReport(goal: method.goal, layers: reports)
         } catch {
             for (layer, matrix) in zip(layers.layers, before) where layer.parameter.matrix !== matrix {
@@ -56,6 +48,25 @@ public struct SequentialPruner {
             if case ModelError.cancelled = error { throw PruningError.cancelled }
             throw error
         }
+    }
+
+    private func walk(
+        _ model: LanguageModel, _ layers: PrunableLayers, _ windows: [[TokenID]],
+        _ cancellation: CancellationFlag?, _ progress: (Int, Int) -> Void
+    ) throws -> [LayerReport] {
+        let walk = try Walk(self, model, windows, cancellation)
+        var reports: [LayerReport] = []
+        for block in model.blocks.indices {
+            progress(block, model.blocks.count)
+            try walk.checkCancellation()
+            let statistics = try walk.observe(block)
+            for layer in layers.layers(ofBlock: block) {
+                try walk.checkCancellation()
+                reports.append(try walk.prune(layer, statistics[layer.input]!))
+            }
+            if block + 1 < model.blocks.count { try walk.advance(block) }
+        }
+        return reports
     }
 
     /// What a run holds in memory beside the program, at its peak.
