@@ -1,4 +1,3 @@
-import CWinnow
 import WinnowCore
 import WinnowModels
 import WinnowText
@@ -18,6 +17,8 @@ public struct SequentialPruner {
     /// How calibration runs products; exact by default: masks then follow float32 arithmetic.
     public var activations = ActivationMode.exact
     public var seed: UInt64 = 0
+    /// Tokens that run together while calibrating: a weight is unpacked once for all of them. Changes no mask.
+    public var stepTokens = 1024
 
     public init(_ method: any LayerMethod, threads: Int) {
         self.method = method
@@ -39,7 +40,7 @@ public struct SequentialPruner {
             let reports = try walk(model, layers, windows, cancellation, progress)
             progress(model.blocks.count, model.blocks.count)
             // The walk's hidden states and workspaces are gone: what follows must not find them in the peak.
-            wn_release_freed_memory()
+            FreedMemory.release()
             return PruningReport(goal: method.goal, layers: reports)
         } catch {
             for (layer, matrix) in zip(layers.layers, before) where layer.parameter.matrix !== matrix {
@@ -103,7 +104,7 @@ public struct SequentialPruner {
         var configuration = ModelRunner.Configuration(threads: threads)
         configuration.activations = activations
         configuration.kvType = .f32
-        configuration.chunk = min(max(length, 1), 512)
+        configuration.chunk = max(1, length >= stepTokens ? stepTokens : stepTokens / max(length, 1) * length)
         return configuration
     }
 }

@@ -80,6 +80,7 @@ struct PruneCommand: AsyncParsableCommand {
 
     func run() async throws {
         let start = ContinuousClock.now
+        FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
         if !overwrite, !dryRun, FileTree.isDirectory(destination) || FileTree.isFile(destination) {
             throw CheckpointError.outputExists(path: destination)

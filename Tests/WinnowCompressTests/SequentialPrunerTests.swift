@@ -60,13 +60,16 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
 
     @Test func threadsAndStepsChangeNothing() throws {
         let windows = TinyLlama.windows(5, length: 30)
-        func masks(_ threads: Int) throws -> [String] {
-            let report = try prune(try TinyLlama.model("tied-q4_1.gguf"), threads: threads, windows: windows)
-            return report.layers.map(\.maskSHA256)
+        func masks(_ threads: Int, _ stepTokens: Int) throws -> [String] {
+            var pruner = SequentialPruner(try method("wanda"), threads: threads)
+            pruner.stepTokens = stepTokens
+            return try pruner.prune(try TinyLlama.model("tied-q4_1.gguf"), windows: windows).layers.map(\.maskSHA256)
         }
-        let alone = try masks(1)
+        let alone = try masks(1, 30)
         #expect(Set(alone).count == alone.count)
-        for threads in [2, 4] { #expect(try masks(threads) == alone) }
+        for (threads, tokens) in [(2, 30), (4, 7), (1, 64), (2, 1024)] {
+            #expect(try masks(threads, tokens) == alone, "\(threads) threads, \(tokens) tokens")
+        }
     }
 
     @Test func keptWeightsKeepTheirBitsAndScales() throws {
