@@ -43,11 +43,11 @@ wn_input wn_make_input(wn_case_run *run, wn_input_kind kind, size_t capacity) {
 
 double wn_input_value(const wn_input *input, size_t token, size_t column) {
     size_t blocks = ((input->stride / 32) + 15) / 16 * 16;
-    const int8_t *q = input->q + token * input->stride;
+    size_t at = token * input->stride + column;
     switch (input->kind) {
     case WN_INPUT_F32: return input->f32[token * input->f32_stride + column];
-    case WN_INPUT_BLOCK8: return (double)input->scales[token * blocks + column / 32] * q[column];
-    default: return (double)input->scales[token] * (256 * q[column] + input->lo[token * input->stride + column]);
+    case WN_INPUT_BLOCK8: return (double)input->scales[token * blocks + column / 32] * input->q[at];
+    default: return (double)input->scales[token] * (256 * input->q[at] + input->lo[at]);
     }
 }
 

@@ -197,8 +197,8 @@ static size_t pack_masked_row(wn_format format, size_t columns, const uint32_t *
             if (to) to[bytes] = (uint8_t)bits[c];
             bytes++;
         } else {
-            uint8_t *byte = to + bytes + nibbles / 2;
-            if (to) *byte = (uint8_t)(nibbles % 2 ? *byte | bits[c] << 4 : bits[c]);
+            size_t at = bytes + nibbles / 2;
+            if (to) to[at] = (uint8_t)(nibbles % 2 ? to[at] | bits[c] << 4 : bits[c]);
             nibbles++;
         }
     }
