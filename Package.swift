@@ -18,6 +18,7 @@ let package = Package(
     targets: [
         // Floor 0
         .target(name: "CWinnow", exclude: []),
+        .target(name: "CWinnowCases", dependencies: ["CWinnow"]),
         .target(name: "CWinnowTexts", exclude: ["texts"]),
         .target(name: "WinnowJSON"),
         // Floor 1
@@ -49,7 +50,7 @@ let package = Package(
         // Tests
         .target(name: "WinnowTestKit", dependencies: ["WinnowModels"]),
         .testTarget(name: "WinnowCoreTests", dependencies: ["WinnowCore", "CWinnow"]),
-        .testTarget(name: "WinnowKernelTests", dependencies: ["CWinnow"]),
+        .testTarget(name: "WinnowKernelTests", dependencies: ["CWinnow", "CWinnowCases"]),
         .testTarget(name: "WinnowTextTests", dependencies: ["WinnowText", "WinnowData"]),
         .testTarget(name: "WinnowReportTests", dependencies: ["WinnowReport"]),
         .testTarget(name: "WinnowWeightsTests", dependencies: ["WinnowWeights", "WinnowTestKit"]),
@@ -58,7 +59,7 @@ let package = Package(
         .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
         .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
-        .testTarget(name: "WinnowCommandTests", dependencies: ["WinnowKit"]),
+        .testTarget(name: "WinnowCommandTests", dependencies: ["winnow-cli", "WinnowJSON", "WinnowTestKit"]),
     ],
     swiftLanguageModes: [.v6]
 )

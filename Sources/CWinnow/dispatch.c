@@ -6,6 +6,8 @@
 #include "products.h"
 
 static atomic_int current = -1;
+// What this thread asked for, -1 for nothing: jobs take their table from the thread that starts them.
+static _Thread_local int local = -1;
 
 bool wn_isa_available(wn_isa isa) {
     switch (isa) {
@@ -48,6 +50,7 @@ static wn_isa wn_isa_first(void) {
 }
 
 wn_isa wn_isa_current(void) {
+    if (local >= 0) return (wn_isa)local;
     int isa = atomic_load_explicit(&current, memory_order_relaxed);
     if (isa < 0) {
         isa = (int)wn_isa_first();
@@ -59,6 +62,12 @@ wn_isa wn_isa_current(void) {
 bool wn_isa_select(wn_isa isa) {
     if (!wn_isa_available(isa)) return false;
     atomic_store_explicit(&current, (int)isa, memory_order_relaxed);
+    return true;
+}
+
+bool wn_isa_select_local(int isa) {
+    if (isa >= 0 && !wn_isa_available((wn_isa)isa)) return false;
+    local = isa < 0 ? -1 : isa;
     return true;
 }
 

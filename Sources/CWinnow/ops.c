@@ -45,6 +45,7 @@ void wn_kv_store(wn_kv_type type, const float *x, void *slot, size_t head_width)
 enum { WN_ATTENTION_BLOCKS = 512 };
 
 typedef struct wn_attention_job {
+    const wn_ops_table *table;
     const wn_attention_row *rows;
     const uint32_t *starts;  // of row blocks, one more than there are
     size_t blocks, kv_heads, group, head_width;
@@ -57,8 +58,8 @@ static void wn_attention_chunk(void *context, size_t chunk, size_t worker) {
     const wn_attention_job *job = context;
     // Later rows see more: they are taken first.
     size_t block = job->blocks - 1 - chunk / job->kv_heads, kv_head = chunk % job->kv_heads;
-    wn_ops_functions()->attend(job->rows + job->starts[block], job->starts[block + 1] - job->starts[block], kv_head,
-                               job->group, job->head_width, job->scale, job->type);
+    job->table->attend(job->rows + job->starts[block], job->starts[block + 1] - job->starts[block], kv_head, job->group,
+                       job->head_width, job->scale, job->type);
 }
 
 void wn_attend(wn_pool *pool, const wn_attention_row *rows, size_t row_count, size_t heads, size_t kv_heads,
@@ -74,7 +75,7 @@ void wn_attend(wn_pool *pool, const wn_attention_row *rows, size_t row_count, si
             for (; row < row_count && row < end && rows[row].segments == segments; row++) work += rows[row].visible;
         }
         starts[blocks] = (uint32_t)(row - first);
-        wn_attention_job job = {rows + first, starts, blocks, kv_heads, heads / kv_heads, head_width, scale, type};
+        wn_attention_job job = {wn_ops_functions(), rows + first, starts, blocks, kv_heads, heads / kv_heads, head_width, scale, type};
         // A few slots cost less than waking anybody.
         wn_pool_run(work * heads < 1024 ? NULL : pool, blocks * kv_heads, wn_attention_chunk, &job);
     }
@@ -103,6 +104,7 @@ bool wn_all_finite(const float *x, size_t count) {
 
 // ---- Statistics ----------------------------------------------------------------------------------------------------
 typedef struct wn_squares_job {
+    const wn_ops_table *table;
     const float *x;
     size_t stride, tokens, columns;
     double *sums;
@@ -112,10 +114,10 @@ static void wn_squares_chunk(void *context, size_t chunk, size_t worker) {
     (void)worker;
     const wn_squares_job *job = context;
     size_t begin = chunk * 64, count = job->columns - begin < 64 ? job->columns - begin : 64;
-    wn_ops_functions()->add_squares(job->x + begin, job->stride, job->tokens, count, job->sums + begin);
+    job->table->add_squares(job->x + begin, job->stride, job->tokens, count, job->sums + begin);
 }
 
 void wn_add_squares(wn_pool *pool, const float *x, size_t stride, size_t tokens, size_t columns, double *sums) {
-    wn_squares_job job = {x, stride, tokens, columns, sums};
+    wn_squares_job job = {wn_ops_functions(), x, stride, tokens, columns, sums};
     wn_pool_run(pool, (columns + 63) / 64, wn_squares_chunk, &job);
 }

@@ -19,7 +19,7 @@ size_t wn_input_bytes(wn_input_kind kind, size_t columns, size_t tokens) {
     case WN_INPUT_F32: return wn_round_up(tokens * columns * sizeof(float), 64);
     case WN_INPUT_BLOCK8: return tokens * stride + 2 * tokens * blocks * sizeof(float);
     case WN_INPUT_PLANES16:
-        return 2 * tokens * stride + tokens * blocks * sizeof(int32_t) + wn_round_up(tokens * sizeof(int64_t), 64)
+        return 4 * tokens * stride + tokens * blocks * sizeof(int32_t) + wn_round_up(tokens * sizeof(int64_t), 64)
                + wn_round_up(tokens * sizeof(float), 64);
     }
     return 0;
@@ -56,11 +56,14 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
         input->q = (int8_t *)next;
         next += tokens * stride;
         input->lo = (int8_t *)next;
+        next += tokens * stride;
+        input->wide = (int16_t *)next;
         break;
     }
 }
 
 typedef struct wn_prepare_job {
+    const wn_product_table *table;
     wn_input *input;
     const float *x;
     size_t x_stride;
@@ -76,7 +79,7 @@ static void wn_prepare_chunk(void *context, size_t chunk, size_t worker) {
     size_t first = chunk * WN_PREPARE_TOKENS, end = first + WN_PREPARE_TOKENS;
     if (end > job->input->tokens) end = job->input->tokens;
     for (size_t token = first; token < end; token++) {
-        wn_product_functions()->prepare(job->input, token, job->x + token * job->x_stride, job->weight, job->epsilon);
+        job->table->prepare(job->input, token, job->x + token * job->x_stride, job->weight, job->epsilon);
     }
 }
 
@@ -88,7 +91,7 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
         input->f32_stride = weight ? input->columns : x_stride;
         if (!weight) return;
     }
-    wn_prepare_job job = {input, x, x_stride, weight, epsilon};
+    wn_prepare_job job = {wn_product_functions(), input, x, x_stride, weight, epsilon};
     size_t chunks = (tokens + WN_PREPARE_TOKENS - 1) / WN_PREPARE_TOKENS;
     if (pool) {
         wn_pool_run(pool, chunks, wn_prepare_chunk, &job);
@@ -147,9 +150,9 @@ static void wn_open_side(wn_side *side, const wn_product_table *table, const wn_
     side->direct = false;
     wn_place_tile(&side->tile, matrix, rows, input->kind, memory);
     if (input->kind == WN_INPUT_F32) {
-        if (matrix->format == WN_F16 || matrix->format == WN_BF16) {
-            side->direct = table->dot_half != NULL;
-        }
+        // For many tokens a row is converted once.
+        bool plain = matrix->format == WN_F16 || matrix->format == WN_BF16 || matrix->format == WN_F32;
+        side->direct = table->dot_half && plain && input->tokens < 4;
         if (side->direct) return;
         for (size_t r = 0; r < rows; r++) table->row_f32(matrix, row + r, side->tile.values + r * matrix->columns);
     } else {
@@ -195,8 +198,8 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
     }
 }
 
-static void wn_product_rows(const wn_product *product, size_t begin, size_t end, unsigned char *scratch) {
-    const wn_product_table *table = wn_product_functions();
+static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
+                            unsigned char *scratch) {
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
     size_t at_once = wn_tile_rows(columns, product->input->kind, tokens);
     unsigned char *second = scratch + wn_tile_bytes(columns);
@@ -223,6 +226,7 @@ static void wn_product_rows(const wn_product *product, size_t begin, size_t end,
 }
 
 typedef struct wn_products_job {
+    const wn_product_table *table;
     const wn_product *products;
     size_t count;
     size_t chunk_rows;
@@ -244,7 +248,7 @@ static void wn_products_chunk(void *context, size_t chunk, size_t worker) {
     }
     size_t begin = product->row_begin + chunk * job->chunk_rows, end = begin + job->chunk_rows;
     if (end > product->row_end) end = product->row_end;
-    wn_product_rows(product, begin, end, wn_pool_scratch(job->pool, worker));
+    wn_product_rows(job->table, product, begin, end, wn_pool_scratch(job->pool, worker));
 }
 
 void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
@@ -254,7 +258,7 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
     // Small enough that threads end together, large enough that claiming costs nothing: about 16 chunks a thread.
     size_t chunk_rows = wn_round_up(rows / (16 * wn_pool_threads(pool)) + 1, 16);
     if (chunk_rows > 256) chunk_rows = 256;
-    wn_products_job job = {products, count, chunk_rows, pool};
+    wn_products_job job = {wn_product_functions(), products, count, chunk_rows, pool};
     size_t chunks = 0;
     for (size_t i = 0; i < count; i++) chunks += wn_product_chunks(&products[i], chunk_rows);
     wn_pool_run(pool, chunks, wn_products_chunk, &job);
@@ -264,6 +268,7 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
 void wn_row_f32(const wn_matrix *matrix, size_t row, float *out) { wn_product_functions()->row_f32(matrix, row, out); }
 
 typedef struct wn_rows_job {
+    const wn_product_table *table;
     const wn_matrix *matrix;
     size_t begin, end;
     float *out;
@@ -275,11 +280,11 @@ static void wn_rows_chunk(void *context, size_t chunk, size_t worker) {
     size_t begin = job->begin + chunk * 16, end = begin + 16;
     if (end > job->end) end = job->end;
     for (size_t row = begin; row < end; row++) {
-        wn_row_f32(job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
+        job->table->row_f32(job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
     }
 }
 
 void wn_rows_f32(wn_pool *pool, const wn_matrix *matrix, size_t row_begin, size_t row_end, float *out) {
-    wn_rows_job job = {matrix, row_begin, row_end, out};
+    wn_rows_job job = {wn_product_functions(), matrix, row_begin, row_end, out};
     wn_pool_run(pool, (row_end - row_begin + 15) / 16, wn_rows_chunk, &job);
 }

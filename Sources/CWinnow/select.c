@@ -1,4 +1,5 @@
 // Selection: the only place where top-k happens. A histogram over order-preserving bits, no sort.
+#include <math.h>
 #include <string.h>
 
 #include "wn_select.h"
@@ -71,4 +72,40 @@ bool wn_select_n_of_m(const float *scores, size_t count, size_t keep, size_t of,
         }
     }
     return true;
+}
+
+bool wn_count_scores(const float *scores, size_t count, uint32_t prefix, uint32_t prefix_mask, unsigned shift,
+                     unsigned width, uint64_t *histogram) {
+    uint32_t ordered, digits = (1u << width) - 1;
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        good &= wn_ordered(scores[i], &ordered);
+        if ((ordered & prefix_mask) == prefix) histogram[ordered >> shift & digits]++;
+    }
+    return good;
+}
+
+size_t wn_select_above(const float *scores, size_t count, uint32_t threshold, size_t ties_pruned, uint8_t *mask) {
+    uint32_t ordered;
+    size_t ties = 0;
+    memset(mask, 0, (count + 7) / 8);
+    for (size_t i = 0; i < count; i++) {
+        wn_ordered(scores[i], &ordered);
+        bool kept = ordered > threshold;
+        if (ordered == threshold) kept = ties++ >= ties_pruned;
+        mask[i / 8] |= (uint8_t)(kept << (i % 8));
+    }
+    return ties;
+}
+
+bool wn_saliency(float *values, const float *norms, size_t count) {
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        float score = norms ? fabsf(values[i]) * norms[i] : fabsf(values[i]);
+        uint32_t bits;
+        memcpy(&bits, &score, sizeof bits);
+        bad |= (bits & 0x7F800000) == 0x7F800000;
+        values[i] = score;
+    }
+    return !bad;
 }

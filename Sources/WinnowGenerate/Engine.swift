@@ -28,6 +28,8 @@ public actor Engine {
     public nonisolated let tokenizer: Tokenizer
     public nonisolated let template: ChatTemplate?
     public nonisolated let modelConfiguration: ModelConfiguration
+    /// The files that the model came from.
+    public nonisolated let checkpoint: Checkpoint
     private let generator: TextGenerator
 
     /// Opens a folder or GGUF file and makes it ready to run.
@@ -43,6 +45,7 @@ public actor Engine {
         tokenizer = try Tokenizer(checkpoint.tokenizer)
         template = try checkpoint.tokenizer.chatTemplate.map { try ChatTemplate(source: $0) }
         modelConfiguration = checkpoint.configuration
+        self.checkpoint = checkpoint
         let runner = try ModelRunner(try LanguageModel(checkpoint), configuration.runner)
         generator = TextGenerator(runner: runner, tokenizer: tokenizer, context: configuration.context)
     }

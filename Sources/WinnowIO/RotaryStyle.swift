@@ -23,3 +23,11 @@ public func rotaryRowOrder(heads: Int, headWidth: Int, from: RotaryStyle, to: Ro
     }
     return order
 }
+
+extension ModelConfiguration {
+    /// The order in which a written folder has the rows of a matrix; nil where it keeps this model's.
+    public func writtenRowOrder(of name: String) -> [Int]? {
+        guard rotaryStyle == .interleaved, let heads = rotaryHeads(of: name) else { return nil }
+        return rotaryRowOrder(heads: heads, headWidth: headWidth, from: .interleaved, to: .halves)
+    }
+}

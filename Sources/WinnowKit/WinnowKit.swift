@@ -5,6 +5,7 @@
 @_exported import WinnowEval
 @_exported import WinnowGenerate
 @_exported import WinnowIO
+@_exported import WinnowJSON
 @_exported import WinnowModels
 @_exported import WinnowText
 @_exported import WinnowWeights

@@ -65,7 +65,7 @@ extension Table: PageElement {
             let scope = tag == "th" ? " scope=\"col\"" : ""
             return "<\(tag)\(scope)\(style)>\(Markup.escape(text))</\(tag)>"
         }
-        var html = "<div class=\"scroll\"><table>\n<thead><tr>"
+        var html = "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>"
         html += columns.indices.map { cell("th", $0, columns[$0].title) }.joined()
         html += "</tr></thead>\n<tbody>\n"
         for (index, row) in rows.enumerated() {

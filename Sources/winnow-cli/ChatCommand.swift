@@ -1,5 +1,6 @@
 import ArgumentParser
 import WinnowGenerate
+import WinnowModels
 import WinnowText
 
 struct ChatCommand: AsyncParsableCommand {
@@ -7,7 +8,8 @@ struct ChatCommand: AsyncParsableCommand {
         commandName: "chat",
         abstract: "A conversation in the terminal, with the model's chat template.",
         discussion: """
-            Type a message and press return. /clear forgets the conversation; /exit or end of input leaves.
+            Type a message and press return. Ctrl-C ends an answer; /clear forgets the conversation; /exit, Ctrl-C
+            at the prompt, or end of input leaves.
 
             Example:
               winnow chat --model smollm2-135m-q4_1 --temperature 0.7
@@ -40,8 +42,22 @@ struct ChatCommand: AsyncParsableCommand {
             }
             messages.append(ChatMessage(role: "user", content: line))
             let ids = try engine.promptIDs(messages)
-            let result = try await engine.generate(ids, sampling.generation(seed: running.seed)) {
-                StandardOutput.write($0)
+            let result: GenerationResult
+            do {
+                result = try await Interruption.stopping { cancellation in
+                    try await engine.generate(
+                        ids, sampling.generation(seed: running.seed), cancellation: cancellation
+                    ) {
+                        StandardOutput.write($0)
+                    }
+                }.result
+            } catch ModelError.promptTooLong(let tokens, let context) {
+                // The conversation outgrew the context: the last message is taken back, the rest stays usable.
+                messages.removeLast()
+                output.note(
+                    "the conversation is \(tokens) tokens long and the context \(context): /clear forgets it, "
+                        + "--context raises the limit", level: .error)
+                continue
             }
             StandardOutput.write("\n")
             messages.append(ChatMessage(role: "assistant", content: result.text))

@@ -1,7 +1,9 @@
 import ArgumentParser
+import Glibc
 import WinnowCore
 import WinnowGenerate
 import WinnowJSON
+import WinnowModels
 import WinnowReport
 import WinnowText
 
@@ -15,6 +17,11 @@ struct SamplingOptions: ParsableArguments {
     @Option(help: "Drop tokens less likely than this share of the best.") var minP: Float = 0
     @Option(help: "Penalty on tokens seen in the last 64; 1 does nothing.") var repeatPenalty: Float = 1
     @Option(help: "Text that ends the generation; may be repeated.") var stop: [String] = []
+
+    func validate() throws {
+        if let context, context < 1 { throw ValidationError("--context must be at least 1, not \(context)") }
+        do { try generation(seed: 0).validate() } catch { throw ValidationError("--\(error)") }
+    }
 
     func generation(seed: UInt64) -> GenerationOptions {
         var options = GenerationOptions()
@@ -35,10 +42,12 @@ struct GenerateCommand: AsyncParsableCommand {
         commandName: "generate",
         abstract: "Continue a prompt; the text streams to standard output.",
         discussion: """
-            Instruct models get the prompt through their chat template, unless --raw is given.
+            Instruct models get the prompt through their chat template, unless --raw is given. Ctrl-C stops
+            between two tokens; the text so far stays.
 
-            Example:
+            Examples:
               winnow generate --model smollm2-135m-q4_1 --prompt "What is sparsity?" --max-tokens 64
+              winnow generate --model model.gguf --prompt-file story.txt --raw --temperature 0.8 --seed 7
             """)
 
     @OptionGroup var model: ModelOptions
@@ -52,6 +61,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let text = try promptText()
+        guard !text.isEmpty else { throw ModelError.emptyPrompt }
         let engine = try await model.openEngine(running, context: sampling.context, output)
         let ids: [TokenID]
         if raw || engine.template == nil {
@@ -62,8 +72,12 @@ struct GenerateCommand: AsyncParsableCommand {
             ids = try engine.promptIDs(messages)
         }
         let json = output.json
-        let result = try await engine.generate(ids, sampling.generation(seed: running.seed)) { piece in
-            if !json { StandardOutput.write(piece) }
+        let (result, wasInterrupted) = try await Interruption.stopping { cancellation in
+            try await engine.generate(
+                ids, sampling.generation(seed: running.seed), cancellation: cancellation
+            ) { piece in
+                if !json { StandardOutput.write(piece) }
+            }
         }
         if json {
             StandardOutput.write([
@@ -81,6 +95,7 @@ struct GenerateCommand: AsyncParsableCommand {
                     + "\(result.tokens.count) tokens at \(Format.rate(result.decodeTokensPerSecond)), "
                     + "activations \(running.activations.rawValue)")
         }
+        if wasInterrupted { throw ExitCode(128 + SIGINT) }
     }
 
     private func promptText() throws -> String {

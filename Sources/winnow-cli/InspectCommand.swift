@@ -11,21 +11,25 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "What a model is made of: formats, bytes, and zeros layer by layer.",
         discussion: """
-            Sparsity counts the linears of the blocks; embeddings, head and norms are left out.
+            Sparsity counts the linears of the blocks; embeddings, head and norms are left out. A pattern like
+            2:4 stands where every group of 4 inputs keeps at most 2.
 
-            Example:
+            Examples:
               winnow inspect --model smollm2-135m-q4_1
+              winnow inspect --model pruned --layers
+              winnow inspect --model pruned --json
             """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
+    @Flag(help: "A line for each matrix instead of each block.") var layers = false
 
     func run() async throws {
         let checkpoint = try await self.model.openCheckpoint(output)
         let model = try LanguageModel(checkpoint)
         let pool = try KernelPool(threads: running.threadCount)
-        var layers: [Layer] = []
+        var matrices: [Layer] = []
         let linears = Set(model.blocks.flatMap { $0.linears.map(\.parameter.name) })
         var parameters = 0
         let progress = ProgressPrinter(output)
@@ -35,14 +39,14 @@ struct InspectCommand: AsyncParsableCommand {
             case .matrix(let matrix):
                 parameters += matrix.count
                 let prunable = linears.contains(parameter.name)
-                layers.append(
+                matrices.append(
                     Layer(
                         name: parameter.name, matrix: matrix, prunable: prunable,
                         zeros: matrix.zeros(on: pool), nOfM: prunable ? matrix.nOfM(on: pool) : nil))
-                progress.update("counting zeros", layers.count, of: nil, "matrices")
+                progress.update("counting zeros", matrices.count, of: nil, "matrices")
             }
         }
-        let prunable = layers.filter(\.prunable)
+        let prunable = matrices.filter(\.prunable)
         let weights = prunable.reduce(0) { $0 + $1.matrix.count }
         let zeros = prunable.reduce(0) { $0 + $1.zeros }
         let sparsity = weights > 0 ? Double(zeros) / Double(weights) : 0
@@ -52,29 +56,53 @@ struct InspectCommand: AsyncParsableCommand {
                 "parameters": .integer(Int64(parameters)), "prunable": .integer(Int64(weights)),
                 "zeros": .integer(Int64(zeros)), "sparsity": .number(sparsity),
                 "bytes": .integer(Int64(checkpoint.fileBytes)),
-                "layers": .array(layers.map(\.json)),
+                "layers": .array(matrices.map(\.json)),
             ])
             return
         }
         let shape = checkpoint.configuration
-        StandardOutput.write(
-            """
-            \(checkpoint.path)
-            \(shape.architecture): \(shape.layers) layers, width \(shape.width), FFN \(shape.feedForwardWidth), \
-            \(shape.heads) heads (\(shape.keyValueHeads) KV), context \(shape.contextLength), \
-            vocabulary \(shape.vocabularySize)
-            \(parameters) parameters, \(Format.bytes(checkpoint.fileBytes)) on disk
-            sparsity \(Format.percent(sparsity)): \(zeros) zeros of \(weights) prunable weights
+        var facts = Table([.init("what"), .init("here")])
+        facts.add(["model", checkpoint.path])
+        facts.add(["architecture", shape.architecture])
+        facts.add(["blocks", "\(shape.layers) of width \(shape.width), feed-forward \(shape.feedForwardWidth)"])
+        facts.add(["attention", "\(shape.heads) heads, \(shape.keyValueHeads) of keys and values"])
+        facts.add([
+            "tokens", "context \(Format.count(shape.contextLength)), vocabulary \(Format.count(shape.vocabularySize))",
+        ])
+        facts.add(["parameters", Format.count(parameters)])
+        facts.add(["on disk", Format.bytes(checkpoint.fileBytes)])
+        facts.add([
+            "sparsity",
+            "\(Format.percent(sparsity)): \(Format.count(zeros)) zeros of \(Format.count(weights)) prunable weights",
+        ])
+        StandardOutput.write(facts.text + "\n")
+        StandardOutput.write(LayerBar.text(layers ? matrices.map(\.bar) : InspectCommand.blocks(matrices)))
+        if !layers { output.note("--layers shows each matrix") }
+    }
 
-
-            """)
-        StandardOutput.write(
-            LayerBar.text(
-                layers.map {
-                    LayerBar(
-                        name: $0.name + ($0.nOfM.map { " (\($0))" } ?? ""), format: $0.matrix.format.name,
-                        weights: $0.matrix.count, zeros: $0.zeros, bytes: $0.matrix.byteCount)
-                }))
+    /// A bar for each block and for each matrix that stands outside of them, in the model's order.
+    private static func blocks(_ matrices: [Layer]) -> [LayerBar] {
+        var groups: [(name: String, layers: [Layer])] = []
+        for matrix in matrices {
+            let name = matrix.block ?? matrix.name
+            if groups.last?.name == name {
+                groups[groups.count - 1].layers.append(matrix)
+            } else {
+                groups.append((name, [matrix]))
+            }
+        }
+        return groups.map { name, layers in
+            var formats: [String] = []
+            for layer in layers where !formats.contains(layer.matrix.format.name) {
+                formats.append(layer.matrix.format.name)
+            }
+            // The block has a pattern when all of its matrices have the same one.
+            let pattern = layers.allSatisfy { $0.nOfM == layers[0].nOfM } ? layers[0].nOfM : nil
+            return LayerBar(
+                name: name + (pattern.map { " (\($0))" } ?? ""), format: formats.joined(separator: ", "),
+                weights: layers.reduce(0) { $0 + $1.matrix.count }, zeros: layers.reduce(0) { $0 + $1.zeros },
+                bytes: layers.reduce(0) { $0 + $1.matrix.byteCount })
+        }
     }
 
     private struct Layer {
@@ -84,7 +112,20 @@ struct InspectCommand: AsyncParsableCommand {
         let zeros: Int
         let nOfM: String?
 
-        var share: Double { Double(zeros) / Double(matrix.count) }
+        /// `model.layers.3` of `model.layers.3.mlp.up_proj.weight`; nil outside of blocks.
+        var block: String? {
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            guard let at = parts.firstIndex(of: "layers"), at + 1 < parts.count, Int(parts[at + 1]) != nil else {
+                return nil
+            }
+            return parts[...(at + 1)].joined(separator: ".")
+        }
+
+        var bar: LayerBar {
+            LayerBar(
+                name: name + (nOfM.map { " (\($0))" } ?? ""), format: matrix.format.name,
+                weights: matrix.count, zeros: zeros, bytes: matrix.byteCount)
+        }
 
         var json: JSONValue {
             [

@@ -1,12 +1,17 @@
 import Glibc
 import Synchronization
+import WinnowCore
 
 /// Ctrl-C, termination and closed pipes: partial outputs are removed, then the process ends with 128 + signal.
+///
+/// Work that can stop between two of its steps and still say what it has done (generation) takes Ctrl-C as a
+/// ``CancellationFlag`` instead.
 ///
 /// The signal handler writes the signal's number into a pipe; a thread that waits there does the work, because
 /// almost nothing is allowed inside a handler. A second signal ends the process at once.
 enum Interruption {
     private static let pending = Atomic<Bool>(false)
+    private static let stoppable = Mutex<CancellationFlag?>(nil)
 
     static func install() {
         signal(SIGPIPE, SIG_IGN)
@@ -21,9 +26,14 @@ enum Interruption {
         let status = pthread_create(
             &thread, nil,
             { _ in
-                var number: UInt8 = 0
-                while read(interruptionPipe.0, &number, 1) != 1 {}
-                Interruption.end(status: 128 + Int32(number))
+                while true {
+                    var number: UInt8 = 0
+                    while read(interruptionPipe.0, &number, 1) != 1 {}
+                    guard Int32(number) == SIGINT, Interruption.stop() else {
+                        Interruption.end(status: 128 + Int32(number))
+                    }
+                    interruptionSeen = 0
+                }
             }, nil)
         guard status == 0 else { return }
         pthread_detach(thread)
@@ -42,6 +52,28 @@ enum Interruption {
             sigemptyset(&action.sa_mask)
             action.sa_flags = SA_RESTART
             sigaction(number, &action, nil)
+        }
+    }
+
+    /// Runs work that Ctrl-C only asks to stop; a second Ctrl-C ends the process.
+    ///
+    /// - Returns: what the work gave, and whether it was asked to stop.
+    static func stopping<Result>(
+        _ work: (CancellationFlag) async throws -> Result
+    ) async rethrows -> (result: Result, wasInterrupted: Bool) {
+        let flag = CancellationFlag()
+        stoppable.withLock { $0 = flag }
+        defer { stoppable.withLock { $0 = nil } }
+        let result = try await work(flag)
+        return (result, flag.isCancelled)
+    }
+
+    /// Asks the work at hand to stop; false when there is none, or it was asked before.
+    private static func stop() -> Bool {
+        stoppable.withLock { flag in
+            guard let flag, !flag.isCancelled else { return false }
+            flag.cancel()
+            return true
         }
     }
 

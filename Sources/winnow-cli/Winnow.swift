@@ -16,8 +16,8 @@ struct Winnow: AsyncParsableCommand {
         version: "winnow \(WinnowVersion.current)",
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
-            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self, BenchCommand.self,
-            ConvertCommand.self, DoctorCommand.self,
+            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
+            PruneCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     /// Parses, runs, and maps every ending to the exit status that `cli.md` promises.

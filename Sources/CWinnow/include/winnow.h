@@ -3,10 +3,10 @@
 #ifndef WINNOW_H
 #define WINNOW_H
 #include "wn_files.h"
-#include "wn_hash.h"
 #include "wn_pool.h"
 #include "wn_matrix.h"
 #include "wn_ops.h"
+#include "wn_pack.h"
 #include "wn_select.h"
 #include "wn_encode.h"
 #endif

@@ -10,8 +10,10 @@
 typedef enum { WN_ISA_SCALAR = 0, WN_ISA_AVX2 = 1, WN_ISA_AVX512 = 2, WN_ISA_NEON = 3 } wn_isa;
 wn_isa wn_isa_current(void);
 bool wn_isa_available(wn_isa isa);
-// Switches the whole table; false when this CPU lacks it. Not safe while a product runs.
+// Switches the whole table; false when this CPU lacks it. A job keeps the table it began with.
 bool wn_isa_select(wn_isa isa);
+// The same for what this thread starts, until it selects -1: comparing tables while other threads run on theirs.
+bool wn_isa_select_local(int isa);
 const char *wn_isa_name(wn_isa isa);
 
 // ---- Pool ------------------------------------------------------------------------------------------------

@@ -226,7 +226,9 @@ static void kv_store(wn_kv_type type, const float *x, void *slot, size_t head_wi
         for (size_t i = 0; i < head_width; i++) {
             uint32_t bits;
             memcpy(&bits, &x[i], sizeof bits);
-            halves[i] = (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+            // Rounding up would carry a NaN out of its exponent.
+            halves[i] = (bits & 0x7FFFFFFF) > 0x7F800000 ? (uint16_t)(bits >> 16 | 0x40)
+                                                         : (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
         }
     }
 }

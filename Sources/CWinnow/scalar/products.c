@@ -1,3 +1,2 @@
-#pragma clang fp contract(off)
 #define WN_TABLE wn_products_scalar
 #include "products_body.h"

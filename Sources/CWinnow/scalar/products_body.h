@@ -6,6 +6,9 @@
 #include "../products.h"
 #include "codes.h"
 
+// A pruned weight has the code of zero: scale * dot and offset * sum cancel only when each is rounded.
+#pragma clang fp contract(off)
+
 typedef float wn_f32x16 __attribute__((vector_size(64), aligned(4)));
 
 static float reduce16(wn_f32x16 v) {

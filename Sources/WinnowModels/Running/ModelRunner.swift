@@ -180,7 +180,9 @@ public final class ModelRunner {
     // MARK: - A block
 
     /// Runs one block over the step's rows: x += attention(norm(x)); x += feedForward(norm(x)).
-    func runBlock(_ index: Int, observer: ((TapValues) -> Void)?) {
+    ///
+    /// - Parameter stopsAtLastTap: leaves out what no tap sees, the down projection.
+    func runBlock(_ index: Int, observer: ((TapValues) -> Void)?, stopsAtLastTap: Bool = false) {
         let block = blocks[index]
         let shape = model.configuration
         let width = shape.width
@@ -209,6 +211,7 @@ public final class ModelRunner {
         }
         block.gateUp.run(on: pool)
         if let observer { observe(.feedForwardHidden, space.gated, shape.feedForwardWidth, observer) }
+        if stopsAtLastTap { return }
         for input in block.downInputs {
             input.fill(space.gated, stride: shape.feedForwardWidth, tokens: rows, on: pool)
         }
@@ -302,9 +305,10 @@ public final class ModelRunner {
     ///
     /// - Parameter hidden: `[windows * length, width]`.
     /// - Parameter observer: called for each tap point, window by window in order.
+    /// - Parameter keepsInput: leaves `hidden` as it was, and computes only what the taps see.
     public func runBlock(
         _ index: Int, hidden: UnsafeMutableBufferPointer<Float>, windows: Int, length: Int,
-        observer: ((TapValues) -> Void)? = nil, cancellation: CancellationFlag? = nil
+        observer: ((TapValues) -> Void)? = nil, keepsInput: Bool = false, cancellation: CancellationFlag? = nil
     ) throws {
         let width = model.configuration.width
         precondition(hidden.count == windows * length * width, "\(hidden.count) values for \(windows) windows")
@@ -326,8 +330,9 @@ public final class ModelRunner {
                         from: base + window * length * width, count: part * width)
                     addSpan(sequences[window], count: part)
                 }
-                runBlock(index, observer: observer)
+                runBlock(index, observer: observer, stopsAtLastTap: keepsInput)
                 commit()
+                if keepsInput { continue }
                 for span in spans.enumerated() {
                     (base + span.offset * length * width).update(
                         from: space.hidden + span.element.firstRow * width, count: part * width)

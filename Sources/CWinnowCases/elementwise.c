@@ -1,0 +1,97 @@
+// Norms, gates, sums and rotations.
+#include "cases.h"
+
+static float *floats(wn_case_run *run, size_t count, double low, double high) {
+    float *values = wn_yard_take(&run->yard, count * sizeof(float));
+    for (size_t i = 0; i < count; i++) values[i] = (float)wn_dice_between(&run->dice, low, high);
+    return values;
+}
+
+static void check_rms_norm(wn_case_run *run) {
+    const wn_case *c = run->c;
+    size_t in_stride = c->columns + 2, out_stride = c->columns + 1;
+    float *x = floats(run, (c->tokens - 1) * in_stride + c->columns, -3, 3), *weight = floats(run, c->columns, -2, 2);
+    float *out = floats(run, (c->tokens - 1) * out_stride + c->columns, -9, -8), epsilon = 1e-5f;
+    if (c->columns > 1) x[0] = 1e4f;
+    wn_rms_norm(x, in_stride, weight, epsilon, out, out_stride, c->tokens, c->columns);
+    for (size_t t = 0; t < c->tokens; t++) {
+        double squares = 0;
+        for (size_t i = 0; i < c->columns; i++) squares += (double)x[t * in_stride + i] * x[t * in_stride + i];
+        double scale = 1 / sqrt(squares / (double)c->columns + epsilon);
+        for (size_t i = 0; i < c->columns; i++) {
+            double value = x[t * in_stride + i] * scale * weight[i];
+            // columns / 16 additions of squares, halved by the root, and a few roundings.
+            double allowed = wn_unit * (8 + (double)c->columns / 32) * fabs(value);
+            wn_expect_near(run, "out", t * c->columns + i, out[t * out_stride + i], value, allowed);
+        }
+        if (t + 1 < c->tokens && out[t * out_stride + c->columns] > -8) wn_fail(run, "written between rows");
+    }
+}
+
+static void check_silu(wn_case_run *run) {
+    size_t count = run->c->columns;
+    float *gate = floats(run, count, -12, 12), *up = floats(run, count, -3, 3), *out = floats(run, count, 0, 0);
+    static const float ends[] = {0, -0.0f, -87.2f, -88.5f, -104, -1e4f, 88.5f, 1e4f, 1e-30f, -1e38f, 1e38f};
+    for (size_t i = 0; i < count && i < sizeof ends / sizeof ends[0] && count > 31; i++) gate[i] = ends[i];
+    wn_silu_multiply(gate, up, out, count);
+    for (size_t i = 0; i < count; i++) {
+        double g = gate[i], e = exp(-g), value = g / (1 + e) * up[i];
+        // exp within 2 ulp, with an argument that is exact; four more roundings. Where exp(-g) would overflow it stops
+        // at about 2^127, which leaves less than 1e-35 of what should be 0 (times a gate no layer makes: 1e38).
+        double floor = g < -87 ? fabs(g * up[i]) * 0x1p-125 : 0;
+        wn_expect_near(run, "out", i, out[i], value, 16 * wn_unit * fabs(value) + floor + 0x1p-126);
+    }
+}
+
+static void check_add(wn_case_run *run) {
+    size_t count = run->c->columns;
+    float *into = floats(run, count, -1e3, 1e3), *x = floats(run, count, -1, 1), *sums = floats(run, count, 0, 0);
+    for (size_t i = 0; i < count; i++) sums[i] = into[i] + x[i];
+    wn_add(into, x, count);
+    wn_expect_same(run, "into", into, sums, count * sizeof(float));
+}
+
+static void check_rope(wn_case_run *run, bool interleaved) {
+    const wn_case *c = run->c;
+    size_t width = c->columns, half = width / 2, stride = c->heads * width + 3, positions = 50;
+    float *x = floats(run, (c->tokens - 1) * stride + c->heads * width, -5, 5);
+    float *before = wn_yard_take(&run->yard, ((c->tokens - 1) * stride + c->heads * width) * sizeof(float));
+    memcpy(before, x, ((c->tokens - 1) * stride + c->heads * width) * sizeof(float));
+    float *table = wn_yard_take(&run->yard, positions * width * sizeof(float));
+    for (size_t p = 0; p < positions; p++) {
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)p * pow(10000, -(double)i / (double)half);
+            table[p * width + i] = (float)cos(angle);
+            table[p * width + half + i] = (float)sin(angle);
+        }
+    }
+    int32_t *at = wn_yard_take(&run->yard, c->tokens * sizeof(int32_t));
+    for (size_t t = 0; t < c->tokens; t++) at[t] = (int32_t)wn_dice_below(&run->dice, positions);
+    at[c->tokens - 1] = (int32_t)positions - 1;
+    wn_rope(x, stride, c->heads, width, c->tokens, table, at, interleaved);
+    for (size_t t = 0; t < c->tokens; t++) {
+        for (size_t i = 0; i < c->heads * half; i++) {
+            size_t head = i / half * width, pair = i % half;
+            size_t first = t * stride + head + (interleaved ? 2 * pair : pair), second = first + (interleaved ? 1 : half);
+            const float *row = table + (size_t)at[t] * width;
+            double cosine = row[pair], sine = row[half + pair], a = before[first], b = before[second];
+            // Two products and a sum: three roundings of at most |a| + |b|.
+            double allowed = 3 * wn_unit * (fabs(a) + fabs(b));
+            wn_expect_near(run, "first of a pair", first, x[first], a * cosine - b * sine, allowed);
+            wn_expect_near(run, "second of a pair", second, x[second], a * sine + b * cosine, allowed);
+        }
+        for (size_t i = c->heads * width; i < stride && t + 1 < c->tokens; i++) {
+            if (x[t * stride + i] != before[t * stride + i]) wn_fail(run, "written between tokens");
+        }
+    }
+}
+
+void wn_run_elementwise(wn_case_run *run) {
+    switch (run->c->variant) {
+    case 0: check_rms_norm(run); break;
+    case 1: check_silu(run); break;
+    case 2: check_add(run); break;
+    case 3: check_rope(run, true); break;
+    default: check_rope(run, false);
+    }
+}

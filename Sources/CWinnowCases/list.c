@@ -1,0 +1,174 @@
+// The list of cases.
+#include "cases.h"
+
+const char *wn_case_family_name(wn_case_family family) {
+    static const char *const names[WN_CASE_FAMILY_COUNT] = {
+        "product", "gated", "input", "convert", "elementwise", "attention", "logits", "select", "statistics",
+    };
+    return names[family];
+}
+
+typedef struct wn_list {
+    wn_case *cases;
+    size_t capacity, count;
+} wn_list;
+
+static void add(wn_list *list, wn_case c, const char *name) {
+    c.seed = 0x57494E4E4F57 + 977 * list->count;
+    snprintf(c.name, sizeof c.name, "%s %s", wn_case_family_name(c.family), name);
+    if (list->count < list->capacity) list->cases[list->count] = c;
+    list->count++;
+}
+
+static const char *const kind_names[] = {"f32", "block8", "planes16"};
+static const char *const mask_names[] = {"all", "none", "last", "half", "tenth", "ragged"};
+static const char *const number_names[] = {"exact", "random", "tiny", "zero", "huge"};
+static const char *const kv_names[] = {"f32", "f16", "bf16"};
+
+// Whether a format's columns come in blocks of 32.
+static bool in_blocks(wn_format format) {
+    return format != WN_F32 && format != WN_F16 && format != WN_BF16 && format != WN_INT8 && format != WN_MASKED_INT8
+           && format != WN_MASKED_F16;
+}
+
+static void add_product(wn_list *list, wn_format format, wn_input_kind kind, size_t columns, size_t turn) {
+    static const size_t shapes[][2] = {{1, 1}, {17, 3}, {5, 16}, {16, 65}, {7, 1}, {3, 2}, {12, 5}, {70, 4}};  // rows, tokens
+    static const uint32_t groups[] = {32, 64, 128};
+    size_t patterns = wn_format_masked(format) ? WN_MASK_COUNT : 1;
+    for (size_t pattern = 0; pattern < patterns; pattern++) {
+        for (wn_numbers numbers = WN_NUMBERS_EXACT; numbers <= WN_NUMBERS_RANDOM; numbers++, turn++) {
+            // Long rows a few at a time, and fewer masks: what they try is the sum.
+            if (columns > 4096 && numbers == WN_NUMBERS_RANDOM && pattern != WN_MASK_HALF && pattern != WN_MASK_ALL) continue;
+            const size_t *shape = shapes[turn % 8];
+            wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = kind, .numbers = numbers, .columns = columns,
+                         .pattern = (int32_t)pattern, .variant = (int32_t)(turn % 3), .group = groups[turn / 2 % 3]};
+            c.rows = columns > 4096 ? 1 + turn % 3 : shape[0];
+            c.tokens = columns > 4096 ? 1 + turn % 2 : shape[1];
+            char name[80];
+            snprintf(name, sizeof name, "%s %s %zux%zu tokens %zu %s%s%s", wn_format_name(format), kind_names[kind], c.rows,
+                     columns, c.tokens, number_names[numbers], patterns > 1 ? " mask " : "",
+                     patterns > 1 ? mask_names[pattern] : "");
+            add(list, c, name);
+        }
+    }
+}
+
+static void add_products(wn_list *list) {
+    static const size_t blocks[] = {32, 64, 96, 160, 544, 1056, 65568}, plain[] = {1, 31, 33, 64, 257, 576, 65601};
+    for (wn_format format = WN_F32; format < WN_FORMAT_COUNT; format++) {
+        for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_PLANES16; kind++) {
+            if (kind != WN_INPUT_F32 && kind != wn_format_input(format)) continue;
+            for (size_t i = 0; i < 7; i++) add_product(list, format, kind, in_blocks(format) ? blocks[i] : plain[i], 3 * i + format);
+        }
+    }
+}
+
+static void add_gated(wn_list *list) {
+    for (wn_format format = WN_F32; format < WN_FORMAT_COUNT; format++) {
+        wn_format other = (wn_format)((format + 5) % WN_FORMAT_COUNT);
+        for (size_t i = 0; i < 2; i++) {
+            wn_case c = {.family = WN_CASE_GATED, .format = format, .gate = i ? other : format, .kind = wn_format_input(format),
+                         .numbers = WN_NUMBERS_RANDOM, .pattern = WN_MASK_HALF, .group = 64, .rows = i ? 19 : 6,
+                         .columns = i ? 96 : 160, .tokens = i ? 3 : 1};
+            char name[80];
+            snprintf(name, sizeof name, "%s by %s %zux%zu tokens %zu", wn_format_name(format), wn_format_name((wn_format)c.gate),
+                     c.rows, c.columns, c.tokens);
+            add(list, c, name);
+        }
+    }
+}
+
+static void add_inputs(wn_list *list) {
+    static const size_t columns[] = {1, 31, 32, 33, 64, 96, 257, 576, 2048};
+    for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_PLANES16; kind++) {
+        for (size_t i = 0; i < 9; i++) {
+            for (wn_numbers numbers = WN_NUMBERS_EXACT; numbers <= WN_NUMBERS_HUGE; numbers++) {
+                for (int32_t norm = 0; norm < 2; norm++) {
+                    // Squares of the largest floats are infinite: no norm there.
+                    if (norm && numbers == WN_NUMBERS_HUGE) continue;
+                    wn_case c = {.family = WN_CASE_INPUT, .kind = kind, .numbers = numbers, .variant = norm,
+                                 .columns = columns[i], .tokens = i % 2 ? 9 : 1};
+                    char name[80];
+                    snprintf(name, sizeof name, "%s %zu tokens %zu %s%s", kind_names[kind], columns[i], c.tokens,
+                             number_names[numbers], norm ? " normed" : "");
+                    add(list, c, name);
+                }
+            }
+        }
+    }
+}
+
+static void add_elementwise(wn_list *list) {
+    static const size_t counts[] = {1, 15, 16, 31, 33, 257, 576, 4096}, widths[] = {2, 6, 32, 64, 80};
+    static const char *const names[] = {"rms_norm", "silu_multiply", "add", "rope interleaved", "rope halves"};
+    for (int32_t variant = 0; variant < 5; variant++) {
+        for (size_t i = 0; i < (variant < 3 ? 8 : 5); i++) {
+            wn_case c = {.family = WN_CASE_ELEMENTWISE, .variant = variant, .tokens = 1 + i % 4, .heads = 1 + i,
+                         .columns = variant < 3 ? counts[i] : widths[i]};
+            char name[64];
+            snprintf(name, sizeof name, "%s %zu", names[variant], c.columns);
+            add(list, c, name);
+        }
+    }
+}
+
+static void add_attention(wn_list *list) {
+    static const size_t widths[] = {64, 64, 128, 80, 33, 256, 8}, rows[] = {1, 3, 17, 37}, heads[][2] = {{9, 3}, {4, 4}, {8, 1}, {6, 2}};
+    size_t turn = 0;
+    for (int32_t type = 0; type < 3; type++) {
+        for (size_t w = 0; w < 7; w++) {
+            for (int32_t cut = 0; cut < 6; cut++, turn++) {
+                wn_case c = {.family = WN_CASE_ATTENTION, .format = type, .variant = cut, .columns = widths[w],
+                             .heads = heads[turn % 4][0], .kv_heads = heads[turn % 4][1], .tokens = rows[turn / 2 % 4],
+                             .numbers = turn % 3 == 0 ? WN_NUMBERS_EXACT : WN_NUMBERS_RANDOM};
+                char name[80];
+                snprintf(name, sizeof name, "%s heads %zu/%zu of %zu rows %zu cut %d%s", kv_names[type], c.heads, c.kv_heads,
+                         widths[w], c.tokens, cut, turn % 3 == 0 ? " peaked" : "");
+                add(list, c, name);
+            }
+        }
+    }
+}
+
+static void add_rest(wn_list *list) {
+    char name[64];
+    for (int32_t type = WN_KV_F16; type <= WN_KV_BF16; type++) {
+        for (int32_t variant = 0; variant < 10; variant++) {
+            snprintf(name, sizeof name, variant ? "f32 to %s, part %d" : "%s to f32", kv_names[type], variant);
+            add(list, (wn_case){.family = WN_CASE_CONVERT, .format = type, .variant = variant}, name);
+        }
+    }
+    static const char *const asked[] = {"log_sum_exp", "softmax", "argmax", "all_finite"};
+    static const size_t counts[] = {1, 15, 16, 17, 33, 257, 49152}, scores[] = {1, 7, 8, 9, 31, 64, 65, 257, 4099};
+    for (int32_t variant = 0; variant < 4; variant++) {
+        for (size_t i = 0; i < 7; i++) {
+            for (wn_numbers numbers = WN_NUMBERS_EXACT; numbers <= WN_NUMBERS_HUGE; numbers++) {
+                if (numbers == WN_NUMBERS_TINY) continue;
+                snprintf(name, sizeof name, "%s %zu %s", asked[variant], counts[i], number_names[numbers]);
+                add(list, (wn_case){.family = WN_CASE_LOGITS, .variant = variant, .columns = counts[i], .numbers = numbers}, name);
+            }
+        }
+    }
+    for (int32_t variant = 0; variant < 5; variant++) {
+        for (size_t i = 0; i < 9; i++) {
+            snprintf(name, sizeof name, "%zu scores, sort %d", scores[i], variant);
+            add(list, (wn_case){.family = WN_CASE_SELECT, .variant = variant, .columns = scores[i]}, name);
+        }
+    }
+    for (size_t i = 0; i < 7; i++) {
+        size_t columns = i == 6 ? 1000 : counts[i];
+        snprintf(name, sizeof name, "squares %zu", columns);
+        add(list, (wn_case){.family = WN_CASE_STATISTICS, .columns = columns, .tokens = 1 + 5 * i}, name);
+    }
+}
+
+size_t wn_case_list(wn_case *cases, size_t capacity) {
+    wn_list list = {cases, capacity, 0};
+    add_products(&list);
+    add_gated(&list);
+    add_inputs(&list);
+    add_elementwise(&list);
+    add_attention(&list);
+    add_rest(&list);
+    return list.count;
+}

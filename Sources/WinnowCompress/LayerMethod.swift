@@ -1,0 +1,61 @@
+import WinnowJSON
+import WinnowModels
+import WinnowWeights
+
+/// A one-shot method that works on one layer at a time.
+public protocol LayerMethod: Sendable {
+    associatedtype Configuration: Configurable
+
+    /// As recipes and `--method` name it.
+    static var name: String { get }
+    static var paper: PaperReference? { get }
+
+    /// - Throws: ``ConfigurationError`` with the key's name.
+    init(_ configuration: Configuration) throws
+    var configuration: Configuration { get }
+
+    /// What it needs to know of a layer's inputs; empty: no calibration.
+    var statistics: StatisticsRequest { get }
+    var goal: SparsityGoal { get }
+
+    /// Prunes one layer.
+    ///
+    /// - Parameter target: what this layer is to become, and its place in a selection over the model.
+    /// - Parameter statistics: of the layer's inputs, from the block before any of it was pruned.
+    func apply(
+        to layer: inout LinearWeights, target: inout LayerTarget, statistics: ActivationStatistics
+    ) throws -> LayerReport
+}
+
+extension LayerMethod {
+    /// All of the configuration, under its keys.
+    public var settings: JSONObject { configuration.json }
+}
+
+/// A method whose score needs the weights alone, so that weights of two layers compare.
+public protocol WeightScoringMethod: LayerMethod {
+    associatedtype Score: SaliencyScore
+    var score: Score { get }
+}
+
+/// What one layer is to become.
+public struct LayerTarget {
+    /// The model's goal, or this layer's share of it.
+    public var goal: SparsityGoal
+    /// For what a method draws at random: its own for each layer.
+    public var seed: UInt64
+    /// Where a selection over the whole model ends; nil for other scopes.
+    public internal(set) var threshold: SelectionThreshold?
+
+    public init(goal: SparsityGoal, seed: UInt64, threshold: SelectionThreshold? = nil) {
+        self.goal = goal
+        self.seed = seed
+        self.threshold = threshold
+    }
+}
+
+/// Where a method comes from.
+public struct PaperReference: Sendable, Equatable {
+    public let arXiv: String
+    public init(arXiv: String) { self.arXiv = arXiv }
+}

@@ -1,0 +1,21 @@
+/// Why a model cannot be pruned.
+public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
+    case needsCalibration(method: String)
+    case unevenWindows(index: Int, tokens: Int, expected: Int)
+    case windowTooLong(tokens: Int, context: Int)
+    case activationsNotFinite(layer: String, channel: Int)
+    case cancelled
+
+    public var description: String {
+        switch self {
+        case .needsCalibration(let method): "\(method) looks at activations: give calibration text (--calibration)"
+        case .unevenWindows(let index, let tokens, let expected):
+            "calibration window \(index) has \(tokens) tokens, the first has \(expected); all must be equally long"
+        case .windowTooLong(let tokens, let context):
+            "calibration windows of \(tokens) tokens are longer than the model's context of \(context)"
+        case .activationsNotFinite(let layer, let channel):
+            "the inputs of \(layer) are NaN or infinite (channel \(channel)): weights before it are damaged"
+        case .cancelled: "cancelled"
+        }
+    }
+}

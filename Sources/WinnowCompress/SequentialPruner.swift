@@ -1,0 +1,98 @@
+import WinnowCore
+import WinnowModels
+import WinnowText
+import WinnowWeights
+
+/// Walks a model block by block: observe the block's inputs, prune its layers, run it again with what is left.
+///
+/// A block's layers are all scored from one pass over the block as it was; the next block sees the outputs of the
+/// pruned one. The first pass stops at the last tap: its outputs would be thrown away. A method that needs no
+/// activations runs no pass at all.
+///
+/// - Source: Wanda, arXiv 2306.11695, algorithm 1, and its code.
+public struct SequentialPruner {
+    public let method: any LayerMethod
+    public var store = StoredForm.source
+    public var threads: Int
+    /// How calibration runs products; exact by default: masks then follow float32 arithmetic.
+    public var activations = ActivationMode.exact
+    public var seed: UInt64 = 0
+
+    public init(_ method: any LayerMethod, threads: Int) {
+        self.method = method
+        self.threads = threads
+    }
+
+    /// Prunes `model` in place; when it throws, the model is as it was.
+    ///
+    /// - Parameter windows: calibration tokens, all windows equally long; not read by a method without statistics.
+    /// - Parameter progress: called with the blocks done and their number.
+    /// - Throws: ``PruningError``, ``SelectionError``, ``WeightError``, `ModelError`.
+    public func prune(
+        _ model: LanguageModel, windows: [[TokenID]] = [], cancellation: CancellationFlag? = nil,
+        progress: (Int, Int) -> Void = { _, _ in }
+    ) throws -> PruningReport {
+        let layers = PrunableLayers(model)
+        let before = layers.layers.map(\.parameter.matrix)
+        do {
+            let walk = try Walk(self, model, windows, cancellation)
+            var reports: [LayerReport] = []
+            for block in model.blocks.indices {
+                progress(block, model.blocks.count)
+                try walk.checkCancellation()
+                let statistics = try walk.observe(block)
+                for layer in layers.layers(ofBlock: block) {
+                    try walk.checkCancellation()
+                    reports.append(try walk.prune(layer, statistics[layer.input]!))
+                }
+                if block + 1 < model.blocks.count { try walk.advance(block) }
+            }
+            progress(model.blocks.count, model.blocks.count)
+            return PruningReport(goal: method.goal, layers: reports)
+        } catch {
+            for (layer, matrix) in zip(layers.layers, before) where layer.parameter.matrix !== matrix {
+                layer.parameter.replace(with: matrix)
+            }
+            if case ModelError.cancelled = error { throw PruningError.cancelled }
+            throw error
+        }
+    }
+
+    /// What a run holds in memory beside the program, at its peak.
+    ///
+    /// - Parameter windows: how many, 0 without calibration.
+    public func memoryPlan(for model: LanguageModel, windows: Int, length: Int) -> MemoryPlan {
+        var plan = MemoryPlan()
+        let layers = PrunableLayers(model).layers
+        let kept = 1 - method.goal.sparsity
+        plan.add("the model as stored", bytes: model.byteCount)
+        plan.add(
+            "the pruned matrices",
+            bytes: layers.reduce(0) { $0 + store.byteCount(of: $1.parameter.matrix, keeping: kept) })
+        if store != .source {
+            // Values, the same with zeros, codes, and packed.
+            plan.add("one matrix in float32, twice", bytes: (layers.map(\.count).max() ?? 0) * 8)
+        }
+        guard !method.statistics.isEmpty, windows > 0 else { return plan }
+        let tokens = windows * length
+        plan.add("calibration, \(tokens) tokens in float32", bytes: tokens * model.configuration.width * 4)
+        plan.add(
+            "statistics of one block",
+            bytes: Walk.tapWidths(model).values.reduce(0) {
+                $0 + ActivationStatistics.byteCount(width: $1, method.statistics)
+            })
+        // Bound again after each block: the old workspace goes when the new one is there.
+        let runner = runnerConfiguration(length: length)
+        plan.add("workspace", bytes: 2 * ModelRunner.workspaceBytes(model, runner))
+        plan.add("keys and values", bytes: ModelRunner.cacheBytes(model, runner, tokens: length))
+        return plan
+    }
+
+    func runnerConfiguration(length: Int) -> ModelRunner.Configuration {
+        var configuration = ModelRunner.Configuration(threads: threads)
+        configuration.activations = activations
+        configuration.kvType = .f32
+        configuration.chunk = min(max(length, 1), 512)
+        return configuration
+    }
+}

@@ -1,0 +1,74 @@
+import WinnowCore
+import WinnowWeights
+
+/// The format that pruned matrices are kept in.
+public enum StoredForm: Sendable, Hashable {
+    /// The matrix's own grid: the masked twin of its format, kept codes and scales as they were. f32 and bf16,
+    /// which have no twin, stay dense with zeros.
+    case source
+    /// Rounded to the nearest of 8 bits, one scale a row.
+    case int8
+    /// Rounded to the nearest of 4 bits, one scale for each `group` columns: 32, 64 or 128.
+    case int4(group: Int)
+    case f16
+
+    /// The format that a matrix gets.
+    public func format(of matrix: WeightMatrix) -> WeightFormat {
+        switch self {
+        case .source: matrix.format.masked ?? matrix.format
+        case .int8: .maskedInt8
+        case .int4: .maskedInt4
+        case .f16: .maskedF16
+        }
+    }
+
+    /// The matrix under a mask, in this form.
+    ///
+    /// - Throws: `WeightError` for a weight that the format cannot hold.
+    func store(_ matrix: WeightMatrix, _ mask: SparsityMask, on pool: KernelPool, name: String) throws -> WeightMatrix {
+        switch self {
+        case .source: try matrix.masked(by: mask, on: pool, name: name)
+        case .int8, .f16:
+            try matrix.masked(by: mask, storedAs: format(of: matrix).dense, group: 0, on: pool, name: name)
+        case .int4(let group):
+            try matrix.masked(by: mask, storedAs: .int4, group: group, on: pool, name: name)
+        }
+    }
+
+    /// Bytes that a matrix of this many kept weights takes, within the rounding of rows.
+    func byteCount(of matrix: WeightMatrix, keeping share: Double) -> Int {
+        let format = format(of: matrix)
+        guard format.isMasked else { return matrix.byteCount }
+        let group = if case .int4(let group) = self { group } else { max(matrix.group, 1) }
+        let kept = Double(matrix.count) * share
+        return Int(kept * Double(format.codeBits) / 8) + matrix.rows * WeightMatrix.maskStride(columns: matrix.columns)
+            + (matrix.rows + 1) * 4 + format.scaleBytes(rows: matrix.rows, columns: matrix.columns, group: group)
+    }
+
+    /// The sparsity under which a mask over codes of this width makes a matrix larger: 1/q.
+    public static func breakEven(_ format: WeightFormat) -> Double { 1 / Double(format.codeBits) }
+}
+
+extension StoredForm: CustomStringConvertible {
+    /// `source`, `int8`, `int4`, `f16`.
+    public init?(_ name: String, group: Int) {
+        switch name {
+        case "source": self = .source
+        case "int8": self = .int8
+        case "int4": self = .int4(group: group)
+        case "f16": self = .f16
+        default: return nil
+        }
+    }
+
+    public static let names = ["source", "int8", "int4", "f16"]
+
+    public var description: String {
+        switch self {
+        case .source: "source"
+        case .int8: "int8"
+        case .int4(let group): "int4, groups of \(group)"
+        case .f16: "f16"
+        }
+    }
+}

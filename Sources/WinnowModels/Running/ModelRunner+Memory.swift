@@ -1,0 +1,21 @@
+import WinnowCore
+
+extension ModelRunner {
+    /// Bytes of the workspace that a runner would plan: what a memory plan counts before there is one.
+    public static func workspaceBytes(_ model: LanguageModel, _ configuration: Configuration) -> Int {
+        RunnerWorkspace(
+            model: model, mode: configuration.activations, tokens: configuration.chunk,
+            logitRows: configuration.logitRows
+        ).arena.byteCount
+    }
+
+    /// Bytes of KV pages that `tokens` of one sequence take in one layer: a slab at least.
+    public static func cacheBytes(_ model: LanguageModel, _ configuration: Configuration, tokens: Int) -> Int {
+        let shape = model.configuration
+        let pool = KVPagePool(
+            type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.layers * shape.keyValueHeads)
+        let pages = (tokens + KVPagePool.slots - 1) / KVPagePool.slots * shape.keyValueHeads
+        let slab = shape.layers * shape.keyValueHeads
+        return (pages + slab - 1) / slab * slab * pool.pageBytes
+    }
+}

@@ -1,0 +1,123 @@
+import CWinnow
+import WinnowCore
+
+/// One bit for each weight of a matrix `[rows, columns]`, set when the weight is kept.
+///
+/// Rows are whole 64-bit words, little-endian, the layout that masked formats store; bits past the last column
+/// are zero.
+public struct SparsityMask: Sendable {
+    public let rows: Int
+    public let columns: Int
+    /// The bits, rows ``rowBytes`` apart.
+    public let bytes: StorageSlice
+
+    /// - Precondition: the bytes are exactly the rows; bits past the last column are zero.
+    package init(rows: Int, columns: Int, bytes: StorageSlice) {
+        precondition(
+            bytes.byteCount == rows * WeightMatrix.maskStride(columns: columns),
+            "\(bytes.byteCount) bytes for a mask of [\(rows), \(columns)]")
+        self.rows = rows
+        self.columns = columns
+        self.bytes = bytes
+    }
+
+    /// A mask from a rule, for tests and small masks.
+    public init(rows: Int, columns: Int, isKept: (_ row: Int, _ column: Int) -> Bool) {
+        let stride = WeightMatrix.maskStride(columns: columns)
+        let storage = Storage(byteCount: rows * stride) { out in
+            for row in 0..<rows {
+                for column in 0..<columns where isKept(row, column) {
+                    out[row * stride + column / 8] |= 1 << UInt8(column % 8)
+                }
+            }
+        }
+        self.init(rows: rows, columns: columns, bytes: StorageSlice(storage))
+    }
+
+    /// Bytes between rows.
+    public var rowBytes: Int { WeightMatrix.maskStride(columns: columns) }
+    public var count: Int { rows * columns }
+
+    public var keptCount: Int { wn_popcount(row(0), bytes.byteCount) }
+    public var prunedCount: Int { count - keptCount }
+    /// Pruned weights of all.
+    public var sparsity: Double { Double(prunedCount) / Double(count) }
+
+    public func keptCount(row index: Int) -> Int { wn_popcount(row(index), rowBytes) }
+
+    public subscript(row: Int, column: Int) -> Bool {
+        precondition(row >= 0 && row < rows && column >= 0 && column < columns, "[\(row), \(column)]")
+        return self.row(row)[column / 8] >> UInt8(column % 8) & 1 == 1
+    }
+
+    /// The bits of one row.
+    package func row(_ index: Int) -> UnsafePointer<UInt8> {
+        (bytes.base + index * rowBytes).assumingMemoryBound(to: UInt8.self)
+    }
+
+    // MARK: Two masks
+
+    /// What both keep.
+    public func intersection(_ other: SparsityMask) -> SparsityMask { combined(with: other, &) }
+
+    /// What either keeps.
+    public func union(_ other: SparsityMask) -> SparsityMask { combined(with: other, |) }
+
+    /// Whether nothing is kept that `other` prunes.
+    public func isSubset(of other: SparsityMask) -> Bool { intersection(other) == self }
+
+    /// Weights that are kept in one and pruned in the other.
+    public func flips(from other: SparsityMask) -> Int { combined(with: other, ^).keptCount }
+
+    /// Kept by both, over kept by either; 1 for two empty masks.
+    public func jaccard(_ other: SparsityMask) -> Double {
+        let either = union(other).keptCount
+        return either == 0 ? 1 : Double(intersection(other).keptCount) / Double(either)
+    }
+
+    private func combined(with other: SparsityMask, _ operation: (UInt64, UInt64) -> UInt64) -> SparsityMask {
+        precondition(
+            rows == other.rows && columns == other.columns,
+            "masks of [\(rows), \(columns)] and [\(other.rows), \(other.columns)]")
+        let storage = Storage(byteCount: bytes.byteCount) { out in
+            for offset in stride(from: 0, to: bytes.byteCount, by: 8) {
+                let word = operation(
+                    bytes.bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
+                    other.bytes.bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                out.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
+            }
+        }
+        return SparsityMask(rows: rows, columns: columns, bytes: StorageSlice(storage))
+    }
+
+    // MARK: Checks
+
+    /// Whether each group of `m` consecutive weights of every row keeps at most `n`.
+    public func keeps(atMost n: Int, of m: Int) -> Bool {
+        for row in 0..<rows {
+            for start in stride(from: 0, to: columns, by: m) {
+                var kept = 0
+                for column in start..<min(start + m, columns) where self[row, column] { kept += 1 }
+                if kept > n { return false }
+            }
+        }
+        return true
+    }
+
+    /// SHA-256 of the bits, 64 hexadecimal digits.
+    ///
+    /// - Parameter rowOrder: rows in this order instead: a file may keep another (rotary positions).
+    public func sha256(rowOrder: [Int]? = nil) -> String {
+        guard let rowOrder else { return SHA256.hexadecimal(of: bytes.bytes) }
+        var hash = SHA256()
+        for index in rowOrder { hash.add(UnsafeRawBufferPointer(start: row(index), count: rowBytes)) }
+        return hash.hexadecimal()
+    }
+}
+
+extension SparsityMask: Equatable {
+    public static func == (left: SparsityMask, right: SparsityMask) -> Bool {
+        left.rows == right.rows && left.columns == right.columns
+            && left.bytes.bytes.elementsEqual(right.bytes.bytes)
+    }
+}

@@ -1,0 +1,99 @@
+import CWinnow
+import WinnowCore
+
+extension WeightMatrix {
+    /// The mask that a masked format carries; nil for dense ones.
+    public var mask: SparsityMask? {
+        parts.mask.map { SparsityMask(rows: rows, columns: columns, bytes: $0) }
+    }
+
+    /// The same weights with the pruned ones zero, in the matrix's own grid: kept weights keep their bits.
+    ///
+    /// Q4_0, Q4_1, Q8_0, int8, int4 and f16 become their masked twin, with the kept codes and the source's scales.
+    /// f32 and bf16 have none and stay dense, with zeros in the places of the pruned. What was pruned before
+    /// stays pruned.
+    ///
+    /// - Parameter name: what errors call the matrix.
+    /// - Throws: ``WeightError/tooLarge(name:bytes:)`` over 4 GiB of kept values.
+    public func masked(by mask: SparsityMask, on pool: KernelPool, name: String) throws(WeightError) -> WeightMatrix {
+        precondition(
+            mask.rows == rows && mask.columns == columns,
+            "a mask of [\(mask.rows), \(mask.columns)] for [\(rows), \(columns)]")
+        guard let twin = format.isMasked ? format : format.masked else { return try zeroed(by: mask, on: pool, name) }
+        let mask = self.mask.map { $0.intersection(mask) } ?? mask
+        var offsets = [UInt32](repeating: 0, count: rows + 1)
+        var total = 0
+        for row in 0..<rows {
+            total += wn_packed_row_bytes(UInt32(format.codeBits), mask.row(row), columns)
+            guard total <= UInt32.max else { throw .tooLarge(name: name, bytes: total) }
+            offsets[row + 1] = UInt32(total)
+        }
+        let values = Buffer<UInt8>(count: total)
+        let out = values.base
+        eachRow(on: pool) { row, scratch in
+            _ = wn_pack_row(descriptor, row, mask.row(row), scratch, out + Int(offsets[row]))
+        }
+        return try WeightMatrix(
+            format: twin, rows: rows, columns: columns, group: group,
+            parts: Parts(
+                values: StorageSlice(values.freeze()), mask: mask.bytes, rowOffsets: StorageSlice(copying: offsets),
+                scales: ownScales(on: pool)),
+            name: name)
+    }
+
+    /// The scales as an array of their own, bit for bit.
+    private func ownScales(on pool: KernelPool) -> StorageSlice? {
+        guard case .block(let count) = format.scales, !format.isMasked else { return parts.scales }
+        let rowBytes = columns / 32 * 2 * count
+        let scales = Buffer<UInt8>(count: rows * rowBytes)
+        let out = scales.base
+        eachRow(on: pool) { row, _ in wn_pack_row_scales(descriptor, row, out + row * rowBytes) }
+        return StorageSlice(scales.freeze())
+    }
+
+    private func zeroed(by mask: SparsityMask, on pool: KernelPool, _ name: String) throws(WeightError) -> WeightMatrix {
+        let bytes = format.codeBits / 8
+        let rowBytes = columns * bytes
+        let values = Buffer<UInt8>(count: rows * rowBytes)
+        let out = values.base
+        eachRow(on: pool) { row, _ in
+            UnsafeMutableRawPointer(out + row * rowBytes).copyMemory(
+                from: parts.values.base + row * rowBytes, byteCount: rowBytes)
+            wn_zero_pruned(out + row * rowBytes, bytes, mask.row(row), columns)
+        }
+        return try WeightMatrix(
+            format: format, rows: rows, columns: columns,
+            parts: Parts(values: StorageSlice(values.freeze())), name: name)
+    }
+
+    /// The matrix in another format under a mask, kept weights rounded to the nearest code of it.
+    ///
+    /// Scales are chosen on kept weights alone. A kept weight may round to zero; a pruned one stays zero.
+    ///
+    /// - Parameter format: a dense format with a masked twin, `int8`, `int4`, `f16`.
+    /// - Parameter group: columns a scale covers in int4.
+    /// - Throws: ``WeightError/notFinite(name:row:)`` for a weight that the format cannot hold.
+    public func masked(
+        by mask: SparsityMask, storedAs format: WeightFormat, group: Int, on pool: KernelPool, name: String
+    ) throws(WeightError) -> WeightMatrix {
+        let whole = try WeightMatrix(
+            format: .f32, rows: rows, columns: columns,
+            parts: Parts(values: StorageSlice(copying: floats(on: pool))), name: name)
+        let mask = self.mask.map { $0.intersection(mask) } ?? mask
+        return try whole.zeroed(by: mask, on: pool, name)
+            .converted(to: format, group: group, on: pool, name: name)
+            .masked(by: mask, on: pool, name: name)
+    }
+
+    /// Calls `body` for every row with scratch of two bytes a column, rows spread over the pool.
+    private func eachRow(on pool: KernelPool, _ body: (_ row: Int, _ scratch: UnsafeMutablePointer<UInt8>) -> Void) {
+        let rowsAtOnce = max(1, 1 << 16 / columns)
+        pool.run(chunks: (rows + rowsAtOnce - 1) / rowsAtOnce) { chunk, _ in
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 2 * columns) { scratch in
+                for row in chunk * rowsAtOnce..<min(rows, (chunk + 1) * rowsAtOnce) {
+                    body(row, scratch.baseAddress!)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+import Glibc
+
+extension Machine {
+    /// What this process holds in memory now, in bytes; 0 when the system does not say.
+    static var residentBytes: Int {
+        let fields = (FileTree.text(of: "/proc/self/statm") ?? "").split(separator: " ")
+        guard fields.count > 1, let pages = Int(fields[1]) else { return 0 }
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}

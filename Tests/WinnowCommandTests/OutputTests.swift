@@ -1,0 +1,112 @@
+import Glibc
+import Testing
+import WinnowJSON
+import WinnowTestKit
+
+@Suite(.enabled(if: CommandRun.executable != nil, "the winnow executable is not beside the tests"))
+struct OutputTests {
+    /// Runs a verb with `--json`; its answer must be one object with exactly these keys.
+    private func object(
+        _ arguments: [String], keys: Set<String>, environment: [String: String?] = [:],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> JSONValue {
+        let ending = try CommandRun.run(arguments + ["--json"], environment: environment)
+        #expect(ending.status == 0, "\(ending.errors)", sourceLocation: sourceLocation)
+        let json = try ending.json()
+        #expect(Set(json.object?.keys ?? []) == keys, sourceLocation: sourceLocation)
+        return json
+    }
+
+    @Test func listShowsTheCatalogueAndTheCache() throws {
+        try TemporaryFolder.with { cache in
+            let json = try object(["list"], keys: ["models"], environment: ["WINNOW_CACHE": cache])
+            let model = try #require(json["models"]?.array?.first)
+            #expect(Set(model.object?.keys ?? []) == ["name", "license", "bytes", "present", "path"])
+            #expect(model["name"] == "smollm2-135m-q4_1")
+            #expect(model["present"] == false && model["path"]?.isNull == true)
+            let text = try CommandRun.run(["list"], environment: ["WINNOW_CACHE": cache])
+            #expect(text.output.contains("smollm2-135m-q4_1  Apache-2.0  93.8 MiB  no"))
+            #expect(text.output.contains("Cache: \(cache)\n"))
+        }
+    }
+
+    @Test func doctorSaysWhatIsHere() throws {
+        let json = try object(
+            ["doctor"],
+            keys: [
+                "version", "cpu", "isa", "isaAvailable", "logicalCores", "allowedThreads", "physicalCores",
+                "defaultThreads", "memoryBytes", "availableBytes", "cgroup", "bandwidth", "cache", "cacheFreeBytes",
+                "tools", "missing",
+            ])
+        let cores = try #require(json["physicalCores"]?.integer)
+        #expect(cores >= 1 && cores <= json["logicalCores"]?.integer ?? 0)
+        #expect(json["isaAvailable"]?.array?.contains("scalar") == true)
+        #expect(json["bandwidth"]?.array?.first?["bytesPerSecond"]?.number ?? 0 > 1e8)
+    }
+
+    @Test func inspectCountsTheTinyModel() throws {
+        let json = try object(
+            ["inspect", "--model", TinyModel.gguf],
+            keys: ["architecture", "parameters", "prunable", "zeros", "sparsity", "bytes", "layers"])
+        #expect(json["architecture"] == "llama")
+        // 2 blocks of q, o (64 x 64), k, v (32 x 64), and three of 64 x 96.
+        let block = 2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 96
+        #expect(json["prunable"]?.integer == 2 * block)
+        #expect(json["parameters"]?.integer == 2 * block + 288 * 64 + 5 * 64)
+        #expect(json["layers"]?.array?.count == 15)
+        #expect(json["layers"]?.array?[1]["shape"] == [64, 64])
+        let blocks = try CommandRun.run(["inspect", "--model", TinyModel.gguf])
+        #expect(blocks.output.contains("model.layers.1  ") && !blocks.output.contains("up_proj"))
+        #expect(blocks.errors == "--layers shows each matrix\n")
+        let all = try CommandRun.run(["inspect", "--model", TinyModel.gguf, "--layers"])
+        #expect(all.output.contains("model.layers.1.mlp.up_proj.weight"))
+    }
+
+    @Test func tokenizeRoundTrips() throws {
+        let text = "to be, or not\n\u{1F999} é"
+        let json = try object(["tokenize", "--model", TinyModel.gguf, "--text", text], keys: ["ids", "pieces"])
+        let ids = (json["ids"]?.array ?? []).compactMap(\.integer)
+        #expect(ids.count == json["pieces"]?.array?.count && !ids.isEmpty)
+        let back = try object(["detokenize", "--model", TinyModel.gguf] + ids.map(String.init), keys: ["text"])
+        #expect(back["text"]?.string == text)
+        let piped = try CommandRun.run(["tokenize", "--model", TinyModel.gguf, "--text", "-", "--json"], input: text)
+        #expect(try piped.json()["ids"] == json["ids"])
+    }
+
+    @Test(arguments: [TinyModel.gguf, TinyModel.folder, TinyModel.chat])
+    func generateAnswersOnce(_ model: String) throws {
+        let arguments = ["generate", "--model", model, "--prompt", "to be", "--max-tokens", "8", "--threads", "2"]
+        let json = try object(
+            arguments,
+            keys: [
+                "text", "tokens", "promptTokens", "prefillTokensPerSecond", "decodeTokensPerSecond", "finishReason",
+            ])
+        #expect(["length", "stop"].contains(json["finishReason"]?.string))
+        #expect(json["tokens"]?.array?.count ?? 99 <= 8)
+        // The streamed text is the same, and --quiet leaves standard error empty.
+        let streamed = try CommandRun.run(arguments + ["--quiet"])
+        #expect(streamed.errors.isEmpty)
+        #expect(streamed.output == (json["text"]?.string ?? "") + "\n")
+    }
+
+    @Test func logitsAreProbabilities() throws {
+        let json = try object(
+            ["logits", "--model", TinyModel.gguf, "--prompt", "abc", "--top", "288"],
+            keys: ["ids", "positions", "activations"])
+        let positions = try #require(json["positions"]?.array)
+        #expect(positions.count == json["ids"]?.array?.count)
+        for position in positions {
+            let logs = (position["top"]?.array ?? []).compactMap { $0["logprob"]?.number }
+            #expect(logs.count == 288)
+            #expect(abs(logs.reduce(0) { $0 + exp($1) } - 1) < 1e-4)
+        }
+    }
+
+    @Test func chatAnswersEachLineUntilTheEnd() throws {
+        let ending = try CommandRun.run(
+            ["chat", "--model", TinyModel.chat, "--max-tokens", "3"], input: "to be\n\n/clear\nor not\n/exit\nnever\n")
+        #expect(ending.status == 0 && ending.errors.isEmpty)
+        #expect(ending.output.split(separator: "\n", omittingEmptySubsequences: false).count >= 3)
+    }
+}
+
