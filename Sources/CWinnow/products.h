@@ -47,5 +47,8 @@ extern const wn_product_table wn_products_scalar;
 extern const wn_product_table wn_products_avx2;
 extern const wn_product_table wn_products_avx512;
 #endif
+#if defined(__aarch64__)
+extern const wn_product_table wn_products_neon, wn_products_neon_dot;
+#endif
 const wn_product_table *wn_product_functions(void);
 #endif
