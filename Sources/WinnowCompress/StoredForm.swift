@@ -25,7 +25,9 @@ public enum StoredForm: Sendable, Hashable {
     /// The matrix under a mask, in this form.
     ///
     /// - Throws: `WeightError` for a weight that the format cannot hold.
-    func store(_ matrix: WeightMatrix, _ mask: SparsityMask, on pool: KernelPool, name: String) throws -> WeightMatrix {
+    package func store(
+        _ matrix: WeightMatrix, _ mask: SparsityMask, on pool: KernelPool, name: String
+    ) throws -> WeightMatrix {
         switch self {
         case .source: try matrix.masked(by: mask, on: pool, name: name)
         case .int8, .f16:

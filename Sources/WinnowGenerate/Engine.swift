@@ -52,15 +52,7 @@ public actor Engine {
 
     /// The ids of a prompt: through the model's chat template, or as it stands.
     public nonisolated func promptIDs(_ messages: [ChatMessage]) throws -> [TokenID] {
-        guard let template else {
-            let text = messages.map(\.content).joined(separator: "\n")
-            return tokenizer.encode(text, special: .asText, addBOS: tokenizer.addsBOS)
-        }
-        return tokenizer.encode(
-            try template.render(
-                messages: messages, addGenerationPrompt: true,
-                bosToken: tokenizer.bosID.map(tokenizer.piece) ?? "",
-                eosToken: tokenizer.eosIDs.first.map(tokenizer.piece) ?? ""))
+        try tokenizer.promptIDs(messages, template)
     }
 
     /// Generates on the engine's thread; `onText` is called there.

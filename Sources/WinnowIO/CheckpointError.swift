@@ -74,7 +74,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
         case .badOutput(let path, let reason): "cannot write \(path): \(reason)"
         case .outputExists(let path): "\(path) exists; choose another name or pass --overwrite"
         case .notReplaceable(let path):
-            "\(path) is a folder that holds no model, so --overwrite leaves it alone; choose another name"
+            "\(path) is a folder that Winnow did not write, so --overwrite leaves it alone; choose another name"
         case .outputBusy(let path): "\(path) is being written already"
         case .notWritable(let tensor, let format, let into):
             "tensor \(tensor) is \(format), which \(into) cannot hold; convert it to a dense format first"

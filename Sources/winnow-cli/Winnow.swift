@@ -18,6 +18,7 @@ struct Winnow: AsyncParsableCommand {
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
             TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
             PruneCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
+            DemoCommand.self,
         ])
 
     /// Parses, runs, and maps every ending to the exit status that `cli.md` promises.

@@ -29,11 +29,13 @@ public final class AtomicOutput {
     private let kind: Kind
     private let overwrite: Bool
     private let parent: String
+    private let mark: String
     private var isDone = false
 
+    /// - Parameter mark: a file that a folder must hold to be replaced: nobody's other folder is lost.
     /// - Throws: ``CheckpointError`` when there is something at `path` that may not be replaced, `FileError` when
     ///   nothing can be written beside it.
-    public init(_ path: String, _ kind: Kind, overwrite: Bool) throws {
+    public init(_ path: String, _ kind: Kind, overwrite: Bool, mark: String = "config.json") throws {
         let target = AtomicOutput.resolved(path)
         let (parent, name) = FilePath.split(target)
         guard !name.isEmpty, name != "/", name != ".", name != ".." else {
@@ -46,9 +48,10 @@ public final class AtomicOutput {
         self.parent = parent
         self.kind = kind
         self.overwrite = overwrite
+        self.mark = mark
         let partial = "\(parent)/.\(name).partial-\(getpid())"
         partialPath = partial
-        try AtomicOutput.check(target, kind, overwrite: overwrite)
+        try AtomicOutput.check(target, kind, overwrite: overwrite, mark: mark)
         guard AtomicOutput.active.withLock({ $0.insert(partial).inserted }) else {
             isDone = true
             removedStale = []
@@ -65,7 +68,7 @@ public final class AtomicOutput {
     public func commit() throws {
         precondition(!isDone, "\(path) was committed or discarded before")
         if kind == .folder { try AtomicOutput.sync(folder: partialPath) }
-        try AtomicOutput.check(path, kind, overwrite: overwrite)
+        try AtomicOutput.check(path, kind, overwrite: overwrite, mark: mark)
         if FilePath.kind(path) == nil {
             guard wn_rename_new(partialPath, path) else {
                 if errno == EEXIST { throw CheckpointError.outputExists(path: path) }
@@ -133,14 +136,16 @@ public final class AtomicOutput {
         return String(cString: real)
     }
 
-    private static func check(_ path: String, _ kind: Kind, overwrite: Bool) throws(CheckpointError) {
+    private static func check(
+        _ path: String, _ kind: Kind, overwrite: Bool, mark: String
+    ) throws(CheckpointError) {
         guard let found = FilePath.kind(path) else { return }
         guard overwrite else { throw .outputExists(path: path) }
         switch (kind, found) {
         case (.file, .file): return
         case (.folder, .folder):
             let entries = FilePath.entries(path)
-            guard entries.isEmpty || entries.contains("config.json") && !entries.contains(".git") else {
+            guard entries.isEmpty || entries.contains(mark) && !entries.contains(".git") else {
                 throw .notReplaceable(path: path)
             }
         case (.file, _): throw .badOutput(path: path, reason: "it is not a file; choose another name")

@@ -141,3 +141,14 @@ extension Machine {
         return usage.ru_maxrss * 1024
     }
 }
+
+extension Machine {
+    /// Today in UTC, as 2026-01-31.
+    static var date: String {
+        var now = time(nil)
+        var parts = tm()
+        gmtime_r(&now, &parts)
+        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+    }
+}
