@@ -3,6 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#ifndef HWCAP_ASIMDDP
+#define HWCAP_ASIMDDP (1 << 20)
+#endif
+#endif
+
 #include "products.h"
 
 static atomic_int current = -1;
@@ -71,11 +78,27 @@ bool wn_isa_select_local(int isa) {
     return true;
 }
 
+#if defined(__aarch64__)
+// Dot products of bytes (FEAT_DotProd): every Apple core, and ARM's own since about 2018.
+static bool wn_has_byte_dot(void) {
+#if defined(__APPLE__)
+    return true;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return false;
+#endif
+}
+#endif
+
 const wn_product_table *wn_product_functions(void) {
     switch (wn_isa_current()) {
 #if defined(__x86_64__)
     case WN_ISA_AVX512: return &wn_products_avx512;
     case WN_ISA_AVX2: return &wn_products_avx2;
+#endif
+#if defined(__aarch64__)
+    case WN_ISA_NEON: return wn_has_byte_dot() ? &wn_products_neon_dot : &wn_products_neon;
 #endif
     default: return &wn_products_scalar;
     }

@@ -10,6 +10,9 @@ static const wn_ops_table *wn_ops_functions(void) {
     case WN_ISA_AVX512: return &wn_ops_avx512;
     case WN_ISA_AVX2: return &wn_ops_avx2;
 #endif
+#if defined(__aarch64__)
+    case WN_ISA_NEON: return &wn_ops_neon;
+#endif
     default: return &wn_ops_scalar;
     }
 }

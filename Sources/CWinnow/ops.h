@@ -26,4 +26,7 @@ extern const wn_ops_table wn_ops_scalar;
 extern const wn_ops_table wn_ops_avx2;
 extern const wn_ops_table wn_ops_avx512;
 #endif
+#if defined(__aarch64__)
+extern const wn_ops_table wn_ops_neon;
+#endif
 #endif

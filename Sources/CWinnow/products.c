@@ -19,7 +19,7 @@ size_t wn_input_bytes(wn_input_kind kind, size_t columns, size_t tokens) {
     case WN_INPUT_F32: return wn_round_up(tokens * columns * sizeof(float), 64);
     case WN_INPUT_BLOCK8: return tokens * stride + 2 * tokens * blocks * sizeof(float);
     case WN_INPUT_PLANES16:
-        return 2 * tokens * stride + tokens * blocks * sizeof(int32_t) + wn_round_up(tokens * sizeof(int64_t), 64)
+        return 4 * tokens * stride + tokens * blocks * sizeof(int32_t) + wn_round_up(tokens * sizeof(int64_t), 64)
                + wn_round_up(tokens * sizeof(float), 64);
     }
     return 0;
@@ -56,6 +56,8 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
         input->q = (int8_t *)next;
         next += tokens * stride;
         input->lo = (int8_t *)next;
+        next += tokens * stride;
+        input->wide = (int16_t *)next;
         break;
     }
 }
@@ -148,9 +150,9 @@ static void wn_open_side(wn_side *side, const wn_product_table *table, const wn_
     side->direct = false;
     wn_place_tile(&side->tile, matrix, rows, input->kind, memory);
     if (input->kind == WN_INPUT_F32) {
-        if (matrix->format == WN_F16 || matrix->format == WN_BF16) {
-            side->direct = table->dot_half != NULL;
-        }
+        // For many tokens a row is converted once.
+        bool plain = matrix->format == WN_F16 || matrix->format == WN_BF16 || matrix->format == WN_F32;
+        side->direct = table->dot_half && plain && input->tokens < 4;
         if (side->direct) return;
         for (size_t r = 0; r < rows; r++) table->row_f32(matrix, row + r, side->tile.values + r * matrix->columns);
     } else {
@@ -205,19 +207,19 @@ static void wn_product_rows(const wn_product_table *table, const wn_product *pro
     float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t row = begin; row < end; row += at_once) {
         size_t rows = end - row < at_once ? end - row : at_once;
-        if (tokens == 1 && table->decode && product->input->kind != WN_INPUT_F32) {
-            table->decode(product->matrix, row, rows, product->input, y);
-            if (product->gate) table->decode(product->gate, row, rows, product->gate_input, gate_y);
-            wn_finish(product, table, row, rows, 0, 1, y, gate_y);
-            continue;
-        }
+        // One token needs no tile where the table reads packed rows.
+        bool one = tokens == 1 && table->decode;
+        bool main_done = one && table->decode(product->matrix, row, rows, product->input, y);
+        bool gate_done = one && product->gate && table->decode(product->gate, row, rows, product->gate_input, gate_y);
         wn_side main, gate;
-        wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
-        if (product->gate) wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+        if (!main_done) wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
+        if (product->gate && !gate_done) {
+            wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+        }
         for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
             size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-            wn_dot_side(&main, table, first, count, y);
-            if (product->gate) wn_dot_side(&gate, table, first, count, gate_y);
+            if (!main_done) wn_dot_side(&main, table, first, count, y);
+            if (product->gate && !gate_done) wn_dot_side(&gate, table, first, count, gate_y);
             wn_finish(product, table, row, rows, first, count, y, gate_y);
         }
     }

@@ -14,12 +14,13 @@ static inline size_t wn_block_stride(size_t stride) { return wn_round_up(stride 
 // Rows of a matrix unpacked for the micro-kernels, in a worker's scratch.
 typedef struct wn_tile {
     size_t rows, columns, stride, block_stride;
-    uint8_t *codes;   // [rows, stride] unsigned
+    uint8_t *codes;   // [rows, stride], as the table that unpacks them reads them
     uint8_t *kept;    // [rows, stride] 0 or 1: MASKED_Q4_1 only, else NULL
     float *scales;    // [rows, block_stride]: w = scale * code + offset
     float *offsets;   // [rows, block_stride]
     float *values;    // [rows, columns] float32: for float32 inputs
     float row_scales[WN_TILE_ROWS];  // INT8
+    bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
 } wn_tile;
 
 typedef struct wn_product_table {
@@ -28,7 +29,7 @@ typedef struct wn_product_table {
     void (*row_f32)(const wn_matrix *matrix, size_t row, float *out);
     // out[t * WN_TILE_ROWS + r] for tokens first..<first + tokens.
     void (*dot_f32)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
-    // Dense F16 and BF16 rows, converted in registers; NULL: go through `values`.
+    // Dense rows in floating point, converted in registers, for a few tokens; NULL: go through `values`.
     void (*dot_half)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, size_t first,
                      size_t tokens, float *out);
     void (*dot_block8)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
@@ -36,14 +37,18 @@ typedef struct wn_product_table {
     void (*dot_planes16_rows)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
     void (*prepare)(wn_input *input, size_t token, const float *x, const float *weight, float epsilon);
-    // One-token products straight from the packed form, same bits as through a tile; NULL where there is none.
-    void (*decode)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, float *out);
+    // One-token products straight from the packed form, the same bits as through a tile; false for a format that
+    // needs the tile. NULL where there are none.
+    bool (*decode)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, float *out);
 } wn_product_table;
 
 extern const wn_product_table wn_products_scalar;
 #if defined(__x86_64__)
 extern const wn_product_table wn_products_avx2;
 extern const wn_product_table wn_products_avx512;
+#endif
+#if defined(__aarch64__)
+extern const wn_product_table wn_products_neon, wn_products_neon_dot;
 #endif
 const wn_product_table *wn_product_functions(void);
 #endif

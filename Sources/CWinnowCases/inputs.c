@@ -100,7 +100,8 @@ void wn_run_input(wn_case_run *run) {
     memcpy(second, first, bytes);  // padding between arrays is nobody's
     wn_prepare(run->pools[2], &other, c->tokens, x, stride, weight, epsilon);
     wn_expect_same(run, "4 threads against 1", second, first, bytes);
-    if (!weight) {
+    // Peaks without a reciprocal give codes of no meaning, in any way.
+    if (!weight && c->numbers != WN_NUMBERS_TINY) {
         wn_isa_select(WN_ISA_SCALAR);
         wn_prepare(run->pools[0], &other, c->tokens, x, stride, weight, epsilon);
         wn_isa_select(run->isa);

@@ -17,6 +17,8 @@ public struct SequentialPruner {
     /// How calibration runs products; exact by default: masks then follow float32 arithmetic.
     public var activations = ActivationMode.exact
     public var seed: UInt64 = 0
+    /// Tokens that run together while calibrating: a weight is unpacked once for all of them. Changes no mask.
+    public var stepTokens = 1024
 
     public init(_ method: any LayerMethod, threads: Int) {
         self.method = method
@@ -35,19 +37,10 @@ public struct SequentialPruner {
         let layers = PrunableLayers(model)
         let before = layers.layers.map(\.parameter.matrix)
         do {
-            let walk = try Walk(self, model, windows, cancellation)
-            var reports: [LayerReport] = []
-            for block in model.blocks.indices {
-                progress(block, model.blocks.count)
-                try walk.checkCancellation()
-                let statistics = try walk.observe(block)
-                for layer in layers.layers(ofBlock: block) {
-                    try walk.checkCancellation()
-                    reports.append(try walk.prune(layer, statistics[layer.input]!))
-                }
-                if block + 1 < model.blocks.count { try walk.advance(block) }
-            }
+            let reports = try walk(model, layers, windows, cancellation, progress)
             progress(model.blocks.count, model.blocks.count)
+            // The walk's hidden states and workspaces are gone: what follows must not find them in the peak.
+            FreedMemory.release()
             return PruningReport(goal: method.goal, layers: reports)
         } catch {
             for (layer, matrix) in zip(layers.layers, before) where layer.parameter.matrix !== matrix {
@@ -56,6 +49,25 @@ public struct SequentialPruner {
             if case ModelError.cancelled = error { throw PruningError.cancelled }
             throw error
         }
+    }
+
+    private func walk(
+        _ model: LanguageModel, _ layers: PrunableLayers, _ windows: [[TokenID]],
+        _ cancellation: CancellationFlag?, _ progress: (Int, Int) -> Void
+    ) throws -> [LayerReport] {
+        let walk = try Walk(self, model, windows, cancellation)
+        var reports: [LayerReport] = []
+        for block in model.blocks.indices {
+            progress(block, model.blocks.count)
+            try walk.checkCancellation()
+            let statistics = try walk.observe(block)
+            for layer in layers.layers(ofBlock: block) {
+                try walk.checkCancellation()
+                reports.append(try walk.prune(layer, statistics[layer.input]!))
+            }
+            if block + 1 < model.blocks.count { try walk.advance(block) }
+        }
+        return reports
     }
 
     /// What a run holds in memory beside the program, at its peak.
@@ -92,7 +104,7 @@ public struct SequentialPruner {
         var configuration = ModelRunner.Configuration(threads: threads)
         configuration.activations = activations
         configuration.kvType = .f32
-        configuration.chunk = min(max(length, 1), 512)
+        configuration.chunk = max(1, length >= stepTokens ? stepTokens : stepTokens / max(length, 1) * length)
         return configuration
     }
 }

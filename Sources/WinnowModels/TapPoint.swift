@@ -18,4 +18,12 @@ public struct TapValues {
     public let stride: Int
     public let tokens: Int
     public let width: Int
+
+    public init(point: TapPoint, base: UnsafePointer<Float>, stride: Int, tokens: Int, width: Int) {
+        self.point = point
+        self.base = base
+        self.stride = stride
+        self.tokens = tokens
+        self.width = width
+    }
 }

@@ -15,7 +15,8 @@ import WinnowWeights
 /// The plain Llama forward pass in float64 and naive loops: the oracle that the running model is held against.
 public struct ReferenceLlama {
     private let shape: ModelConfiguration
-    private let weights: [String: [Double]]
+    /// Of every parameter, row-major, under its Hugging Face key.
+    public var weights: [String: [Double]]
     private let embedding: String
     private let head: String
 
@@ -36,19 +37,29 @@ public struct ReferenceLlama {
 
     /// Logits at every position, `[tokens][vocabulary]`.
     public func logits(_ tokens: [TokenID]) -> [[Double]] {
-        var hidden = tokens.map { token in
-            Array(weights[embedding]![Int(token) * shape.width..<(Int(token) + 1) * shape.width])
-        }
+        var hidden = embed(tokens)
         for layer in 0..<shape.layers { runBlock(layer, &hidden) }
         return hidden.map { row in
             multiply(head, norm(row, "model.norm.weight"))
         }
     }
 
+    /// The embedding of tokens: the first block's input.
+    public func embed(_ tokens: [TokenID]) -> [[Double]] {
+        tokens.map { token in
+            Array(weights[embedding]![Int(token) * shape.width..<(Int(token) + 1) * shape.width])
+        }
+    }
+
     /// Runs one block over the tokens of one sequence, in place.
-    public func runBlock(_ layer: Int, _ hidden: inout [[Double]]) {
+    ///
+    /// - Parameter observe: called with every token's values at each tap point.
+    public func runBlock(
+        _ layer: Int, _ hidden: inout [[Double]], observe: (TapPoint, [Double]) -> Void = { _, _ in }
+    ) {
         let prefix = "model.layers.\(layer)"
         let normed = hidden.map { norm($0, "\(prefix).input_layernorm.weight") }
+        for row in normed { observe(.attentionInput, row) }
         let queries = normed.enumerated().map { rotate(multiply("\(prefix).self_attn.q_proj.weight", $1), at: $0) }
         let keys = normed.enumerated().map { rotate(multiply("\(prefix).self_attn.k_proj.weight", $1), at: $0) }
         let values = normed.map { multiply("\(prefix).self_attn.v_proj.weight", $0) }
@@ -71,11 +82,14 @@ public struct ReferenceLlama {
                     }
                 }
             }
+            observe(.attentionOutput, heads)
             add(multiply("\(prefix).self_attn.o_proj.weight", heads), to: &hidden[token])
             let input = norm(hidden[token], "\(prefix).post_attention_layernorm.weight")
+            observe(.feedForwardInput, input)
             let gate = multiply("\(prefix).mlp.gate_proj.weight", input)
             let up = multiply("\(prefix).mlp.up_proj.weight", input)
             let gated = zip(gate, up).map { gate, up in gate / (1 + exp(-gate)) * up }
+            observe(.feedForwardHidden, gated)
             add(multiply("\(prefix).mlp.down_proj.weight", gated), to: &hidden[token])
         }
     }

@@ -32,9 +32,9 @@ extension WeightMatrix {
         let keepsGrid = format != .f32 && isExact(in: format) && (!keepsGroup || group == self.group)
         let rowBytes = format.rowBytes(columns: columns)
         let scaleBytes = format.scaleBytes(rows: 1, columns: columns, group: group)
-        var values = Buffer<UInt8>(count: rows * rowBytes)
+        let values = Buffer<UInt8>(count: rows * rowBytes)
         var scales = Buffer<UInt8>(count: rows * scaleBytes)
-        var failed = Buffer<Bool>(count: rows)
+        let failed = Buffer<Bool>(count: rows)
         if keepsGrid, scaleBytes > 0, let kept = parts.scales {
             scales.withMutableElements { UnsafeMutableRawBufferPointer($0).copyMemory(from: kept.bytes) }
         }

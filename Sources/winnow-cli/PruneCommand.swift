@@ -1,4 +1,5 @@
 import ArgumentParser
+import CWinnowTexts
 import WinnowCompress
 import WinnowCore
 import WinnowData
@@ -43,7 +44,8 @@ struct PruneCommand: AsyncParsableCommand {
     var scope: SelectionScope?
     @Option(
         help: ArgumentHelp(
-            "Text to calibrate on, or .jsonl with one {\"text\": …} a line.", valueName: "file"),
+            "Text to calibrate on, or .jsonl with one {\"text\": …} a line (default: the one inside winnow).",
+            valueName: "file"),
         completion: .file())
     var calibration: String?
     @Option(help: "Calibration windows, fewer where the text is shorter.") var samples = 128
@@ -74,13 +76,11 @@ struct PruneCommand: AsyncParsableCommand {
         }
         guard [32, 64, 128].contains(group) else { throw ValidationError("--group is 32, 64 or 128, not \(group)") }
         do { _ = try makeMethod() } catch let error as ConfigurationError { throw ValidationError("\(error)") }
-        if calibration == nil, try MethodRegistry.standard.entry(method).needsCalibration {
-            throw ValidationError("\(method) looks at activations: give --calibration")
-        }
     }
 
     func run() async throws {
         let start = ContinuousClock.now
+        FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
         if !overwrite, !dryRun, FileTree.isDirectory(destination) || FileTree.isFile(destination) {
             throw CheckpointError.outputExists(path: destination)
@@ -93,11 +93,7 @@ struct PruneCommand: AsyncParsableCommand {
         let windows = try calibrationWindows(loaded, pruner.method)
         let text = try eval.map { try TextSource(reading: $0) }
 
-        var plan = pruner.memoryPlan(for: loaded.model, windows: windows?.windows.count ?? 0, length: length)
-        plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
-        if text != nil {
-            plan.add("evaluation", bytes: ModelRunner.workspaceBytes(loaded.model, evaluationConfiguration))
-        }
+        let plan = memoryPlan(pruner, loaded, windows: windows?.windows.count ?? 0)
         if dryRun { return show(plan, of: pruner, loaded.model) }
         output.note("predicted peak memory \(Format.bytes(plan.total))")
         try plan.check(limit: running.memoryBytes)
@@ -127,18 +123,41 @@ struct PruneCommand: AsyncParsableCommand {
     }
 
     private func calibrationWindows(_ loaded: LoadedModel, _ method: any LayerMethod) throws -> CalibrationWindows? {
-        guard !method.statistics.isEmpty, let calibration else { return nil }
+        guard !method.statistics.isEmpty else { return nil }
         let context = loaded.model.configuration.contextLength
         guard length <= context else { throw PruningError.windowTooLong(tokens: length, context: context) }
+        let text = try calibration.map { try TextSource(reading: $0) } ?? PruneCommand.embeddedText
         let windows = try CalibrationWindows(
-            try TextSource(reading: calibration), tokenizer: loaded.tokenizer, samples: samples, length: length,
-            seed: running.seed)
+            text, tokenizer: loaded.tokenizer, samples: samples, length: length, seed: running.seed)
         if windows.windows.count < samples {
             output.note(
-                "\(calibration) has \(windows.tokens) tokens: \(windows.windows.count) windows of \(length), "
+                "\(text.name) has \(windows.tokens) tokens: \(windows.windows.count) windows of \(length), "
                     + "not \(samples)")
         }
         return windows
+    }
+
+    private static var embeddedText: TextSource {
+        let text = winnow_calibration_text()!.pointee
+        let bytes = UnsafeBufferPointer(start: text.bytes, count: text.count)
+        return TextSource(name: String(cString: text.name), bytes: Array(bytes))
+    }
+
+    /// What is held at the peak: the model, what becomes of it, and the largest of the steps, which come in turn.
+    private func memoryPlan(_ pruner: SequentialPruner, _ loaded: LoadedModel, windows: Int) -> MemoryPlan {
+        var plan = pruner.memoryPlan(for: loaded.model, windows: windows, length: length)
+        let walk = plan.total - pruner.memoryPlan(for: loaded.model, windows: 0, length: 0).total
+        plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
+        // The written tokenizer is read back as JSON: about 1.1 KiB for each of its entries.
+        let writing = loaded.model.configuration.vocabularySize * 1126
+        let evaluation =
+            eval == nil ? 0 : ModelRunner.workspaceBytes(loaded.model, evaluationConfiguration)
+        if max(writing, evaluation) > walk {
+            plan.add(
+                writing > evaluation ? "writing and checking the folder" : "evaluation",
+                bytes: max(writing, evaluation) - walk)
+        }
+        return plan
     }
 
     private var evaluationConfiguration: ModelRunner.Configuration {

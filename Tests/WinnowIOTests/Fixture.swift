@@ -1,5 +1,6 @@
 import Testing
 import WinnowIO
+import WinnowWeights
 
 #if canImport(Glibc)
     import Glibc
@@ -46,6 +47,25 @@ enum Fixture {
         return try body(path)
     }
 
+    /// Calls `body` with a copy of a fixture's folder.
+    static func withCopy<Result>(of name: String, _ body: (String) throws -> Result) throws -> Result {
+        try withFolder { folder in
+            for file in names(in: path(name)) { try write(bytes("\(path(name))/\(file)"), to: "\(folder)/\(file)") }
+            return try body(folder)
+        }
+    }
+
+    /// Writes a folder whose blocks keep about every second weight, in the source's own grid.
+    static func writeMasked(_ source: String = "tied-q4_1.gguf", to path: String) throws {
+        let checkpoint = try Checkpoint.open(self.path(source))
+        try CheckpointWriter(path).write(checkpoint) { name in
+            guard name.hasPrefix("model.layers."), case .matrix(let matrix) = try checkpoint.tensor(name) else {
+                return try checkpoint.tensor(name)
+            }
+            return .matrix(try naivelyMasked(matrix) { row, column in (row * 7 + column * 5) % 11 < 5 })
+        }
+    }
+
     static func names(in folder: String) -> [String] {
         guard let directory = opendir(folder) else { return [] }
         defer { closedir(directory) }
@@ -58,6 +78,8 @@ enum Fixture {
         }
         return names.sorted()
     }
+
+    static func removeFile(_ path: String) { unlink(path) }
 
     private static func remove(_ path: String) {
         _ = chmod(path, 0o700)

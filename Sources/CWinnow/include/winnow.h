@@ -3,6 +3,7 @@
 #ifndef WINNOW_H
 #define WINNOW_H
 #include "wn_files.h"
+#include "wn_memory.h"
 #include "wn_pool.h"
 #include "wn_matrix.h"
 #include "wn_ops.h"

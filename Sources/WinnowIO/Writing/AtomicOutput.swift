@@ -92,10 +92,12 @@ public final class AtomicOutput {
 
     /// Removes what every output of this process has written so far: for a process that must end now, while
     /// other threads may still be writing.
-    public static func discardAll() {
-        for path in active.withLock({ $0 }) {
+    ///
+    /// - Parameter folder: only outputs beside or below it; nil for all.
+    public static func discardAll(under folder: String? = nil) {
+        for path in active.withLock({ $0 }) where folder.map(path.hasPrefix) ?? true {
             // A writer may add a file between the listing of a folder and its removal.
-            for _ in 0..<100 where lstatKind(path) != nil { remove(path) }
+            for _ in 0..<100 where kind(of: path) != nil { remove(path) }
         }
     }
 
@@ -129,7 +131,7 @@ public final class AtomicOutput {
 
     /// The path itself, or what it links to, so that links stay.
     private static func resolved(_ path: String) -> String {
-        guard lstatKind(path) == S_IFLNK, let real = realpath(path, nil) else { return path }
+        guard kind(of: path) == S_IFLNK, let real = realpath(path, nil) else { return path }
         defer { free(real) }
         return String(cString: real)
     }
@@ -165,14 +167,14 @@ public final class AtomicOutput {
         return removed
     }
 
-    private static func lstatKind(_ path: String) -> mode_t? {
+    private static func kind(of path: String) -> mode_t? {
         var status = stat()
         return lstat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
     }
 
     /// Removes a file, or a folder with all that is in it; links are not followed.
     private static func remove(_ path: String) {
-        guard let kind = lstatKind(path) else { return }
+        guard let kind = kind(of: path) else { return }
         guard kind == S_IFDIR else {
             unlink(path)
             return

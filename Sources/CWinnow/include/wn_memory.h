@@ -1,0 +1,8 @@
+#ifndef WN_MEMORY_H
+#define WN_MEMORY_H
+
+// Gives freed memory back to the system, where the allocator can: what one long step held is not the next one's.
+void wn_release_freed_memory(void);
+// Blocks of a mebibyte and more go back to the system as soon as they are freed, for the whole process.
+void wn_return_large_allocations(void);
+#endif

@@ -1,0 +1,64 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Feeds damaged copies of a file to a reader and holds the reader to what is promised: it opens the copy or
+/// throws, soon, and without much memory.
+public struct MutationRun {
+    public let name: String
+    /// Copies that were tried.
+    public private(set) var inputs = 0
+    /// Copies that the reader took.
+    public private(set) var opened = 0
+    public private(set) var longestSeconds = 0.0
+    /// How far the process's peak memory rose.
+    public private(set) var grownBytes = 0
+    /// Errors of types that the reader does not promise, with the input's number.
+    public private(set) var strangers: [String] = []
+
+    /// How often to repeat the seeded run; `WINNOW_MUTATIONS` raises it for a long one.
+    public static let scale: Int = getenv("WINNOW_MUTATIONS").flatMap { Int(String(cString: $0)) } ?? 1
+
+    /// - Parameter isExpected: whether the reader may throw this error.
+    /// - Parameter read: takes a damaged copy.
+    public init(
+        _ name: String, _ bytes: [UInt8], seed: UInt64, count: Int, window: Int = .max,
+        isExpected: (any Error) -> Bool, read: ([UInt8]) throws -> Void
+    ) {
+        self.name = name
+        var mutator = ByteMutator(seed: seed)
+        let before = MutationRun.peakBytes
+        let clock = ContinuousClock()
+        for _ in 0..<count * MutationRun.scale {
+            let copy = mutator.mutated(bytes, window: window)
+            let elapsed = clock.measure {
+                do {
+                    try read(copy)
+                    opened += 1
+                } catch {
+                    if !isExpected(error) || "\(error)".isEmpty { strangers.append("input \(inputs): \(error)") }
+                }
+            }
+            longestSeconds = max(longestSeconds, elapsed / .seconds(1))
+            inputs += 1
+        }
+        grownBytes = MutationRun.peakBytes - before
+        print(
+            "\(name): \(inputs) damaged inputs tried, \(opened) opened, longest \(Int(longestSeconds * 1000)) ms, "
+                + "peak memory grew by \(grownBytes >> 20) MiB")
+    }
+
+    private static var peakBytes: Int {
+        var usage = rusage()
+        #if canImport(Glibc)
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        #else
+            getrusage(RUSAGE_SELF, &usage)
+        #endif
+        return usage.ru_maxrss * 1024
+    }
+}

@@ -1,0 +1,116 @@
+import Testing
+import WinnowCore
+import WinnowWeights
+
+/// Masks that packing must survive: nothing, everything, a ragged last byte, lone bits, whole empty runs.
+private let adversarialMasks: [(name: String, isKept: @Sendable (Int, Int) -> Bool)] = [
+    ("all pruned", { _, _ in false }),
+    ("all kept", { _, _ in true }),
+    ("first column", { $1 == 0 }),
+    ("last column", { (row, column) in column == 95 || column == 64 }),
+    ("odd", { ($0 + $1) % 2 == 1 }),
+    ("alternate rows", { (row, _) in row % 2 == 0 }),
+    ("empty runs", { (_, column) in column / 32 == 1 }),
+    ("two of four", { ($1 + $0) % 4 < 2 }),
+    ("scattered", { (row, column) in (row &* 7919 &+ column &* 104_729) % 13 < 5 }),
+]
+
+@Suite struct MaskingTests {
+    private static let pool = 2
+
+    /// Codes of f32 values, exactly in reach of every format: multiples of a power of two.
+    private func values(_ matrix: WeightMatrix) throws -> [Float] {
+        matrix.floats(on: try KernelPool(threads: 1))
+    }
+
+    @Test(arguments: ["f32", "f16", "bf16", "q4_0", "q4_1", "q8_0", "int8", "int4"])
+    func keptWeightsKeepTheirBits(_ name: String) throws {
+        let format = try #require(WeightFormats.named(name))
+        let pool = try KernelPool(threads: MaskingTests.pool)
+        let dense = try FormatCase(format, rows: 9, columns: 96, group: 32, seed: 4).matrix
+        let before = try values(dense)
+        for (label, isKept) in adversarialMasks {
+            let mask = SparsityMask(rows: 9, columns: 96, isKept: isKept)
+            let masked = try dense.masked(by: mask, on: pool, name: "w")
+            #expect(masked.format == format.masked ?? format)
+            let after = try values(masked)
+            for index in before.indices {
+                let expected = mask[index / 96, index % 96] ? before[index] : 0
+                #expect(
+                    after[index].bitPattern == expected.bitPattern || expected == 0 && after[index] == 0,
+                    "\(name), \(label), weight \(index)")
+            }
+            if format.masked != nil { #expect(masked.mask == mask) }
+            #expect(masked.zeros(on: pool) >= mask.prunedCount)
+        }
+    }
+
+    @Test(arguments: ["f16", "q4_0", "q4_1", "q8_0", "int8", "int4"])
+    func pruningTwiceIsPruningBoth(_ name: String) throws {
+        let pool = try KernelPool(threads: MaskingTests.pool)
+        let dense = try FormatCase(try #require(WeightFormats.named(name)), rows: 9, columns: 96, group: 32).matrix
+        let first = SparsityMask(rows: 9, columns: 96) { ($0 + $1) % 2 == 0 }
+        let second = SparsityMask(rows: 9, columns: 96) { ($0 + $1) % 3 != 0 }
+        let twice = try dense.masked(by: first, on: pool, name: "w").masked(by: second, on: pool, name: "w")
+        let once = try dense.masked(by: first.intersection(second), on: pool, name: "w")
+        #expect(twice.mask == once.mask)
+        #expect(try values(twice) == values(once))
+        #expect(twice.parts.values.bytes.elementsEqual(once.parts.values.bytes))
+    }
+
+    @Test(arguments: ["masked-q4_0", "masked-q4_1", "masked-q8_0"])
+    func scalesAreTheSourcesOwn(_ name: String) throws {
+        let masked = try #require(WeightFormats.named(name))
+        let pool = try KernelPool(threads: MaskingTests.pool)
+        let dense = try FormatCase(masked.dense, rows: 5, columns: 64).matrix
+        let packed = try dense.masked(
+            by: SparsityMask(rows: 5, columns: 64) { $0 == $1 % 5 }, on: pool, name: "w")
+        let head = name == "masked-q4_1" ? 4 : 2
+        let block = dense.parts.values.byteCount / (5 * 2)
+        let expected = (0..<10).flatMap { Array(dense.parts.values.bytes[$0 * block..<$0 * block + head]) }
+        #expect(Array(try #require(packed.parts.scales).bytes) == expected)
+    }
+
+    @Test(arguments: [("int8", 0), ("int4", 32), ("int4", 64), ("f16", 0)], adversarialMasks.map(\.name))
+    func requantizedStaysOnTheMask(_ stored: (String, Int), label: String) throws {
+        let format = try #require(WeightFormats.named(stored.0))
+        let isKept = try #require(adversarialMasks.first { $0.name == label }).isKept
+        let pool = try KernelPool(threads: MaskingTests.pool)
+        let source = try FormatCase(.q4_1, rows: 6, columns: 96, seed: 11).matrix
+        let mask = SparsityMask(rows: 6, columns: 96, isKept: isKept)
+        let packed = try source.masked(by: mask, storedAs: format, group: stored.1, on: pool, name: "w")
+        #expect(packed.format == format.masked)
+        #expect(packed.mask == mask)
+        let (before, after) = (try values(source), try values(packed))
+        for row in 0..<6 {
+            let range = row * 96..<(row + 1) * 96
+            let kept = range.filter { mask[row, $0 % 96] }
+            let largest = kept.map { abs(before[$0]) }.max() ?? 0
+            // Half a step of the kept weights' own grid; the 4-bit one clips at 7 of 8 on one side.
+            let bound = stored.0 == "int8" ? largest / 254 : stored.0 == "int4" ? largest / 8 : largest / 2048
+            for index in range {
+                if mask[row, index % 96] {
+                    #expect(abs(after[index] - before[index]) <= bound * 1.001)
+                } else {
+                    #expect(after[index] == 0)
+                }
+            }
+        }
+    }
+
+    @Test func weightsTooLargeForTheFormatAreRefused() throws {
+        let pool = try KernelPool(threads: 1)
+        var values = [Float](repeating: 1, count: 64)
+        values[40] = 70_000
+        let source = try WeightMatrix(
+            format: .f32, rows: 2, columns: 32, parts: .init(values: StorageSlice(copying: values)), name: "w")
+        let all = SparsityMask(rows: 2, columns: 32) { _, _ in true }
+        #expect(throws: WeightError.notFinite(name: "w", row: 1)) {
+            _ = try source.masked(by: all, storedAs: .f16, group: 0, on: pool, name: "w")
+        }
+        // Pruned, it is nobody's business.
+        let without = SparsityMask(rows: 2, columns: 32) { $0 == 0 || $1 != 8 }
+        let packed = try source.masked(by: without, storedAs: .f16, group: 0, on: pool, name: "w")
+        #expect(packed.zeros(on: pool) == 1)
+    }
+}
