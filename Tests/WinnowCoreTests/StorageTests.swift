@@ -50,7 +50,7 @@ private final class Scratch {
 
     @Test func sayWhatTheSystemRefused() {
         let error = FileError("a/b", operation: "open", code: ENOENT)
-        #expect(error.description == "cannot open a/b: No such file or directory")
+        #expect(error.description == "cannot open a/b: No such file or directory; check the path")
     }
 
     @Test func aFillThatFailsFailsTheStorage() {
