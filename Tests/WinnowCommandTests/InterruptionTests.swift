@@ -13,7 +13,9 @@ struct InterruptionTests {
                     text.replacing("\"max_position_embeddings\": 128", with: "\"max_position_embeddings\": 200000")
                         .replacing("\"eos_token_id\": 2,", with: "")
                 default:
-                    text.replacing("<|im_end|>", with: "<|im_then|>")
+                    // Neither by its configuration nor by a name that every tokenizer takes for an end.
+                    text.replacing("\"eos_token\": \"<|im_end|>\",", with: "")
+                        .replacing("<|im_end|>", with: "<|im_then|>")
                         .replacing("<|endoftext|>", with: "<|startoftext|>")
                 }
             }
@@ -23,8 +25,7 @@ struct InterruptionTests {
 
     private static let long = ["--max-tokens", "100000", "--temperature", "1", "--prompt", "to be"]
 
-    @Test(.disabled("the tiny model ends its text too soon under the AVX2 kernels"))
-    func controlCKeepsTheTextSoFar() throws {
+    @Test func controlCKeepsTheTextSoFar() throws {
         try withPatientModel { model in
             let run = try CommandRun(["generate", "--model", model] + InterruptionTests.long)
             #expect(run.waitForOutput { $0.utf8.count > 200 })
@@ -36,8 +37,7 @@ struct InterruptionTests {
         }
     }
 
-    @Test(.disabled("the tiny model ends its text too soon under the AVX2 kernels"))
-    func controlCStillGivesOneObject() throws {
+    @Test func controlCStillGivesOneObject() throws {
         try withPatientModel { model in
             let run = try CommandRun(["generate", "--model", model, "--json"] + InterruptionTests.long)
             // Nothing is printed before the end; by then it generates.
@@ -69,8 +69,7 @@ struct InterruptionTests {
         }
     }
 
-    @Test(.disabled("the tiny model ends its text too soon under the AVX2 kernels"))
-    func controlCAtTheChatPromptLeavesAndInAnAnswerDoesNot() throws {
+    @Test func controlCAtTheChatPromptLeavesAndInAnAnswerDoesNot() throws {
         try withPatientModel { model in
             let run = try CommandRun(["chat", "--model", model, "--max-tokens", "100000", "--temperature", "1"])
             run.send("to be\n")
