@@ -37,6 +37,8 @@ struct Demo {
         var layersOf = ""
         var scored: Perplexity.Result
         var calibrationWindows: Int
+        /// The fastest over the slowest round of the row whose decode speeds differ most.
+        var speedSpread = 1.0
     }
 
     /// - Parameter path: the file or folder as given.
@@ -70,9 +72,10 @@ struct Demo {
             measured[index].row.prefillTokensPerSecond = result.prefillTokensPerSecond
             measured[index].row.decodeTokensPerSecond = result.decodeTokensPerSecond
         }
+        let spread = speeds.map { ($0.decodeSamples.max() ?? 1) / ($0.decodeSamples.min() ?? 1) }.max() ?? 1
         var outcome = Outcome(
             comparison: ModelComparison(base: measured[0].row, others: measured.dropFirst().map(\.row)),
-            scored: measured[0].perplexity, calibrationWindows: tokens.count)
+            scored: measured[0].perplexity, calibrationWindows: tokens.count, speedSpread: spread)
         for (index, version) in versions.enumerated() {
             guard case .stored = version.making else { continue }
             outcome.layers = Demo.layers(measured[index + 1].runner)

@@ -15,12 +15,23 @@ struct DemoReport {
         (outcome.scored.windows, outcome.scored.window, outcome.scored.scoredTokens)
     }
 
-    /// What must be known to read the table: how much text, and that nothing was trained.
+    /// What must be known to read the table: how much text, that nothing was trained, and whether speeds held still.
     var remarks: String {
-        "Perplexity of \(Format.count(scored.tokens)) tokens (\(scored.windows) windows of \(scored.window), second "
-            + "halves) of \(demo.scoring.name); Wanda calibrated on \(outcome.calibrationWindows) windows of "
+        var text =
+            "Perplexity of \(Format.count(scored.tokens)) tokens (\(windows(scored.windows)) of \(scored.window), second "
+            + "halves) of \(demo.scoring.name); Wanda calibrated on \(windows(outcome.calibrationWindows)) of "
             + "\(demo.calibration.name). No version was retrained."
+        if outcome.speedSpread > DemoReport.steadySpread {
+            text += " Speeds of one version differed by up to \(Format.significant(outcome.speedSpread, 2)) times "
+                + "between rounds: the machine was busy, measure again when it is not."
+        }
+        return text
     }
+
+    /// What rounds on an idle machine stay under.
+    private static let steadySpread = 1.5
+
+    private func windows(_ count: Int) -> String { count == 1 ? "1 window" : "\(count) windows" }
 
     var page: Page {
         var table = outcome.comparison.table
@@ -58,12 +69,12 @@ struct DemoReport {
             ("keys and values", demo.running.kvType.rawValue),
             (
                 "scoring text",
-                "\(demo.scoring.name): \(Format.count(outcome.scored.tokens)) tokens, the first \(scored.windows) "
-                    + "windows of \(scored.window), \(Format.count(scored.tokens)) tokens scored"
+                "\(demo.scoring.name): \(Format.count(outcome.scored.tokens)) tokens, the first "
+                    + "\(windows(scored.windows)) of \(scored.window), \(Format.count(scored.tokens)) tokens scored"
             ),
             (
                 "calibration text",
-                "\(demo.calibration.name): \(outcome.calibrationWindows) windows of \(scored.window) tokens, seed "
+                "\(demo.calibration.name): \(windows(outcome.calibrationWindows)) of \(scored.window) tokens, seed "
                     + "\(demo.seed)"
             ),
             (
@@ -96,7 +107,7 @@ struct DemoReport {
                 ],
             ],
             "conditions": .object(JSONObject(conditions.map { ($0.name, .string($0.value)) })),
-            "seconds": .number(seconds),
+            "seconds": .number(seconds), "speedSpread": .number(outcome.speedSpread),
         ]
     }
 }
