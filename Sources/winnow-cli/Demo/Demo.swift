@@ -96,7 +96,8 @@ struct Demo {
             guard case .pruned(let method) = version.making else { continue }
             let pruner = SequentialPruner(method, threads: running.threads)
             let needed = pruner.memoryPlan(
-                for: model, windows: version.needsCalibration ? samples ?? Demo.windowChoices.last! : 0, length: length)
+                for: model, windows: version.needsCalibration ? samples ?? Demo.windowChoices.last! : 0,
+                length: length)
             pruning = max(pruning, needed.total)
         }
         plan.add("pruning", bytes: pruning)
@@ -141,7 +142,9 @@ struct Demo {
     ) throws {
         let source: LoadedModel
         var made: [String: WeightMatrix] = [:]
-        var recipe = JSONObject([("winnow", .string(WinnowVersion.current)), ("version", .string(version.name))])
+        var recipe = JSONObject([
+            ("winnow", .string(WinnowVersion.current)), ("version", .string(version.name)),
+        ])
         switch version.making {
         case .pruned(let method):
             source = try LoadedModel(opening: path)
@@ -157,13 +160,17 @@ struct Demo {
             recipe["settings"] = .object(method.settings)
             recipe["result"] = .object(report.json)
         case .stored(let form, let name):
-            guard let other = written[name] else { preconditionFailure("\(version.name) comes before \(name)") }
+            guard let other = written[name] else {
+                preconditionFailure("\(version.name) comes before \(name)")
+            }
             source = other
             let pool = try KernelPool(threads: running.threads)
             let layers = PrunableLayers(other.model).layers
             for (index, layer) in layers.enumerated() {
                 progress(
-                    Progress("storing, \(version.name)", completed: index, total: layers.count, unit: .items("layers")))
+                    Progress(
+                        "storing, \(version.name)", completed: index, total: layers.count,
+                        unit: .items("layers")))
                 let matrix = layer.parameter.matrix
                 made[layer.name] = try form.store(
                     matrix, Demo.mask(of: matrix), on: pool, name: layer.name)
@@ -224,7 +231,8 @@ struct Demo {
         options.maxTokens = paragraphTokens
         options.seed = seed
         let generator = TextGenerator(runner: runner, tokenizer: loaded.tokenizer, context: 1024)
-        let ids = try loaded.tokenizer.promptIDs([ChatMessage(role: "user", content: prompt)], loaded.template)
+        let ids = try loaded.tokenizer.promptIDs(
+            [ChatMessage(role: "user", content: prompt)], loaded.template)
         var pieces = 0
         let title = "writing, \(row.name)"
         row.text = try generator.generate(ids, options) { _ in

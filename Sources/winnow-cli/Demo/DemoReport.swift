@@ -22,7 +22,8 @@ struct DemoReport {
             + "halves) of \(demo.scoring.name); Wanda calibrated on \(windows(outcome.calibrationWindows)) of "
             + "\(demo.calibration.name). No version was retrained."
         if outcome.speedSpread > DemoReport.steadySpread {
-            text += " Speeds of one version differed by up to \(Format.significant(outcome.speedSpread, 2)) times "
+            text +=
+                " Speeds of one version differed by up to \(Format.significant(outcome.speedSpread, 2)) times "
                 + "between rounds: the machine was busy, measure again when it is not."
         }
         return text
@@ -35,7 +36,8 @@ struct DemoReport {
 
     var page: Page {
         var table = outcome.comparison.table
-        table.caption = remarks + " Sparsity and bits are those of the blocks' linears; embeddings stay as they are."
+        table.caption =
+            remarks + " Sparsity and bits are those of the blocks' linears; embeddings stay as they are."
         var charts = outcome.comparison.charts
         if !outcome.layers.isEmpty {
             charts.append(
@@ -47,7 +49,8 @@ struct DemoReport {
             "Winnow demo: \(name)", lead: outcome.comparison.verdict,
             sections: [
                 .init(nil, [table]), .init("Size, quality, speed", isGrid: true, charts),
-                .init("What each writes", [Paragraph("Asked: \(demo.prompt) The most likely token each time.")]),
+                .init(
+                    "What each writes", [Paragraph("Asked: \(demo.prompt) The most likely token each time.")]),
                 .init(nil, isGrid: true, outcome.comparison.samples),
             ],
             conditions: conditions, data: json)
@@ -58,7 +61,10 @@ struct DemoReport {
     private var conditions: [(name: String, value: String)] {
         let machine = Machine.current
         return [
-            ("model", "\(model), \(checkpoint.configuration.architecture), \(Format.bytes(checkpoint.fileBytes))"),
+            (
+                "model",
+                "\(model), \(checkpoint.configuration.architecture), \(Format.bytes(checkpoint.fileBytes))"
+            ),
             ("processor", machine.cpuModel ?? "unknown"),
             (
                 "threads",
@@ -90,13 +96,15 @@ struct DemoReport {
     private var json: JSONValue {
         [
             "model": .string(model), "path": .string(checkpoint.path),
-            "rows": .array(outcome.comparison.rows.map(\.json)), "verdict": .string(outcome.comparison.verdict),
+            "rows": .array(outcome.comparison.rows.map(\.json)),
+            "verdict": .string(outcome.comparison.verdict),
             "prompt": .string(demo.prompt),
             "text": [
                 "scoring": [
                     "name": .string(demo.scoring.name), "sha256": .string(demo.scoring.sha256),
                     "tokens": .integer(Int64(outcome.scored.tokens)),
-                    "scoredTokens": .integer(Int64(scored.tokens)), "windows": .integer(Int64(scored.windows)),
+                    "scoredTokens": .integer(Int64(scored.tokens)),
+                    "windows": .integer(Int64(scored.windows)),
                     "window": .integer(Int64(scored.window)), "score": .string(outcome.scored.score.rawValue),
                     "bos": .bool(outcome.scored.bos),
                 ],
