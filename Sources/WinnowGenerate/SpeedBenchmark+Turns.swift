@@ -17,7 +17,9 @@ extension SpeedBenchmark {
         var rounds = [[Result]](repeating: [], count: runners.count)
         for round in 0..<repeats {
             let order = round.isMultiple(of: 2) ? Array(runners.indices) : runners.indices.reversed()
-            for index in order { rounds[index].append(try once.run(runners[index], cancellation: cancellation)) }
+            for index in order {
+                rounds[index].append(try once.run(runners[index], cancellation: cancellation))
+            }
             progress(round + 1)
         }
         return rounds.map { results in

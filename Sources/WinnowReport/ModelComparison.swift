@@ -35,7 +35,8 @@ public struct ModelComparison: Sendable {
 
         public var json: JSONValue {
             [
-                "name": .string(name), "remark": remark.map { .string($0) } ?? .null, "format": .string(format),
+                "name": .string(name), "remark": remark.map { .string($0) } ?? .null,
+                "format": .string(format),
                 "perplexity": .number(perplexity), "standardError": .number(standardError),
                 "bytes": .integer(Int64(bytes)), "bitsPerWeight": .number(bitsPerWeight),
                 "prefillTokensPerSecond": .number(prefillTokensPerSecond),
@@ -96,7 +97,8 @@ public struct ModelComparison: Sendable {
         if closest.perplexity <= base.perplexity {
             return start + ": \(closest.name) keeps its perplexity, but is \(gains(closest))."
         }
-        return start + ": of what is smaller or faster, \(closest.name) loses least, and it is \(gains(closest)) at a "
+        return start
+            + ": of what is smaller or faster, \(closest.name) loses least, and it is \(gains(closest)) at a "
             + "perplexity \(increase(closest)) (\(Format.significant(closest.perplexity, 4)))."
     }
 
@@ -117,7 +119,8 @@ public struct ModelComparison: Sendable {
     /// 12 % higher, or 3.4 times as high.
     private func increase(_ row: Row) -> String {
         let ratio = row.perplexity / base.perplexity
-        return ratio < 2 ? "\(Format.percent(ratio - 1)) higher" : "\(Format.significant(ratio, 2)) times as high"
+        return ratio < 2
+            ? "\(Format.percent(ratio - 1)) higher" : "\(Format.significant(ratio, 2)) times as high"
     }
 
     public var table: Table {

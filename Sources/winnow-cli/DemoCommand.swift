@@ -24,7 +24,8 @@ struct DemoCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A folder in Hugging Face layout, a .gguf file, or a name from 'winnow list'.", valueName: "model"),
+            "A folder in Hugging Face layout, a .gguf file, or a name from 'winnow list'.", valueName: "model"
+        ),
         completion: .file())
     var model = Catalogue.defaultName
     @OptionGroup var cache: CacheOptions

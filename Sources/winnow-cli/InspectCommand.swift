@@ -64,10 +64,13 @@ struct InspectCommand: AsyncParsableCommand {
         var facts = Table([.init("what"), .init("here")])
         facts.add(["model", checkpoint.path])
         facts.add(["architecture", shape.architecture])
-        facts.add(["blocks", "\(shape.layers) of width \(shape.width), feed-forward \(shape.feedForwardWidth)"])
+        facts.add([
+            "blocks", "\(shape.layers) of width \(shape.width), feed-forward \(shape.feedForwardWidth)",
+        ])
         facts.add(["attention", "\(shape.heads) heads, \(shape.keyValueHeads) of keys and values"])
         facts.add([
-            "tokens", "context \(Format.count(shape.contextLength)), vocabulary \(Format.count(shape.vocabularySize))",
+            "tokens",
+            "context \(Format.count(shape.contextLength)), vocabulary \(Format.count(shape.vocabularySize))",
         ])
         facts.add(["parameters", Format.count(parameters)])
         facts.add(["on disk", Format.bytes(checkpoint.fileBytes)])
@@ -115,7 +118,8 @@ struct InspectCommand: AsyncParsableCommand {
         /// `model.layers.3` of `model.layers.3.mlp.up_proj.weight`; nil outside of blocks.
         var block: String? {
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-            guard let at = parts.firstIndex(of: "layers"), at + 1 < parts.count, Int(parts[at + 1]) != nil else {
+            guard let at = parts.firstIndex(of: "layers"), at + 1 < parts.count, Int(parts[at + 1]) != nil
+            else {
                 return nil
             }
             return parts[...(at + 1)].joined(separator: ".")

@@ -51,7 +51,9 @@ final class CommandRun {
     ) throws {
         guard let executable = CommandRun.executable else { throw CommandRunProblem.noExecutable }
         var variables: [String: String] = ["PATH": String(cString: getenv("PATH")), "HOME": "/nonexistent"]
-        if let toolchain = getenv("LD_LIBRARY_PATH") { variables["LD_LIBRARY_PATH"] = String(cString: toolchain) }
+        if let toolchain = getenv("LD_LIBRARY_PATH") {
+            variables["LD_LIBRARY_PATH"] = String(cString: toolchain)
+        }
         for (name, value) in environment { variables[name] = value }
 
         // Tests run side by side: a child must not inherit another one's pipes, or they never end.

@@ -5,7 +5,9 @@ import WinnowTestKit
 
 @Suite(.enabled(if: CommandRun.executable != nil, "the winnow executable is not beside the tests"))
 struct DemoTests {
-    private static let quick = ["--model", TinyModel.gguf, "--windows", "2", "--samples", "2", "--rounds", "1", "--threads", "2"]
+    private static let quick = [
+        "--model", TinyModel.gguf, "--windows", "2", "--samples", "2", "--rounds", "1", "--threads", "2",
+    ]
 
     @Test func theWholeLoopRunsOnTheTinyModel() throws {
         try TemporaryFolder.with { folder in
@@ -15,11 +17,16 @@ struct DemoTests {
             #expect(ending.status == 0, "\(ending.errors)")
             let json = try ending.json()
             let rows = try #require(json["rows"]?.array)
-            #expect(rows.map { $0["name"]?.string ?? "" } == [
-                "as given", "Wanda 30 %", "Wanda 50 %", "Wanda 50 % + int4", "Wanda 2:4", "magnitude 50 %",
-            ])
+            #expect(
+                rows.map { $0["name"]?.string ?? "" } == [
+                    "as given", "Wanda 30 %", "Wanda 50 %", "Wanda 50 % + int4", "Wanda 2:4",
+                    "magnitude 50 %",
+                ])
             for row in rows {
-                for key in ["perplexity", "standardError", "decodeTokensPerSecond", "prefillTokensPerSecond", "bitsPerWeight"] {
+                for key in [
+                    "perplexity", "standardError", "decodeTokensPerSecond", "prefillTokensPerSecond",
+                    "bitsPerWeight",
+                ] {
                     #expect(row[key]?.number ?? 0 > 0, "\(key) of \(row)")
                 }
                 #expect(row["activations"] == "fast")
@@ -56,7 +63,10 @@ struct DemoTests {
     @Test func controlCLeavesNothing() throws {
         try TemporaryFolder.with { folder in
             let run = try CommandRun(
-                ["demo", "--output", folder + "/demo", "--rounds", "1000000", "--model", TinyModel.gguf, "--windows", "1", "--samples", "1"])
+                [
+                    "demo", "--output", folder + "/demo", "--rounds", "1000000", "--model", TinyModel.gguf,
+                    "--windows", "1", "--samples", "1",
+                ])
             usleep(3_000_000)
             run.signal(SIGINT)
             #expect(try run.ending(seconds: 30).status == 130)
@@ -69,7 +79,8 @@ struct DemoTests {
         try TemporaryFolder.with { folder in
             mkdir(folder + "/demo", 0o700)
             try TemporaryFolder.write([1], to: folder + "/demo/thesis.txt")
-            let ending = try CommandRun.run(["demo", "--output", folder + "/demo", "--overwrite"] + DemoTests.quick)
+            let ending = try CommandRun.run(
+                ["demo", "--output", folder + "/demo", "--overwrite"] + DemoTests.quick)
             #expect(ending.status == 1 && ending.errors.contains("did not write"))
             #expect(TinyModel.contents(folder + "/demo/thesis.txt") == [1])
         }

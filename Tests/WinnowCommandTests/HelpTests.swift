@@ -16,7 +16,10 @@ struct HelpTests {
     @Test func rootHelpListsTheVerbs() throws {
         let ending = try CommandRun.run(["--help"])
         #expect(ending.status == 0 && ending.errors.isEmpty)
-        for verb in ["list", "pull", "inspect", "generate", "chat", "tokenize", "detokenize", "logits", "eval", "bench", "doctor", "demo"] {
+        for verb in [
+            "list", "pull", "inspect", "generate", "chat", "tokenize", "detokenize", "logits", "eval",
+            "bench", "doctor", "demo",
+        ] {
             #expect(HelpTests.verbs.contains(verb), "\(verb) is not in the help")
         }
         #expect(try CommandRun.run([]).output == ending.output)

@@ -13,7 +13,10 @@ struct HubTests {
     private static func hub(
         token: String? = nil, extra: [String] = [], damage: Bool = false
     ) throws -> LoopbackServer {
-        let names = ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "model.safetensors"]
+        let names = [
+            "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+            "model.safetensors",
+        ]
         var siblings: [JSONValue] = names.map { name in
             let bytes = file(name)
             guard name == "model.safetensors" else {
@@ -58,17 +61,23 @@ struct HubTests {
             let path = try #require(try ending.json()["path"]?.string)
             #expect(path == "\(folder)/models/hf--org--tiny@v1")
             // Weights, configuration, tokenizer and template; not the card, not other formats.
-            #expect(Set(server.requests.map { String($0.path.split(separator: "/").last ?? "") }) == [
-                "v1?blobs=true", "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-                "model.safetensors",
-            ])
+            #expect(
+                Set(server.requests.map { String($0.path.split(separator: "/").last ?? "") }) == [
+                    "v1?blobs=true", "config.json", "tokenizer.json", "tokenizer_config.json",
+                    "chat_template.jinja",
+                    "model.safetensors",
+                ])
             // Named in a verb, it is found in the cache: nobody is asked.
             let count = server.requests.count
-            let inspected = try CommandRun.run(["inspect", "--model", "hf:org/tiny@v1", "--json"], environment: environment)
+            let inspected = try CommandRun.run(
+                ["inspect", "--model", "hf:org/tiny@v1", "--json"], environment: environment)
             #expect(try inspected.json()["architecture"] == "llama")
             #expect(server.requests.count == count)
             let listed = try CommandRun.run(["list", "--json"], environment: environment).json()
-            #expect(listed["models"]?.array?.contains { $0["name"] == "hf--org--tiny@v1" && $0["present"] == true } == true)
+            #expect(
+                listed["models"]?.array?.contains {
+                    $0["name"] == "hf--org--tiny@v1" && $0["present"] == true
+                } == true)
         }
     }
 
@@ -100,7 +109,10 @@ struct HubTests {
         try TemporaryFolder.with { folder in
             let server = try HubTests.hub()
             let snapshot = "\(folder)/hub/models--org--tiny/snapshots/abc"
-            for path in ["hub", "hub/models--org--tiny", "hub/models--org--tiny/refs", "hub/models--org--tiny/snapshots"] {
+            for path in [
+                "hub", "hub/models--org--tiny", "hub/models--org--tiny/refs",
+                "hub/models--org--tiny/snapshots",
+            ] {
                 mkdir("\(folder)/\(path)", 0o777)
             }
             try #require(symlink(TinyModel.chat, snapshot) == 0)
@@ -116,7 +128,8 @@ struct HubTests {
     @Test func damageIsFound() throws {
         try TemporaryFolder.with { folder in
             let server = try HubTests.hub(damage: true)
-            let ending = try CommandRun.run(["pull", "hf:org/tiny@v1"], environment: environment(server, folder))
+            let ending = try CommandRun.run(
+                ["pull", "hf:org/tiny@v1"], environment: environment(server, folder))
             #expect(ending.status == 1 && ending.errors.contains("wrong sha256"))
             #expect(access("\(folder)/models/hf--org--tiny@v1", F_OK) != 0)
         }
@@ -126,7 +139,8 @@ struct HubTests {
     func namesThatLeaveTheFolderAreRefused(_ name: String) throws {
         try TemporaryFolder.with { folder in
             let server = try HubTests.hub(extra: [name])
-            let ending = try CommandRun.run(["pull", "hf:org/tiny@v1"], environment: environment(server, folder))
+            let ending = try CommandRun.run(
+                ["pull", "hf:org/tiny@v1"], environment: environment(server, folder))
             #expect(ending.status == 1 && ending.errors.contains("not safe"))
             #expect(server.requests.count == 1)
         }
@@ -135,7 +149,8 @@ struct HubTests {
     @Test func whatIsNotThereIsSaid() throws {
         try TemporaryFolder.with { folder in
             let server = try HubTests.hub()
-            let ending = try CommandRun.run(["pull", "hf:org/other@v1"], environment: environment(server, folder))
+            let ending = try CommandRun.run(
+                ["pull", "hf:org/other@v1"], environment: environment(server, folder))
             #expect(ending.status == 1 && ending.errorLines.count == 1)
             #expect(ending.errors.contains("nothing there") && ending.errors.contains("org/other"))
         }

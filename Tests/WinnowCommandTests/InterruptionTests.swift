@@ -10,8 +10,10 @@ struct InterruptionTests {
             try TinyModel.copy(to: folder) { name, text in
                 switch name {
                 case "config.json":
-                    text.replacing("\"max_position_embeddings\": 128", with: "\"max_position_embeddings\": 200000")
-                        .replacing("\"eos_token_id\": 2,", with: "")
+                    text.replacing(
+                        "\"max_position_embeddings\": 128", with: "\"max_position_embeddings\": 200000"
+                    )
+                    .replacing("\"eos_token_id\": 2,", with: "")
                 default:
                     // Neither by its configuration nor by a name that every tokenizer takes for an end.
                     text.replacing("\"eos_token\": \"<|im_end|>\",", with: "")
@@ -71,7 +73,9 @@ struct InterruptionTests {
 
     @Test func controlCAtTheChatPromptLeavesAndInAnAnswerDoesNot() throws {
         try withPatientModel { model in
-            let run = try CommandRun(["chat", "--model", model, "--max-tokens", "100000", "--temperature", "1"])
+            let run = try CommandRun([
+                "chat", "--model", model, "--max-tokens", "100000", "--temperature", "1",
+            ])
             run.send("to be\n")
             #expect(run.waitForOutput { $0.utf8.count > 100 })
             run.signal(SIGINT)
@@ -83,7 +87,10 @@ struct InterruptionTests {
     }
 
     @Test func controlCEndsABench() throws {
-        let run = try CommandRun(["bench", "--model", TinyModel.gguf, "--prompt-tokens", "0", "--generate-tokens", "1", "--repeats", "100000000"])
+        let run = try CommandRun([
+            "bench", "--model", TinyModel.gguf, "--prompt-tokens", "0", "--generate-tokens", "1", "--repeats",
+            "100000000",
+        ])
         usleep(1_000_000)
         run.signal(SIGINT)
         let ending = try run.ending(seconds: 30)

@@ -96,7 +96,8 @@ final class LoopbackServer: Sendable {
         log.withLock { $0.append(request) }
         switch answer(request) {
         case .hangUp: return
-        case .status(let code): send(connection, Array("HTTP/1.1 \(code) X\r\nContent-Length: 0\r\n\r\n".utf8))
+        case .status(let code):
+            send(connection, Array("HTTP/1.1 \(code) X\r\nContent-Length: 0\r\n\r\n".utf8))
         case .wholeBody(let body):
             send(connection, Array("HTTP/1.1 200 OK\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body)
         case .body(let body, let limit):

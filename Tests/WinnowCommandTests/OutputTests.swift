@@ -35,7 +35,8 @@ struct OutputTests {
             ["doctor"],
             keys: [
                 "version", "cpu", "isa", "isaAvailable", "logicalCores", "allowedThreads", "physicalCores",
-                "defaultThreads", "memoryBytes", "availableBytes", "cgroup", "bandwidth", "cache", "cacheFreeBytes",
+                "defaultThreads", "memoryBytes", "availableBytes", "cgroup", "bandwidth", "cache",
+                "cacheFreeBytes",
                 "tools", "missing",
             ])
         let cores = try #require(json["physicalCores"]?.integer)
@@ -64,22 +65,28 @@ struct OutputTests {
 
     @Test func tokenizeRoundTrips() throws {
         let text = "to be, or not\n\u{1F999} é"
-        let json = try object(["tokenize", "--model", TinyModel.gguf, "--text", text], keys: ["ids", "pieces"])
+        let json = try object(
+            ["tokenize", "--model", TinyModel.gguf, "--text", text], keys: ["ids", "pieces"])
         let ids = (json["ids"]?.array ?? []).compactMap(\.integer)
         #expect(ids.count == json["pieces"]?.array?.count && !ids.isEmpty)
-        let back = try object(["detokenize", "--model", TinyModel.gguf] + ids.map(String.init), keys: ["text"])
+        let back = try object(
+            ["detokenize", "--model", TinyModel.gguf] + ids.map(String.init), keys: ["text"])
         #expect(back["text"]?.string == text)
-        let piped = try CommandRun.run(["tokenize", "--model", TinyModel.gguf, "--text", "-", "--json"], input: text)
+        let piped = try CommandRun.run(
+            ["tokenize", "--model", TinyModel.gguf, "--text", "-", "--json"], input: text)
         #expect(try piped.json()["ids"] == json["ids"])
     }
 
     @Test(arguments: [TinyModel.gguf, TinyModel.folder, TinyModel.chat])
     func generateAnswersOnce(_ model: String) throws {
-        let arguments = ["generate", "--model", model, "--prompt", "to be", "--max-tokens", "8", "--threads", "2"]
+        let arguments = [
+            "generate", "--model", model, "--prompt", "to be", "--max-tokens", "8", "--threads", "2",
+        ]
         let json = try object(
             arguments,
             keys: [
-                "text", "tokens", "promptTokens", "prefillTokensPerSecond", "decodeTokensPerSecond", "finishReason",
+                "text", "tokens", "promptTokens", "prefillTokensPerSecond", "decodeTokensPerSecond",
+                "finishReason",
             ])
         #expect(["length", "stop"].contains(json["finishReason"]?.string))
         #expect(json["tokens"]?.array?.count ?? 99 <= 8)
@@ -104,9 +111,9 @@ struct OutputTests {
 
     @Test func chatAnswersEachLineUntilTheEnd() throws {
         let ending = try CommandRun.run(
-            ["chat", "--model", TinyModel.chat, "--max-tokens", "3"], input: "to be\n\n/clear\nor not\n/exit\nnever\n")
+            ["chat", "--model", TinyModel.chat, "--max-tokens", "3"],
+            input: "to be\n\n/clear\nor not\n/exit\nnever\n")
         #expect(ending.status == 0 && ending.errors.isEmpty)
         #expect(ending.output.split(separator: "\n", omittingEmptySubsequences: false).count >= 3)
     }
 }
-

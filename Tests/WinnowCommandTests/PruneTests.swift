@@ -17,13 +17,15 @@ struct PruneTests {
     @Test func wandaWritesAModelWithItsRecord() throws {
         try TemporaryFolder.with { folder in
             let text = "\(folder)/text.txt"
-            try TemporaryFolder.write(Array(String(repeating: "The winnower winnows the wheat. ", count: 200).utf8), to: text)
+            try TemporaryFolder.write(
+                Array(String(repeating: "The winnower winnows the wheat. ", count: 200).utf8), to: text)
             let ending = try prune(
                 "\(folder)/out", "--method", "wanda", "--pattern", "2:4", "--length", "64", "--samples", "4",
                 "--calibration", text, "--eval", text, "--eval-windows", "1")
             // A context of 128 has no window of 512 to score.
             #expect(ending.status == 1)
-            #expect(ending.errors.contains("a window of 512 tokens is longer than the model's context of 128"))
+            #expect(
+                ending.errors.contains("a window of 512 tokens is longer than the model's context of 128"))
             #expect(!exists("\(folder)/out"))
 
             let good = try prune(
@@ -94,7 +96,9 @@ struct PruneTests {
             }
             let long = try prune("\(folder)/out", "--method", "wanda")
             #expect(long.status == 1)
-            #expect(long.errors.contains("calibration windows of 512 tokens are longer than the model's context of 128"))
+            #expect(
+                long.errors.contains(
+                    "calibration windows of 512 tokens are longer than the model's context of 128"))
             let tight = try prune("\(folder)/out", "--method", "magnitude", "--memory-limit", "1MiB")
             #expect(tight.status == 1 && tight.errors.contains("more than the limit of 1 MiB"))
             #expect(try prune("\(folder)/out", "--method", "magnitude").status == 0)

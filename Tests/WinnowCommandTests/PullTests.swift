@@ -14,7 +14,9 @@ struct PullTests {
         return (0..<300_000).map { _ in UInt8(truncatingIfNeeded: random.next()) }
     }()
 
-    private static func sum(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes { SHA256.hexadecimal(of: $0) } }
+    private static func sum(_ bytes: [UInt8]) -> String {
+        bytes.withUnsafeBytes { SHA256.hexadecimal(of: $0) }
+    }
 
     /// A catalogue with one model, and the environment that names it.
     private func environment(
@@ -135,7 +137,8 @@ struct PullTests {
                 }
             let start = ContinuousClock.now
             let ending = try CommandRun.run(
-                ["pull", "test-model"], environment: environment(folder, sources: [first, "\(good.address)/m"]))
+                ["pull", "test-model"],
+                environment: environment(folder, sources: [first, "\(good.address)/m"]))
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             #expect(ending.status == 0, "\(ending.errors)")
             #expect(seconds < 15, "\(seconds) s")
@@ -147,7 +150,8 @@ struct PullTests {
 
     @Test func aMalformedCatalogueIsNamed() throws {
         try TemporaryFolder.with { folder in
-            try TemporaryFolder.write(Array("{\"models\": [{\"name\": \"../x\"}]}".utf8), to: "\(folder)/c.json")
+            try TemporaryFolder.write(
+                Array("{\"models\": [{\"name\": \"../x\"}]}".utf8), to: "\(folder)/c.json")
             let ending = try CommandRun.run(["list"], environment: ["WINNOW_CATALOGUE": "\(folder)/c.json"])
             #expect(ending.status == 1 && ending.errors.contains("models[0]"))
         }

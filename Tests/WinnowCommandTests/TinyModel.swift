@@ -17,7 +17,9 @@ enum TinyModel {
     /// Copies the chat model's files, with changes to its texts; a file that becomes nil is left out.
     static func copy(to folder: String, _ change: (String, String) -> String?) throws {
         for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
-            guard let text = change(name, String(decoding: contents("\(chat)/\(name)"), as: UTF8.self)) else { continue }
+            guard let text = change(name, String(decoding: contents("\(chat)/\(name)"), as: UTF8.self)) else {
+                continue
+            }
             try TemporaryFolder.write(Array(text.utf8), to: "\(folder)/\(name)")
         }
         try TemporaryFolder.write(contents("\(chat)/model.safetensors"), to: "\(folder)/model.safetensors")

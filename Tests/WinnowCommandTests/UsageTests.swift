@@ -21,7 +21,8 @@ struct UsageTests {
         ["logits", "--prompt", "a", "--top", "0"] + tiny,
         ["bench"], ["bench", "--synthetic", "llama-9000b"], ["bench", "--repeats", "0"] + tiny,
         ["eval", "perplexity", "--window", "1", "--text", "a"] + tiny, ["eval", "poetry"],
-        ["demo", "--rounds", "0"], ["pull"], ["pull", "hf:noslash"], ["pull", "pip:unpinned"], ["pull", "hf:../../etc/passwd"],
+        ["demo", "--rounds", "0"], ["pull"], ["pull", "hf:noslash"], ["pull", "pip:unpinned"],
+        ["pull", "hf:../../etc/passwd"],
     ])
     func wrongUsageIsStatusTwo(_ arguments: [String]) throws {
         let ending = try CommandRun.run(arguments)
@@ -41,11 +42,20 @@ struct UsageTests {
         (["generate", "--prompt", "", "--model", TinyModel.chat], "prompt is empty"),
         (["generate", "--prompt-file", "/nowhere", "--model", TinyModel.gguf], "/nowhere"),
         (
-            ["generate", "--prompt", String(repeating: "to be or not ", count: 60), "--model", TinyModel.gguf],
+            [
+                "generate", "--prompt", String(repeating: "to be or not ", count: 60), "--model",
+                TinyModel.gguf,
+            ],
             "do not fit the context of 128"
         ),
-        (["generate", "--prompt", "a b c d e f", "--raw", "--context", "3", "--model", TinyModel.gguf], "context of 3"),
-        (["generate", "--prompt", "a", "--memory-limit", "1KiB", "--model", TinyModel.gguf], "more than the limit"),
+        (
+            ["generate", "--prompt", "a b c d e f", "--raw", "--context", "3", "--model", TinyModel.gguf],
+            "context of 3"
+        ),
+        (
+            ["generate", "--prompt", "a", "--memory-limit", "1KiB", "--model", TinyModel.gguf],
+            "more than the limit"
+        ),
         (["logits", "--prompt", "a", "--output", "/dev/null/x", "--model", TinyModel.gguf], "/dev/null/x"),
         (["detokenize", "5000", "--model", TinyModel.gguf], "outside the vocabulary"),
         (["eval", "perplexity", "--text", "/nowhere", "--model", TinyModel.gguf], "/nowhere"),
@@ -57,7 +67,8 @@ struct UsageTests {
             #expect(ending.status == 1)
             #expect(ending.output.isEmpty)
             #expect(ending.errorLines.count == 1, "\(ending.errors)")
-            #expect(ending.errors.hasPrefix("error: ") && ending.errors.contains(expected), "\(ending.errors)")
+            #expect(
+                ending.errors.hasPrefix("error: ") && ending.errors.contains(expected), "\(ending.errors)")
         }
     }
 

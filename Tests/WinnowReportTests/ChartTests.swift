@@ -29,12 +29,15 @@ import WinnowReport
     }
 
     @Test func frontierOfEqualPointsIsOne() {
-        let points: [ScatterChart.Point] = [.init("a", x: 1, y: 1), .init("b", x: 1, y: 1), .init("c", x: 2, y: 1)]
+        let points: [ScatterChart.Point] = [
+            .init("a", x: 1, y: 1), .init("b", x: 1, y: 1), .init("c", x: 2, y: 1),
+        ]
         #expect(ScatterChart("f", x: "", y: "", points: points).frontier.map(\.name) == ["a"])
     }
 
     @Test func scatterShowsEveryPointWithItsLabel() throws {
-        let chart = ScatterChart("Size and quality", x: "file size, MiB", y: "perplexity", points: ChartTests.points)
+        let chart = ScatterChart(
+            "Size and quality", x: "file size, MiB", y: "perplexity", points: ChartTests.points)
         let elements = try XMLChecker.elements(of: chart.svg)
         #expect(elements.count { $0.name == "circle" } == 4)
         #expect(elements.count { $0.attributes["class"] == "point base" } == 1)
@@ -44,7 +47,9 @@ import WinnowReport
         let svg = try #require(elements.first)
         #expect(svg.attributes["role"] == "img")
         let ids = Set(elements.compactMap { $0.attributes["id"] })
-        for id in svg.attributes["aria-labelledby"]?.split(separator: " ") ?? [] { #expect(ids.contains(String(id))) }
+        for id in svg.attributes["aria-labelledby"]?.split(separator: " ") ?? [] {
+            #expect(ids.contains(String(id)))
+        }
     }
 
     @Test func wideRangesStandOnALogarithmicAxis() throws {
@@ -53,15 +58,20 @@ import WinnowReport
         #expect(svg.contains("perplexity · logarithmic") && !svg.contains("MiB · logarithmic"))
     }
 
-    @Test(arguments: [
-        [], [.nan], [.infinity, -.infinity], [5], [5, 5, 5], [0, 0], [1e-300, 1e300], [1e15, 1e15 + 1], [-3, 4],
-        [.nan, 2, .greatestFiniteMagnitude],
-    ] as [[Double]])
+    @Test(
+        arguments: [
+            [], [.nan], [.infinity, -.infinity], [5], [5, 5, 5], [0, 0], [1e-300, 1e300], [1e15, 1e15 + 1],
+            [-3, 4],
+            [.nan, 2, .greatestFiniteMagnitude],
+        ] as [[Double]])
     func anySeriesGivesWellFormedPictures(_ values: [Double]) throws {
         let scatter = ScatterChart(
             "scatter", x: "x", y: "y",
-            points: values.enumerated().map { .init("p\($0.offset)", x: $0.element, y: $0.element, error: .nan) })
-        let bars = BarChart("bars", unit: "u", bars: values.enumerated().map { .init("b\($0.offset)", $0.element) })
+            points: values.enumerated().map {
+                .init("p\($0.offset)", x: $0.element, y: $0.element, error: .nan)
+            })
+        let bars = BarChart(
+            "bars", unit: "u", bars: values.enumerated().map { .init("b\($0.offset)", $0.element) })
         let heat = HeatChart("heat", rows: ["r", "s"], values: [values, []])
         for svg in [scatter.svg, bars.svg, heat.svg] {
             for element in try XMLChecker.elements(of: svg) {
@@ -75,7 +85,8 @@ import WinnowReport
     }
 
     @Test func figuresThatAreNotThereAreNamed() {
-        let chart = ScatterChart("f", x: "", y: "", points: [.init("broken", x: 1, y: .nan), .init("good", x: 1, y: 2)])
+        let chart = ScatterChart(
+            "f", x: "", y: "", points: [.init("broken", x: 1, y: .nan), .init("good", x: 1, y: 2)])
         #expect(chart.html.contains("Not shown, without figures: broken."))
         #expect(BarChart("b", unit: "t", bars: [.init("broken", .nan)]).svg.contains(">–</text>"))
     }
@@ -90,12 +101,16 @@ import WinnowReport
         for html in charts {
             let elements = try XMLChecker.elements(of: html)
             #expect(!elements.contains { $0.name == "script" })
-            #expect(elements.contains { $0.text.contains("<script>alert(\"1\")</script> & 'x' \u{FFFD}\u{FFFD}[31m") })
+            #expect(
+                elements.contains {
+                    $0.text.contains("<script>alert(\"1\")</script> & 'x' \u{FFFD}\u{FFFD}[31m")
+                })
         }
     }
 
     @Test func barsAreAsLongAsTheirValues() throws {
-        let chart = BarChart("b", unit: "t/s", bars: [.init("a", 100, isBase: true), .init("b", 50), .init("c", 0)])
+        let chart = BarChart(
+            "b", unit: "t/s", bars: [.init("a", 100, isBase: true), .init("b", 50), .init("c", 0)])
         let widths = try XMLChecker.elements(of: chart.svg).filter { $0.name == "rect" }
             .map { Double($0.attributes["width"] ?? "") ?? -1 }
         #expect(widths.count == 3)
@@ -112,7 +127,8 @@ import WinnowReport
             "heat",
             layers: [
                 layer("model.embed_tokens.weight", 9), layer("model.layers.0.mlp.up_proj.weight", 1),
-                layer("model.layers.1.mlp.up_proj.weight", 2), layer("model.layers.1.self_attn.q_proj.weight", 3),
+                layer("model.layers.1.mlp.up_proj.weight", 2),
+                layer("model.layers.1.self_attn.q_proj.weight", 3),
                 layer("model.layers.x.mlp.up_proj.weight", 4),
             ])
         #expect(chart.rows == ["up_proj", "q_proj"])
@@ -121,7 +137,8 @@ import WinnowReport
     }
 
     @Test func smallChartIsAsItWas() {
-        let chart = BarChart("Bits", unit: "bits", bars: [.init("as given", 4, isBase: true), .init("a & b", 2)])
+        let chart = BarChart(
+            "Bits", unit: "bits", bars: [.init("as given", 4, isBase: true), .init("a & b", 2)])
         #expect(
             chart.svg == """
                 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 96" role="img" aria-labelledby="c-bits-title c-bits-desc">

@@ -2,10 +2,11 @@ import Testing
 import WinnowReport
 
 @Suite struct FormatTests {
-    @Test(arguments: [
-        (0, "0"), (0.0123, "0.0123"), (1.234, "1.23"), (9.996, "10.0"), (123.4, "123"), (1234.5, "1,234"),
-        (99_999, "99,999"), (0.000_012_3, "1.23e-05"), (-2.5, "-2.50"), (.nan, "–"), (.infinity, "–"),
-    ] as [(Double, String)])
+    @Test(
+        arguments: [
+            (0, "0"), (0.0123, "0.0123"), (1.234, "1.23"), (9.996, "10.0"), (123.4, "123"), (1234.5, "1,234"),
+            (99_999, "99,999"), (0.000_012_3, "1.23e-05"), (-2.5, "-2.50"), (.nan, "–"), (.infinity, "–"),
+        ] as [(Double, String)])
     func significantDigits(_ value: Double, _ text: String) { #expect(Format.significant(value) == text) }
 
     @Test(arguments: [
@@ -14,10 +15,11 @@ import WinnowReport
     ])
     func bytes(_ value: Int, _ text: String) { #expect(Format.bytes(value) == text) }
 
-    @Test(arguments: [
-        (0, "0 s"), (0.000_85, "850 µs"), (0.0123, "12.3 ms"), (3.42, "3.42 s"), (59.96, "1 min 00 s"),
-        (125, "2 min 05 s"), (3720, "1 h 02 min"), (.nan, "–"),
-    ] as [(Double, String)])
+    @Test(
+        arguments: [
+            (0, "0 s"), (0.000_85, "850 µs"), (0.0123, "12.3 ms"), (3.42, "3.42 s"), (59.96, "1 min 00 s"),
+            (125, "2 min 05 s"), (3720, "1 h 02 min"), (.nan, "–"),
+        ] as [(Double, String)])
     func durations(_ value: Double, _ text: String) { #expect(Format.duration(value) == text) }
 
     @Test func changesHaveASign() {
@@ -59,7 +61,9 @@ import WinnowReport
     @Test func logsGetALineEveryFewSeconds() {
         var renderer = ProgressRenderer(.lines(everySeconds: 5))
         func show(_ completed: Int, _ seconds: Double) -> ProgressRenderer.Output? {
-            renderer.render(Progress("pruning", completed: completed, total: 30, unit: .items("blocks")), atSeconds: seconds)
+            renderer.render(
+                Progress("pruning", completed: completed, total: 30, unit: .items("blocks")),
+                atSeconds: seconds)
         }
         #expect(show(0, 0) == nil)
         #expect(show(3, 3) == .line("pruning: 3 of 30 blocks, 27.0 s left"))
@@ -72,7 +76,8 @@ import WinnowReport
         for columns in [1, 10, 40, 200] {
             var renderer = ProgressRenderer(.bar(columns: columns))
             _ = renderer.render(Progress("fetching", completed: 0, total: 100, unit: .bytes), atSeconds: 0)
-            let output = renderer.render(Progress("fetching", completed: 50, total: 100, unit: .bytes), atSeconds: 1)
+            let output = renderer.render(
+                Progress("fetching", completed: 50, total: 100, unit: .bytes), atSeconds: 1)
             guard case .transient(let text) = try #require(output) else {
                 Issue.record("not a bar: \(String(describing: output))")
                 continue

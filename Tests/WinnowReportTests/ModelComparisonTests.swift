@@ -82,7 +82,10 @@ import WinnowReport
         #expect(comparison.table.rows[0][4] == "20.00 ± 0.25")
         let page = Page(
             "t", lead: comparison.verdict,
-            sections: [.init(nil, [comparison.table]), .init("c", isGrid: true, comparison.charts + comparison.samples)])
+            sections: [
+                .init(nil, [comparison.table]),
+                .init("c", isGrid: true, comparison.charts + comparison.samples),
+            ])
         let elements = try XMLChecker.elements(of: page.html)
         #expect(elements.count { $0.name == "svg" } == 4)
         #expect(elements.count { $0.attributes["class"] == "bar base" } == 3)

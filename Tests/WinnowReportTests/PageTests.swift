@@ -16,7 +16,8 @@ import WinnowReport
                     [
                         ScatterChart("one", x: "x", y: "y", points: [.init(text, x: 1, y: 1)]),
                         BarChart("two", unit: text, bars: [.init(text, 1)]),
-                        HeatChart("three", rows: [text], values: [[1]]), Sample(text, text: text, isBase: true),
+                        HeatChart("three", rows: [text], values: [[1]]),
+                        Sample(text, text: text, isBase: true),
                         Sample("silent", text: " \n"), Paragraph(text),
                     ]),
             ],
@@ -32,7 +33,8 @@ import WinnowReport
         // Nothing from outside, nothing that runs.
         for element in elements {
             #expect(!["script", "link", "img", "iframe", "object"].contains(element.name))
-            #expect(element.attributes.keys.allSatisfy { !["src", "href"].contains($0) && !$0.hasPrefix("on") })
+            #expect(
+                element.attributes.keys.allSatisfy { !["src", "href"].contains($0) && !$0.hasPrefix("on") })
         }
         let style = try #require(elements.first { $0.name == "style" })
         #expect(style.text.contains("prefers-color-scheme: dark"))

@@ -111,7 +111,9 @@ struct XMLChecker {
 
     private mutating func name() -> String {
         var name = ""
-        while index < scalars.count, scalars[index].properties.isAlphabetic || "-:0123456789".unicodeScalars.contains(scalars[index]) {
+        while index < scalars.count,
+            scalars[index].properties.isAlphabetic || "-:0123456789".unicodeScalars.contains(scalars[index])
+        {
             name.unicodeScalars.append(scalars[index])
             index += 1
         }

@@ -22,7 +22,8 @@ public struct HeatChart: Sendable, Equatable {
         var found: [(kind: Int, block: Int, value: Double)] = []
         for layer in layers {
             let parts = layer.name.split(separator: ".")
-            guard let at = parts.firstIndex(of: "layers"), at + 2 < parts.count, let block = Int(parts[at + 1]),
+            guard let at = parts.firstIndex(of: "layers"), at + 2 < parts.count,
+                let block = Int(parts[at + 1]),
                 (0..<10_000).contains(block),
                 let kind = parts.last(where: { $0 != "weight" }).map(String.init)
             else { continue }
@@ -55,7 +56,8 @@ public struct HeatChart: Sendable, Equatable {
             drawing.text(name, x: left - 8, y: y + 16.5, "tick", anchor: .end)
             for (block, value) in values[row].enumerated() {
                 drawing.rectangle(
-                    x: left + Double(block) * cellWidth, y: y, width: cellWidth - gap, height: cellHeight - gap,
+                    x: left + Double(block) * cellWidth, y: y, width: cellWidth - gap,
+                    height: cellHeight - gap,
                     value.isFinite ? "cell" : "cell empty", opacity: value.isFinite ? strength(value) : nil,
                     tip: "block \(block), \(name): \(Format.percent(value))")
             }
@@ -63,7 +65,8 @@ public struct HeatChart: Sendable, Equatable {
         let step = [1, 2, 5, 10, 20, 50, 100].first { Double($0) * cellWidth >= 26 } ?? 200
         for block in stride(from: 0, to: blocks, by: step) {
             drawing.text(
-                "\(block)", x: left + (Double(block) + 0.5) * cellWidth, y: bottom + 15, "tick", anchor: .middle)
+                "\(block)", x: left + (Double(block) + 0.5) * cellWidth, y: bottom + 15, "tick",
+                anchor: .middle)
         }
         drawing.text("block", x: left + (width - left) / 2, y: bottom + 33, "axis-title", anchor: .middle)
         // The key: five cells from nothing to everything.

@@ -70,9 +70,11 @@ public struct ScatterChart: Sendable, Equatable {
             drawing.text(xScale.label(tick), x: x, y: bottom + 20, "tick", anchor: .middle)
         }
         drawing.line(left, bottom, right, bottom, "axis")
-        drawing.text(xTitle + suffix(xScale), x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
         drawing.text(
-            yTitle + suffix(yScale), x: 15, y: (top + bottom) / 2, "axis-title", anchor: .middle, turned: true)
+            xTitle + suffix(xScale), x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
+        drawing.text(
+            yTitle + suffix(yScale), x: 15, y: (top + bottom) / 2, "axis-title", anchor: .middle, turned: true
+        )
 
         // Steps: between two points nothing better is known than the smaller one's quality.
         var path: [(x: Double, y: Double)] = []
@@ -105,7 +107,8 @@ public struct ScatterChart: Sendable, Equatable {
             let x = xScale.position(point.x)
             // Set against the mark's side, so that a width guessed wrong leaves no gap there.
             let (at, anchor): (Double, Drawing.Anchor) =
-                box.x >= x ? (box.x, .start) : box.x + box.width <= x ? (box.x + box.width, .end) : (center, .middle)
+                box.x >= x
+                ? (box.x, .start) : box.x + box.width <= x ? (box.x + box.width, .end) : (center, .middle)
             drawing.text(
                 point.name, x: at, y: box.y + box.height * 0.78, point.isBase ? "label strong" : "label",
                 anchor: anchor)

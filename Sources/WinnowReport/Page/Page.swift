@@ -39,7 +39,8 @@ public struct Page: Sendable {
     }
 
     public var html: String {
-        var body = "<header>\n<h1>\(Markup.escape(title))</h1>\n<p class=\"lead\">\(Markup.escape(lead))</p>\n</header>\n"
+        var body =
+            "<header>\n<h1>\(Markup.escape(title))</h1>\n<p class=\"lead\">\(Markup.escape(lead))</p>\n</header>\n"
         for section in sections {
             body += "<section>\n"
             if let heading = section.heading { body += "<h2>\(Markup.escape(heading))</h2>\n" }

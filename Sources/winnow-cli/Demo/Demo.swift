@@ -37,6 +37,8 @@ struct Demo {
         var layersOf = ""
         var scored: Perplexity.Result
         var calibrationWindows: Int
+        /// The fastest over the slowest round of the row whose decode speeds differ most.
+        var speedSpread = 1.0
     }
 
     /// - Parameter path: the file or folder as given.
@@ -70,9 +72,10 @@ struct Demo {
             measured[index].row.prefillTokensPerSecond = result.prefillTokensPerSecond
             measured[index].row.decodeTokensPerSecond = result.decodeTokensPerSecond
         }
+        let spread = speeds.map { ($0.decodeSamples.max() ?? 1) / ($0.decodeSamples.min() ?? 1) }.max() ?? 1
         var outcome = Outcome(
             comparison: ModelComparison(base: measured[0].row, others: measured.dropFirst().map(\.row)),
-            scored: measured[0].perplexity, calibrationWindows: tokens.count)
+            scored: measured[0].perplexity, calibrationWindows: tokens.count, speedSpread: spread)
         for (index, version) in versions.enumerated() {
             guard case .stored = version.making else { continue }
             outcome.layers = Demo.layers(measured[index + 1].runner)
@@ -93,7 +96,8 @@ struct Demo {
             guard case .pruned(let method) = version.making else { continue }
             let pruner = SequentialPruner(method, threads: running.threads)
             let needed = pruner.memoryPlan(
-                for: model, windows: version.needsCalibration ? samples ?? Demo.windowChoices.last! : 0, length: length)
+                for: model, windows: version.needsCalibration ? samples ?? Demo.windowChoices.last! : 0,
+                length: length)
             pruning = max(pruning, needed.total)
         }
         plan.add("pruning", bytes: pruning)
@@ -138,7 +142,9 @@ struct Demo {
     ) throws {
         let source: LoadedModel
         var made: [String: WeightMatrix] = [:]
-        var recipe = JSONObject([("winnow", .string(WinnowVersion.current)), ("version", .string(version.name))])
+        var recipe = JSONObject([
+            ("winnow", .string(WinnowVersion.current)), ("version", .string(version.name)),
+        ])
         switch version.making {
         case .pruned(let method):
             source = try LoadedModel(opening: path)
@@ -154,13 +160,17 @@ struct Demo {
             recipe["settings"] = .object(method.settings)
             recipe["result"] = .object(report.json)
         case .stored(let form, let name):
-            guard let other = written[name] else { preconditionFailure("\(version.name) comes before \(name)") }
+            guard let other = written[name] else {
+                preconditionFailure("\(version.name) comes before \(name)")
+            }
             source = other
             let pool = try KernelPool(threads: running.threads)
             let layers = PrunableLayers(other.model).layers
             for (index, layer) in layers.enumerated() {
                 progress(
-                    Progress("storing, \(version.name)", completed: index, total: layers.count, unit: .items("layers")))
+                    Progress(
+                        "storing, \(version.name)", completed: index, total: layers.count,
+                        unit: .items("layers")))
                 let matrix = layer.parameter.matrix
                 made[layer.name] = try form.store(
                     matrix, Demo.mask(of: matrix), on: pool, name: layer.name)
@@ -221,7 +231,8 @@ struct Demo {
         options.maxTokens = paragraphTokens
         options.seed = seed
         let generator = TextGenerator(runner: runner, tokenizer: loaded.tokenizer, context: 1024)
-        let ids = try loaded.tokenizer.promptIDs([ChatMessage(role: "user", content: prompt)], loaded.template)
+        let ids = try loaded.tokenizer.promptIDs(
+            [ChatMessage(role: "user", content: prompt)], loaded.template)
         var pieces = 0
         let title = "writing, \(row.name)"
         row.text = try generator.generate(ids, options) { _ in

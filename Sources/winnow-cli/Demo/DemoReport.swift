@@ -15,16 +15,29 @@ struct DemoReport {
         (outcome.scored.windows, outcome.scored.window, outcome.scored.scoredTokens)
     }
 
-    /// What must be known to read the table: how much text, and that nothing was trained.
+    /// What must be known to read the table: how much text, that nothing was trained, and whether speeds held still.
     var remarks: String {
-        "Perplexity of \(Format.count(scored.tokens)) tokens (\(scored.windows) windows of \(scored.window), second "
-            + "halves) of \(demo.scoring.name); Wanda calibrated on \(outcome.calibrationWindows) windows of "
+        var text =
+            "Perplexity of \(Format.count(scored.tokens)) tokens (\(windows(scored.windows)) of \(scored.window), second "
+            + "halves) of \(demo.scoring.name); Wanda calibrated on \(windows(outcome.calibrationWindows)) of "
             + "\(demo.calibration.name). No version was retrained."
+        if outcome.speedSpread > DemoReport.steadySpread {
+            text +=
+                " Speeds of one version differed by up to \(Format.significant(outcome.speedSpread, 2)) times "
+                + "between rounds: the machine was busy, measure again when it is not."
+        }
+        return text
     }
+
+    /// What rounds on an idle machine stay under.
+    private static let steadySpread = 1.5
+
+    private func windows(_ count: Int) -> String { count == 1 ? "1 window" : "\(count) windows" }
 
     var page: Page {
         var table = outcome.comparison.table
-        table.caption = remarks + " Sparsity and bits are those of the blocks' linears; embeddings stay as they are."
+        table.caption =
+            remarks + " Sparsity and bits are those of the blocks' linears; embeddings stay as they are."
         var charts = outcome.comparison.charts
         if !outcome.layers.isEmpty {
             charts.append(
@@ -36,7 +49,8 @@ struct DemoReport {
             "Winnow demo: \(name)", lead: outcome.comparison.verdict,
             sections: [
                 .init(nil, [table]), .init("Size, quality, speed", isGrid: true, charts),
-                .init("What each writes", [Paragraph("Asked: \(demo.prompt) The most likely token each time.")]),
+                .init(
+                    "What each writes", [Paragraph("Asked: \(demo.prompt) The most likely token each time.")]),
                 .init(nil, isGrid: true, outcome.comparison.samples),
             ],
             conditions: conditions, data: json)
@@ -47,7 +61,10 @@ struct DemoReport {
     private var conditions: [(name: String, value: String)] {
         let machine = Machine.current
         return [
-            ("model", "\(model), \(checkpoint.configuration.architecture), \(Format.bytes(checkpoint.fileBytes))"),
+            (
+                "model",
+                "\(model), \(checkpoint.configuration.architecture), \(Format.bytes(checkpoint.fileBytes))"
+            ),
             ("processor", machine.cpuModel ?? "unknown"),
             (
                 "threads",
@@ -58,12 +75,12 @@ struct DemoReport {
             ("keys and values", demo.running.kvType.rawValue),
             (
                 "scoring text",
-                "\(demo.scoring.name): \(Format.count(outcome.scored.tokens)) tokens, the first \(scored.windows) "
-                    + "windows of \(scored.window), \(Format.count(scored.tokens)) tokens scored"
+                "\(demo.scoring.name): \(Format.count(outcome.scored.tokens)) tokens, the first "
+                    + "\(windows(scored.windows)) of \(scored.window), \(Format.count(scored.tokens)) tokens scored"
             ),
             (
                 "calibration text",
-                "\(demo.calibration.name): \(outcome.calibrationWindows) windows of \(scored.window) tokens, seed "
+                "\(demo.calibration.name): \(windows(outcome.calibrationWindows)) of \(scored.window) tokens, seed "
                     + "\(demo.seed)"
             ),
             (
@@ -79,13 +96,15 @@ struct DemoReport {
     private var json: JSONValue {
         [
             "model": .string(model), "path": .string(checkpoint.path),
-            "rows": .array(outcome.comparison.rows.map(\.json)), "verdict": .string(outcome.comparison.verdict),
+            "rows": .array(outcome.comparison.rows.map(\.json)),
+            "verdict": .string(outcome.comparison.verdict),
             "prompt": .string(demo.prompt),
             "text": [
                 "scoring": [
                     "name": .string(demo.scoring.name), "sha256": .string(demo.scoring.sha256),
                     "tokens": .integer(Int64(outcome.scored.tokens)),
-                    "scoredTokens": .integer(Int64(scored.tokens)), "windows": .integer(Int64(scored.windows)),
+                    "scoredTokens": .integer(Int64(scored.tokens)),
+                    "windows": .integer(Int64(scored.windows)),
                     "window": .integer(Int64(scored.window)), "score": .string(outcome.scored.score.rawValue),
                     "bos": .bool(outcome.scored.bos),
                 ],
@@ -96,7 +115,7 @@ struct DemoReport {
                 ],
             ],
             "conditions": .object(JSONObject(conditions.map { ($0.name, .string($0.value)) })),
-            "seconds": .number(seconds),
+            "seconds": .number(seconds), "speedSpread": .number(outcome.speedSpread),
         ]
     }
 }
