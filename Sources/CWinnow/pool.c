@@ -1,16 +1,18 @@
-// The pool: workers spin for some tens of microseconds after a job, then sleep on a futex-like condition.
+// The pool: workers spin for some tens of microseconds after a job, then sleep on a futex-like condition. A job ends
+// when its chunks are done, whoever did them: a worker whose core is taken by another process holds nobody up.
 #define _GNU_SOURCE
 #include "wn_pool.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { WN_LINE = 64, WN_SPINS = 20000 };
+enum { WN_LINE = 64, WN_SPINS = 3000 };
 
 typedef struct wn_worker {
     wn_pool *pool;
@@ -24,13 +26,13 @@ struct wn_pool {
     wn_worker *workers;
     unsigned char *scratch;
     size_t scratch_bytes;
-    // The job: written by the caller before `epoch` moves, read by workers after they see it move.
-    wn_chunk_function function;
-    void *context;
-    size_t chunks;
-    _Alignas(WN_LINE) atomic_size_t epoch;
-    _Alignas(WN_LINE) atomic_size_t next;
-    _Alignas(WN_LINE) atomic_size_t busy;
+    // The job: written by the caller while no ticket can be claimed, read by workers between two looks at the ticket.
+    _Atomic(wn_chunk_function) function;
+    _Atomic(void *) context;
+    atomic_size_t chunks;
+    // The job's number in the upper half, the next chunk in the lower one.
+    _Alignas(WN_LINE) _Atomic(uint64_t) ticket;
+    _Alignas(WN_LINE) atomic_size_t done_chunks;
     _Alignas(WN_LINE) atomic_size_t sleepers;
     atomic_bool closing;
     size_t started;
@@ -47,45 +49,59 @@ static inline void wn_pause(void) {
 #endif
 }
 
-static void wn_work(wn_pool *pool, size_t worker) {
-    size_t chunks = pool->chunks;
+// Takes part in the current job; returns its number.
+static uint32_t wn_work(wn_pool *pool, size_t worker) {
+    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+    uint32_t job = (uint32_t)(ticket >> 32);
     for (;;) {
-        size_t chunk = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (chunk >= chunks) return;
-        pool->function(pool->context, chunk, worker);
+        // What is read here belongs to `job` if the ticket below is still of that job: the caller writes the next one
+        // only after every chunk was claimed and done.
+        wn_chunk_function function = atomic_load_explicit(&pool->function, memory_order_relaxed);
+        void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
+        size_t chunks = atomic_load_explicit(&pool->chunks, memory_order_relaxed);
+        if ((uint32_t)(ticket >> 32) != job || (uint32_t)ticket >= chunks) return job;
+        if (!atomic_compare_exchange_weak_explicit(
+                &pool->ticket, &ticket, ticket + 1, memory_order_acq_rel, memory_order_acquire)) continue;
+        function(context, (uint32_t)ticket, worker);
+        if (atomic_fetch_add_explicit(&pool->done_chunks, 1, memory_order_acq_rel) + 1 == chunks && worker != 0) {
+            pthread_mutex_lock(&pool->mutex);
+            if (pool->caller_sleeps) pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+        ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
     }
+}
+
+static inline uint32_t wn_current_job(wn_pool *pool) {
+    return (uint32_t)(atomic_load_explicit(&pool->ticket, memory_order_acquire) >> 32);
 }
 
 static void *wn_worker_main(void *argument) {
     wn_worker *worker = argument;
     wn_pool *pool = worker->pool;
-    size_t seen = 0;
+    uint32_t seen = 0;
     for (;;) {
         size_t spins = pool->spins ? WN_SPINS : 0;
-        while (atomic_load_explicit(&pool->epoch, memory_order_acquire) == seen && spins > 0) {
+        while (wn_current_job(pool) == seen && spins > 0) {
             wn_pause();
             spins--;
         }
-        if (atomic_load_explicit(&pool->epoch, memory_order_acquire) == seen) {
+        if (wn_current_job(pool) == seen) {
             pthread_mutex_lock(&pool->mutex);
             atomic_fetch_add(&pool->sleepers, 1);
-            while (atomic_load(&pool->epoch) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+            while ((uint32_t)(atomic_load(&pool->ticket) >> 32) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
             atomic_fetch_sub(&pool->sleepers, 1);
             pthread_mutex_unlock(&pool->mutex);
         }
-        seen++;
         if (atomic_load(&pool->closing)) return NULL;
-        wn_work(pool, worker->index);
-        if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&pool->mutex);
-            if (pool->caller_sleeps) pthread_cond_signal(&pool->done);
-            pthread_mutex_unlock(&pool->mutex);
-        }
+        seen = wn_work(pool, worker->index);
     }
 }
 
+// Lets workers see a job of `chunks` chunks whose fields are written.
 static void wn_publish(wn_pool *pool) {
-    atomic_fetch_add(&pool->epoch, 1);
+    uint64_t job = (uint32_t)((atomic_load_explicit(&pool->ticket, memory_order_relaxed) >> 32) + 1);
+    atomic_store(&pool->ticket, job << 32);
     if (atomic_load(&pool->sleepers) > 0) {
         pthread_mutex_lock(&pool->mutex);
         pthread_cond_broadcast(&pool->wake);
@@ -137,6 +153,7 @@ wn_pool *wn_pool_create(size_t threads) {
 void wn_pool_destroy(wn_pool *pool) {
     if (!pool) return;
     atomic_store(&pool->closing, true);
+    atomic_store(&pool->chunks, 0);
     wn_publish(pool);
     for (size_t index = 1; index <= pool->started; index++) pthread_join(pool->workers[index].thread, NULL);
     pthread_cond_destroy(&pool->done);
@@ -155,22 +172,21 @@ void wn_pool_run(wn_pool *pool, size_t chunks, wn_chunk_function function, void 
         for (size_t chunk = 0; chunk < chunks; chunk++) function(context, chunk, 0);
         return;
     }
-    pool->function = function;
-    pool->context = context;
-    pool->chunks = chunks;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
+    atomic_store_explicit(&pool->function, function, memory_order_relaxed);
+    atomic_store_explicit(&pool->context, context, memory_order_relaxed);
+    atomic_store_explicit(&pool->chunks, chunks, memory_order_relaxed);
+    atomic_store_explicit(&pool->done_chunks, 0, memory_order_relaxed);
     wn_publish(pool);
     wn_work(pool, 0);
     size_t spins = pool->spins ? WN_SPINS : 0;
-    while (atomic_load_explicit(&pool->busy, memory_order_acquire) > 0 && spins > 0) {
+    while (atomic_load_explicit(&pool->done_chunks, memory_order_acquire) < chunks && spins > 0) {
         wn_pause();
         spins--;
     }
-    if (atomic_load_explicit(&pool->busy, memory_order_acquire) > 0) {
+    if (atomic_load_explicit(&pool->done_chunks, memory_order_acquire) < chunks) {
         pthread_mutex_lock(&pool->mutex);
         pool->caller_sleeps = true;
-        while (atomic_load(&pool->busy) > 0) pthread_cond_wait(&pool->done, &pool->mutex);
+        while (atomic_load(&pool->done_chunks) < chunks) pthread_cond_wait(&pool->done, &pool->mutex);
         pool->caller_sleeps = false;
         pthread_mutex_unlock(&pool->mutex);
     }

@@ -12,6 +12,24 @@ WN_INLINE __m256i dot_block(__m256i codes, __m256i x, bool is_signed) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+// Codes of two blocks. Sums of blocks are added by pairs: an addition is quicker than a fused one, and a row waits for
+// half as many.
+typedef struct block_pair {
+    __m256i codes[2];
+} block_pair;
+
+WN_INLINE block_pair pair_codes(const uint8_t *codes) {
+    return (block_pair){{_mm256_loadu_si256((const __m256i *)codes), _mm256_loadu_si256((const __m256i *)(codes + 32))}};
+}
+
+WN_INLINE __m256 pair_sum(block_pair pair, const int8_t *q, const bool is_signed, const float *scales) {
+    __m256i first = dot_block(pair.codes[0], _mm256_loadu_si256((const __m256i *)q), is_signed);
+    __m256i second = dot_block(pair.codes[1], _mm256_loadu_si256((const __m256i *)(q + 32)), is_signed);
+    return _mm256_fmadd_ps(
+        _mm256_cvtepi32_ps(second), _mm256_broadcast_ss(scales + 1),
+        _mm256_mul_ps(_mm256_cvtepi32_ps(first), _mm256_broadcast_ss(scales)));
+}
+
 // Eight 32-bit sums as four of 64 bits.
 WN_INLINE __m256i widened(__m256i sums) {
     return _mm256_add_epi64(
@@ -26,169 +44,201 @@ WN_INLINE __m256i block_codes(const uint8_t *block, const int format) {
     return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(packed, 4), low), _mm_and_si128(packed, low));
 }
 
-WN_INLINE void decode_blocks(
-    const int rows, const int format, const wn_matrix *m, size_t row, const wn_input *in, float *out) {
-    const bool is_signed = format == WN_Q8_0, affine = format == WN_Q4_1;
-    const size_t head = affine ? 4 : 2, step = head + (is_signed ? 32 : 16);
-    const uint8_t *base = m->values + row * m->row_bytes;
-    size_t blocks = m->columns / 32;
-    __m256 acc[4];
-    WN_UNROLL for (int i = 0; i < rows; i++) acc[i] = _mm256_setzero_ps();
-    for (size_t run = 0; run < blocks; run += 8) {
-        float both[4][8] __attribute__((aligned(32)));
-        size_t count = blocks - run < 8 ? blocks - run : 8;
-        __m256 dx = _mm256_loadu_ps(in->scales + run), sums = _mm256_loadu_ps(in->sums + run);
-        WN_UNROLL for (int i = 0; i < rows; i++) {
-            const uint8_t *from = base + (size_t)i * m->row_bytes + run * step;
-            __m256 d, offset;
-            if (__builtin_expect(count == 8, 1)) {
-                d = heads8(from, step, affine, &offset);
-            } else {
-                float first[8] = {0}, second[8] = {0};
-                for (size_t b = 0; b < count; b++) {
-                    first[b] = half_at(from + b * step);
-                    if (affine) second[b] = half_at(from + b * step + 2);
-                }
-                d = _mm256_loadu_ps(first);
-                offset = _mm256_loadu_ps(second);
-            }
-            if (format == WN_Q4_0) offset = _mm256_mul_ps(d, _mm256_set1_ps(-8));
-            _mm256_store_ps(both[i], _mm256_mul_ps(d, dx));
-            if (!is_signed) acc[i] = _mm256_fmadd_ps(offset, sums, acc[i]);
-            _mm_prefetch((const char *)from + 8 * step * 8, _MM_HINT_T0);
-            _mm_prefetch((const char *)from + 8 * step * 8 + 64, _MM_HINT_T0);
-        }
-        for (size_t b = 0; b < count; b++) {
-            __m256i q = _mm256_loadu_si256((const __m256i *)(in->q + 32 * (run + b)));
-            WN_UNROLL for (int i = 0; i < rows; i++) {
-                __m256i w = block_codes(base + (size_t)i * m->row_bytes + (run + b) * step + head, format);
-                __m256 dot = _mm256_cvtepi32_ps(dot_block(w, q, is_signed));
-                acc[i] = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(&both[i][b]), acc[i]);
-            }
-        }
-    }
-    WN_UNROLL for (int i = 0; i < rows; i++) out[i] = reduce8(acc[i]);
-}
-
-WN_INLINE void decode_format(
-    const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
-    size_t r = 0;
-    for (; r + 4 <= rows; r += 4) decode_blocks(4, format, m, row + r, in, out + r);
-    for (; r < rows; r++) decode_blocks(1, format, m, row + r, in, out + r);
-}
-
-// ---- Masked rows -------------------------------------------------------------------------------------------------
-// The same arithmetic over rows that are expanded on the way. `format` is a constant in every call.
-// Calls `body(block, codes, kept)` for each block of 32 of a row, in order.
-#define WN_MASKED_BLOCKS(m, row, blocks, four_bit, zero, body)                                              \
-    do {                                                                                                     \
-        const uint8_t *next = (m)->values + (m)->row_offsets[row], *mask = (m)->mask + (row) * (m)->mask_stride; \
-        for (size_t word = 0; word < (blocks); word += 2) {                                                  \
-            uint8_t copy[72];                                                                                \
-            uint64_t bits = mask_word(mask + word * 4);                                                      \
-            _mm_prefetch((const char *)next + WN_AHEAD, _MM_HINT_T0);                                        \
-            const uint8_t *from = readable72(next, (m)->values_end, copy);                                   \
-            size_t first = (size_t)__builtin_popcount((uint32_t)bits), all = (size_t)__builtin_popcountll(bits); \
-            uint32_t low = (uint32_t)bits, high = (uint32_t)(bits >> 32);                                    \
-            if (four_bit) {                                                                                  \
-                body(word, masked_nibbles32(low, from, 0, zero), low);                                       \
-                if (word + 1 < (blocks)) body(word + 1, masked_nibbles32(high, from, first, zero), high);    \
-                next += (all + 1) / 2;                                                                       \
-            } else {                                                                                         \
-                body(word, masked_bytes32(low, from), low);                                                  \
-                if (word + 1 < (blocks)) body(word + 1, masked_bytes32(high, from + first), high);           \
-                next += all;                                                                                 \
-            }                                                                                                \
-        }                                                                                                    \
-    } while (0)
-
-WN_INLINE float masked_block8(
-    const int format, const wn_matrix *m, size_t row, const wn_input *in, float *both, float *shift) {
-    const bool affine = format == WN_MASKED_Q4_1, four_bit = format != WN_MASKED_Q8_0;
-    const int zero = format == WN_MASKED_Q4_0 ? 8 : 0;
-    size_t blocks = m->columns / 32, width = affine ? 4 : 2;
-    const uint8_t *heads = (const uint8_t *)m->scales + row * blocks * width;
-    __m256 acc = _mm256_setzero_ps();
-    for (size_t b = 0; b < blocks; b += 8) {
-        __m256 d, offset = _mm256_setzero_ps(), dx = _mm256_loadu_ps(in->scales + b);
-        if (blocks - b >= 8) {
-            d = heads8(heads + b * width, width, affine, &offset);
+// Scales of up to WN_SEGMENT / 32 blocks times those of the input, and the blocks' offsets where there are any; zeros
+// up to a whole run of eight.
+WN_INLINE void block_scales(
+    const int format, const uint8_t *from, size_t blocks, const float *dx, float *both, float *offsets) {
+    const bool affine = format == WN_Q4_1;
+    const size_t step = format == WN_Q8_0 ? 34 : affine ? 20 : 18;
+    for (size_t b = 0; b < blocks; b += 8, from += 8 * step) {
+        __m256 d, offset = _mm256_setzero_ps();
+        if (__builtin_expect(blocks - b >= 8, 1)) {
+            d = heads8(from, step, affine, &offset);
         } else {
             float first[8] = {0}, second[8] = {0};
             for (size_t i = 0; b + i < blocks; i++) {
-                first[i] = half_at(heads + (b + i) * width);
-                if (affine) second[i] = half_at(heads + (b + i) * width + 2);
+                first[i] = half_at(from + i * step);
+                if (affine) second[i] = half_at(from + i * step + 2);
             }
             d = _mm256_loadu_ps(first);
             offset = _mm256_loadu_ps(second);
         }
-        _mm256_storeu_ps(both + b, _mm256_mul_ps(d, dx));
-        if (affine) _mm256_storeu_ps(shift + b, _mm256_mul_ps(offset, dx));
+        if (format == WN_Q4_0) offset = _mm256_mul_ps(d, _mm256_set1_ps(-8));
+        _mm256_storeu_ps(both + b, _mm256_mul_ps(d, _mm256_loadu_ps(dx + b)));
+        if (format != WN_Q8_0) _mm256_storeu_ps(offsets + b, offset);
     }
-#define WN_MASKED_BLOCK8(b, expanded, kept)                                                                  \
-    do {                                                                                                     \
-        __m256i codes_ = expanded, q_ = _mm256_loadu_si256((const __m256i *)(in->q + 32 * (b)));             \
-        __m256 dot_ = _mm256_cvtepi32_ps(dot_block(codes_, q_, !affine));                                    \
-        acc = _mm256_fmadd_ps(dot_, _mm256_broadcast_ss(both + (b)), acc);                                   \
-        if (affine) {                                                                                        \
-            __m256i own_ = _mm256_and_si256(kept_bytes32(kept), _mm256_set1_epi8(1));                        \
-            __m256 sum_ = _mm256_cvtepi32_ps(dot_block(own_, q_, false));                                    \
-            acc = _mm256_fmadd_ps(sum_, _mm256_broadcast_ss(shift + (b)), acc);                              \
-        }                                                                                                    \
-    } while (0)
-    WN_MASKED_BLOCKS(m, row, blocks, four_bit, zero, WN_MASKED_BLOCK8);
-    return reduce8(acc);
 }
 
-// Widest row whose scaled scales wait on the stack; wider ones go through a tile.
-enum { WN_DECODE_BLOCKS = 1024 };
+// A row after another: the stream that the hardware's prefetcher knows best. Rows side by side, with or without
+// prefetches of our own, read DRAM at half that speed. Scales go first, so that no run waits for its own.
+WN_INLINE void decode_blocks(
+    const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+    const size_t head = format == WN_Q4_1 ? 4 : 2, step = head + (format == WN_Q8_0 ? 32 : 16);
+    const size_t blocks = m->columns / 32;
+    float both[WN_SEGMENT / 32], offsets[WN_SEGMENT / 32];
+    for (size_t r = 0; r < rows; r++) {
+        const uint8_t *from = m->values + (row + r) * m->row_bytes;
+        __m256 acc = _mm256_setzero_ps();
+        for (size_t run = 0; run < blocks; run += 8, from += 8 * step) {
+            size_t at = run % (WN_SEGMENT / 32), left = blocks - run;
+            if (at == 0) {
+                size_t count = left < WN_SEGMENT / 32 ? left : WN_SEGMENT / 32;
+                block_scales(format, from, count, in->scales + run, both, offsets);
+            }
+            if (format != WN_Q8_0) {
+                acc = _mm256_fmadd_ps(_mm256_loadu_ps(offsets + at), _mm256_loadu_ps(in->sums + run), acc);
+            }
+            const uint8_t *block = from + head;
+            const int8_t *q = in->q + 32 * run;
+            if (__builtin_expect(left >= 8, 1)) {
+                WN_UNROLL for (size_t b = 0; b < 8; b += 2, block += 2 * step, q += 64) {
+                    block_pair pair = {{block_codes(block, format), block_codes(block + step, format)}};
+                    acc = _mm256_add_ps(acc, pair_sum(pair, q, format == WN_Q8_0, both + at + b));
+                }
+                continue;
+            }
+            for (size_t b = 0; b < left; b += 2, block += 2 * step, q += 64) {
+                block_pair pair = {{block_codes(block, format), _mm256_setzero_si256()}};
+                if (left - b > 1) pair.codes[1] = block_codes(block + step, format);
+                acc = _mm256_add_ps(acc, pair_sum(pair, q, format == WN_Q8_0, both + at + b));
+            }
+        }
+        out[r] = reduce8(acc);
+    }
+}
+
+// ---- Masked rows -------------------------------------------------------------------------------------------------
+// The same arithmetic over rows that are expanded on the way. `format` is a constant in every call.
+
+// The sums of a run of 64 columns of 16-bit inputs, into two accumulators.
+WN_INLINE void add_run_wide(const uint8_t *mask, const uint8_t **next, const int16_t *x, __m256i acc[2]) {
+    WN_UNROLL for (int i = 0; i < 4; i++) {
+        __m256i words = _mm256_cvtepi8_epi16(masked_bytes16(mask + 2 * i, next));
+        __m256i dot = _mm256_madd_epi16(words, _mm256_loadu_si256((const __m256i *)(x + 16 * i)));
+        acc[i % 2] = _mm256_add_epi32(acc[i % 2], dot);
+    }
+}
+
+static void decode_masked_int8(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+    masked_walk walk;
+    for (size_t r = 0; r < rows; r++) {
+        __m256i total = _mm256_setzero_si256();
+        walk_row(&walk, m, row + r);
+        for (size_t segment = 0; segment < m->columns; segment += WN_SEGMENT) {
+            size_t columns = m->columns - segment < WN_SEGMENT ? m->columns - segment : WN_SEGMENT, c = 0;
+            const uint8_t *begin = walk_bytes(&walk, m, columns), *next = begin;
+            const int16_t *x = in->wide + segment;
+            while (c < columns) {
+                // Sums of 4096 columns fit 32 bits.
+                size_t end = columns - c < 4096 ? columns : c + 4096;
+                __m256i acc[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+                for (; c + 128 <= end; c += 128) {
+                    _mm_prefetch((const char *)next + WN_AHEAD, _MM_HINT_T0);
+                    add_run_wide(walk.mask + c / 8, &next, x + c, acc);
+                    add_run_wide(walk.mask + c / 8 + 8, &next, x + c + 64, acc);
+                }
+                for (; c < end; c += 64) add_run_wide(walk.mask + c / 8, &next, x + c, acc);
+                total = _mm256_add_epi64(total, widened(_mm256_add_epi32(acc[0], acc[1])));
+            }
+            walk_on(&walk, begin, next, columns, false);
+        }
+        int64_t parts[4];
+        _mm256_storeu_si256((__m256i *)parts, total);
+        int64_t sum = parts[0] + parts[1] + parts[2] + parts[3];
+        out[r] = (float)sum * (((const float *)m->scales)[row + r] * in->scales[0]);
+    }
+}
+
+// Scales of a segment's blocks times those of the input; offsets too where the format has them.
+WN_INLINE void segment_scales(
+    const int format, const uint8_t *heads, size_t blocks, const float *dx, float *both, float *shift) {
+    const bool affine = format == WN_MASKED_Q4_1;
+    const size_t width = affine ? 4 : 2;
+    for (size_t b = 0; b < blocks; b += 8) {
+        // Flags of kept columns are 16.
+        const __m256 sixteenth = _mm256_set1_ps(1.0f / 16);
+        uint8_t part[32] = {0};
+        const uint8_t *from = heads + b * width;
+        if (__builtin_expect(blocks - b < 8, 0)) from = memcpy(part, from, (blocks - b) * width);
+        __m256 d, offset = _mm256_setzero_ps(), x = _mm256_loadu_ps(dx + b);
+        d = heads8(from, width, affine, &offset);
+        _mm256_storeu_ps(both + b, _mm256_mul_ps(d, x));
+        if (affine) _mm256_storeu_ps(shift + b, _mm256_mul_ps(_mm256_mul_ps(offset, x), sixteenth));
+    }
+}
 
 WN_INLINE void decode_masked_block8(
     const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
-    float both[WN_DECODE_BLOCKS + 8], shift[WN_DECODE_BLOCKS + 8];
-    for (size_t r = 0; r < rows; r++) out[r] = masked_block8(format, m, row + r, in, both, shift);
+    const bool affine = format == WN_MASKED_Q4_1, four_bit = format != WN_MASKED_Q8_0;
+    const int zero = format == WN_MASKED_Q4_0 ? 8 : 0, flag = affine ? 16 : 0;
+    const size_t row_blocks = m->columns / 32, width = affine ? 4 : 2;
+    masked_walk walk;
+    float both[WN_SEGMENT / 32 + 8], shift[WN_SEGMENT / 32 + 8];
+    for (size_t r = 0; r < rows; r++) {
+        const uint8_t *heads = (const uint8_t *)m->scales + (row + r) * row_blocks * width;
+        __m256 acc = _mm256_setzero_ps();
+        walk_row(&walk, m, row + r);
+        for (size_t segment = 0; segment < m->columns; segment += WN_SEGMENT) {
+            size_t columns = m->columns - segment < WN_SEGMENT ? m->columns - segment : WN_SEGMENT;
+            size_t first = segment / 32;
+            segment_scales(format, heads + first * width, columns / 32, in->scales + first, both, shift);
+            const uint8_t *begin =
+                four_bit ? walk_nibbles(&walk, m, columns, zero, flag) : walk_bytes(&walk, m, columns);
+            const uint8_t *next = begin;
+            for (size_t c = 0; c < columns; c += 64) {
+                const uint8_t *mask = walk.mask + c / 8;
+                const int8_t *q = in->q + segment + c;
+                if (!four_bit) _mm_prefetch((const char *)next + WN_AHEAD, _MM_HINT_T0);
+                block_pair pair, flags;
+                WN_UNROLL for (int i = 0; i < 2; i++) {
+                    pair.codes[i] = masked_bytes32(mask + 4 * i, &next);
+                    if (!affine) continue;
+                    flags.codes[i] = _mm256_and_si256(pair.codes[i], _mm256_set1_epi8(16));
+                    pair.codes[i] = _mm256_xor_si256(pair.codes[i], flags.codes[i]);
+                }
+                acc = _mm256_add_ps(acc, pair_sum(pair, q, !affine, both + c / 32));
+                if (affine) acc = _mm256_add_ps(acc, pair_sum(flags, q, false, shift + c / 32));
+                next = run_end(begin, next, four_bit);
+            }
+            walk_on(&walk, begin, next, columns, four_bit);
+        }
+        out[r] = reduce8(acc);
+    }
 }
 
-WN_INLINE __m256i dot_wide_codes(__m256i codes, const int16_t *x) {
-    __m256i low = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(codes));
-    __m256i high = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(codes, 1));
+WN_INLINE __m256i dot_wide_masked(const uint8_t *mask, const uint8_t **next, const int16_t *x) {
+    __m256i low = _mm256_cvtepi8_epi16(masked_bytes16(mask, next));
+    __m256i high = _mm256_cvtepi8_epi16(masked_bytes16(mask + 2, next));
     return _mm256_add_epi32(
         _mm256_madd_epi16(low, _mm256_loadu_si256((const __m256i *)x)),
         _mm256_madd_epi16(high, _mm256_loadu_si256((const __m256i *)(x + 16))));
 }
 
-static void decode_masked_int8(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
-    size_t blocks = (m->columns + 31) / 32;
-    for (size_t r = 0; r < rows; r++) {
-        // Sums of 4096 columns fit 32 bits; rows of more are summed in pieces.
-        __m256i acc = _mm256_setzero_si256(), wide = _mm256_setzero_si256();
-#define WN_MASKED_PLANES(b, expanded, kept)                                                                  \
-    do {                                                                                                     \
-        acc = _mm256_add_epi32(acc, dot_wide_codes(expanded, in->wide + 32 * (b)));                          \
-        if (__builtin_expect((b) % 128 == 127, 0)) {                                                         \
-            wide = _mm256_add_epi64(wide, widened(acc));                                                     \
-            acc = _mm256_setzero_si256();                                                                    \
-        }                                                                                                    \
-    } while (0)
-        WN_MASKED_BLOCKS(m, row + r, blocks, false, 0, WN_MASKED_PLANES);
-        int64_t parts[4];
-        _mm256_storeu_si256((__m256i *)parts, _mm256_add_epi64(wide, widened(acc)));
-        int64_t total = parts[0] + parts[1] + parts[2] + parts[3];
-        out[r] = (float)total * (((const float *)m->scales)[row + r] * in->scales[0]);
-    }
-}
-
 static void decode_masked_int4(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
-    size_t blocks = (m->columns + 31) / 32, groups = (m->columns + m->group - 1) / m->group, per = m->group / 32;
+    const size_t groups = (m->columns + m->group - 1) / m->group, per = m->group / 32;
+    masked_walk walk;
+    float scales[WN_SEGMENT / 32 + 8];
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *halves = (const uint8_t *)m->scales + 2 * (row + r) * groups;
         __m256 acc = _mm256_setzero_ps();
-#define WN_MASKED_GROUPS(b, expanded, kept)                                                                  \
-    do {                                                                                                     \
-        __m256 dot_ = _mm256_cvtepi32_ps(dot_wide_codes(expanded, in->wide + 32 * (b)));                     \
-        acc = _mm256_fmadd_ps(dot_, _mm256_set1_ps(half_at(halves + 2 * ((b) / per))), acc);                 \
-    } while (0)
-        WN_MASKED_BLOCKS(m, row + r, blocks, true, 8, WN_MASKED_GROUPS);
+        walk_row(&walk, m, row + r);
+        for (size_t segment = 0; segment < m->columns; segment += WN_SEGMENT) {
+            size_t columns = m->columns - segment < WN_SEGMENT ? m->columns - segment : WN_SEGMENT;
+            for (size_t g = 0; g * m->group < columns; g++) {
+                float scale = half_at(halves + 2 * (segment / m->group + g));
+                for (size_t b = g * per; b < g * per + per; b++) scales[b] = scale;
+            }
+            const uint8_t *begin = walk_nibbles(&walk, m, columns, 8, 0), *next = begin;
+            for (size_t c = 0; c < columns; c += 64) {
+                WN_UNROLL for (size_t half = 0; half < 64; half += 32) {
+                    size_t at = c + half;
+                    __m256i dot = dot_wide_masked(walk.mask + at / 8, &next, in->wide + segment + at);
+                    acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_broadcast_ss(scales + at / 32), acc);
+                }
+                next = run_end(begin, next, true);
+            }
+            walk_on(&walk, begin, next, columns, true);
+        }
         out[r] = reduce8(acc) * in->scales[0];
     }
 }

@@ -1,6 +1,6 @@
 // Expanding packed codes with AVX2 and BMI2: nibbles to bytes, kept values to their columns. No vector instruction
-// expands under a mask here: bytes go through a table of shuffles, nibbles through PDEP, all of it in registers (a
-// load that spans two fresh stores would wait for both).
+// expands under a mask here, so bytes go through tables of shuffles, sixteen columns at a time; nibbles become bytes
+// first. The front of the core is what limits this (six operations a cycle): count operations before changing it.
 #ifndef WN_EXPAND_AVX2_H
 #define WN_EXPAND_AVX2_H
 #include <immintrin.h>
@@ -9,31 +9,24 @@
 
 #define WN_INLINE static inline __attribute__((always_inline))
 #define WN_UNROLL _Pragma("clang loop unroll(full)")
-enum { WN_SEGMENT = 1024, WN_AHEAD = 2048 };
+// WN_SEGMENT: columns of a masked row that are expanded from one run of bytes. A multiple of 4096.
+enum { WN_SEGMENT = 8192, WN_AHEAD = 2048 };
 
-// Entry m: where column i of eight finds its value among those kept by mask m; 0x80 (a zero) where it is pruned.
-extern const uint64_t wn_expand_shuffles[256];
+// Shuffles for the lower and the upper eight of sixteen columns under a mask, see masked_bytes16.
+extern const uint64_t wn_expand_low[256], wn_expand_high[256];
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,popcnt"))), apply_to = function)
 
-WN_INLINE uint64_t mask_word(const uint8_t *mask) {
-    uint64_t word;
-    memcpy(&word, mask, sizeof word);
-    return word;
+// 32 nibbles of 16 bytes, low nibble first.
+WN_INLINE __m256i nibbles32(__m128i bytes) {
+    __m256i words = _mm256_cvtepu8_epi16(bytes);
+    return _mm256_and_si256(_mm256_or_si256(words, _mm256_slli_epi16(words, 4)), _mm256_set1_epi8(15));
 }
 
-// The stream itself, or a copy of what is left of it in `copy` where less than 72 bytes may be read.
-WN_INLINE const uint8_t *readable72(const uint8_t *next, const uint8_t *end, uint8_t *copy) {
-    if (__builtin_expect(end - next >= 72, 1)) return next;
-    memset(copy, 0, 72);
-    memcpy(copy, next, (size_t)(end - next));
-    return copy;
-}
-
-// `count` bytes to 2 * count codes less `zero`, low nibble first; writes whole runs of 32 codes.
-// Reads at most `readable` bytes of `from`.
-WN_INLINE void unpack_nibbles(const uint8_t *from, size_t count, size_t readable, int zero, uint8_t *codes) {
-    const __m128i low = _mm_set1_epi8(15), base = _mm_set1_epi8((char)zero);
+// `count` bytes to 2 * count codes: each nibble less `zero`, or with the bits of `flag`. Writes whole runs of 32
+// codes and reads at most `readable` bytes of `from`.
+WN_INLINE void unpack_nibbles(
+    const uint8_t *from, size_t count, size_t readable, const int zero, const int flag, uint8_t *codes) {
     for (size_t i = 0; i < count; i += 16) {
         __m128i bytes;
         if (__builtin_expect(readable - i >= 16, 1)) {
@@ -43,97 +36,89 @@ WN_INLINE void unpack_nibbles(const uint8_t *from, size_t count, size_t readable
             memcpy(part, from + i, readable - i);
             bytes = _mm_loadu_si128((const __m128i *)part);
         }
-        __m128i even = _mm_and_si128(bytes, low), odd = _mm_and_si128(_mm_srli_epi16(bytes, 4), low);
-        _mm_storeu_si128((__m128i *)(codes + 2 * i), _mm_sub_epi8(_mm_unpacklo_epi8(even, odd), base));
-        _mm_storeu_si128((__m128i *)(codes + 2 * i + 16), _mm_sub_epi8(_mm_unpackhi_epi8(even, odd), base));
+        if (i % 64 == 0) _mm_prefetch((const char *)from + i + WN_AHEAD, _MM_HINT_T0);
+        __m256i nibbles = nibbles32(bytes);
+        if (zero) nibbles = _mm256_sub_epi8(nibbles, _mm256_set1_epi8((char)zero));
+        if (flag) nibbles = _mm256_or_si256(nibbles, _mm256_set1_epi8((char)flag));
+        _mm256_storeu_si256((__m256i *)(codes + 2 * i), nibbles);
     }
 }
 
-// Sixteen columns of bytes under a mask: two places of the stream side by side.
-WN_INLINE __m128i masked_bytes16(uint32_t kept, const uint8_t *next) {
-    const __m128i upper = _mm_set_epi64x(0x0808080808080808, 0);
-    uint8_t low = (uint8_t)kept, high = (uint8_t)(kept >> 8);
-    const uint8_t *second = next + __builtin_popcount(low);
-    __m128i values = _mm_castps_si128(_mm_loadh_pi(
-        _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)next)), (const __m64 *)second));
-    __m128i shuffle = _mm_castps_si128(_mm_loadh_pi(
-        _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)&wn_expand_shuffles[low])),
-        (const __m64 *)&wn_expand_shuffles[high]));
-    return _mm_shuffle_epi8(values, _mm_or_si128(shuffle, upper));
+// ---- Masked rows -------------------------------------------------------------------------------------------------
+// Walks the kept values of a row. Its segments come as bytes with eight before them that may be read too, and 16
+// after: the packed bytes themselves where they allow that, or a copy.
+typedef struct masked_walk {
+    const uint8_t *mask, *next, *row_end;
+    uint8_t room[32 + WN_SEGMENT + 64];
+} masked_walk;
+
+WN_INLINE void walk_row(masked_walk *walk, const wn_matrix *m, size_t row) {
+    walk->mask = m->mask + row * m->mask_stride;
+    walk->next = m->values + m->row_offsets[row];
+    walk->row_end = m->values + m->row_offsets[row + 1];
 }
 
-// 32 columns of bytes; pruned ones are 0.
-WN_INLINE __m256i masked_bytes32(uint32_t kept, const uint8_t *next) {
-    __m128i low = masked_bytes16(kept & 0xFFFF, next);
-    return _mm256_set_m128i(masked_bytes16(kept >> 16, next + __builtin_popcount(kept & 0xFFFF)), low);
+WN_INLINE const uint8_t *walk_bytes(masked_walk *walk, const wn_matrix *m, size_t columns) {
+    bool inside = walk->next - m->values >= 8 && m->values_end - walk->next >= (ptrdiff_t)columns + 16;
+    if (__builtin_expect(inside, 1)) return walk->next;
+    size_t left = (size_t)(walk->row_end - walk->next);
+    memcpy(walk->room + 32, walk->next, left < columns ? left : columns);
+    return walk->room + 32;
 }
 
-// Sixteen columns of nibbles, of which `taken` of the stream are used; a pruned one is `zero`.
-WN_INLINE __m128i masked_nibbles16(uint32_t kept, const uint8_t *next, size_t taken, const int zero) {
-    const uint8_t *from = next + taken / 2;
-    uint64_t bits = mask_word(from), odd = taken % 2 * 4;
-    // A stream that is half a byte on: sixteen nibbles touch nine bytes.
-    bits = bits >> odd | (uint64_t)from[8] << 56 << (8 - odd);
-    uint64_t ones = _pdep_u64(kept, 0x1111111111111111), places = (ones << 4) - ones;
-    bits = _pdep_u64(bits, places);
-    if (zero) bits |= ~places & 0x1111111111111111 * (uint64_t)zero;
-    __m128i pairs = _mm_cvtsi64_si128((long long)bits), low = _mm_set1_epi8(15);
-    return _mm_unpacklo_epi8(_mm_and_si128(pairs, low), _mm_and_si128(_mm_srli_epi16(pairs, 4), low));
+// The same of 4-bit values, each less `zero` or with the bits of `flag`. Runs of 64 columns begin at whole bytes.
+WN_INLINE const uint8_t *walk_nibbles(
+    masked_walk *walk, const wn_matrix *m, size_t columns, const int zero, const int flag) {
+    size_t left = (size_t)(walk->row_end - walk->next), most = wn_round_up(columns, 64) / 2;
+    unpack_nibbles(
+        walk->next, left < most ? left : most, (size_t)(m->values_end - walk->next), zero, flag, walk->room + 32);
+    return walk->room + 32;
 }
 
-// 32 columns of nibbles, each less `zero`.
-WN_INLINE __m256i masked_nibbles32(uint32_t kept, const uint8_t *next, size_t taken, const int zero) {
-    __m128i low = masked_nibbles16(kept & 0xFFFF, next, taken, zero);
-    __m128i high = masked_nibbles16(kept >> 16, next, taken + (size_t)__builtin_popcount(kept & 0xFFFF), zero);
-    __m256i codes = _mm256_set_m128i(high, low);
-    return zero ? _mm256_sub_epi8(codes, _mm256_set1_epi8((char)zero)) : codes;
+// Past `columns` whose values ended at `end` of the run of bytes that began at `begin`.
+WN_INLINE void walk_on(masked_walk *walk, const uint8_t *begin, const uint8_t *end, size_t columns, bool four_bit) {
+    size_t bytes = (size_t)(end - begin);
+    walk->next += four_bit ? bytes / 2 : bytes;
+    walk->mask += columns / 8;
 }
 
-// Bytes of ones where a column is kept.
-WN_INLINE __m256i kept_bytes32(uint32_t kept) {
-    const __m256i spread = _mm256_setr_epi64x(
-        0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
-    __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)kept), spread), bit);
-    return _mm256_cmpeq_epi8(own, bit);
+// Sixteen columns of bytes under a mask; pruned ones are 0. One load serves both halves: it is centred where the
+// values of the upper half begin.
+WN_INLINE __m128i masked_bytes16(const uint8_t *mask, const uint8_t **next) {
+    uint16_t kept;
+    memcpy(&kept, mask, sizeof kept);
+    __m128i values = _mm_loadu_si128((const __m128i *)(*next + __builtin_popcount(mask[0]) - 8));
+    __m128i places = _mm_castps_si128(_mm_loadh_pi(
+        _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)&wn_expand_low[mask[0]])),
+        (const __m64 *)&wn_expand_high[kept >> 8]));
+    *next += __builtin_popcount(kept);
+    return _mm_shuffle_epi8(values, places);
 }
 
-// Up to WN_SEGMENT columns of 8-bit values; writes whole runs of 64 codes. Returns what follows in the stream.
-WN_INLINE const uint8_t *expand_bytes(
-    const wn_matrix *m, const uint8_t *mask, const uint8_t *next, size_t columns, uint8_t *codes) {
+WN_INLINE __m256i masked_bytes32(const uint8_t *mask, const uint8_t **next) {
+    __m128i low = masked_bytes16(mask, next);
+    return _mm256_set_m128i(masked_bytes16(mask + 2, next), low);
+}
+
+// Where a run of 64 columns of `four_bit` values ends.
+WN_INLINE const uint8_t *run_end(const uint8_t *begin, const uint8_t *next, const bool four_bit) {
+    return four_bit ? next + (next - begin) % 2 : next;
+}
+
+// Up to WN_SEGMENT columns of a walk as bytes; writes whole runs of 64 codes.
+WN_INLINE void expand_segment(
+    masked_walk *walk, const wn_matrix *m, size_t columns, const bool four_bit, const int zero, const int flag,
+    uint8_t *codes) {
+    const uint8_t *begin = four_bit ? walk_nibbles(walk, m, columns, zero, flag) : walk_bytes(walk, m, columns);
+    const uint8_t *next = begin;
     for (size_t c = 0; c < columns; c += 64) {
-        uint8_t copy[72];
-        uint64_t kept = mask_word(mask + c / 8);
-        size_t first = (size_t)__builtin_popcountll((uint32_t)kept);
-        const uint8_t *from = readable72(next, m->values_end, copy);
-        _mm256_storeu_si256((__m256i *)(codes + c), masked_bytes32((uint32_t)kept, from));
-        _mm256_storeu_si256((__m256i *)(codes + c + 32), masked_bytes32((uint32_t)(kept >> 32), from + first));
-        next += __builtin_popcountll(kept);
-    }
-    return next;
-}
-
-// The same of 4-bit values, each less `zero`; flags of kept columns are written where `flags` is not NULL.
-WN_INLINE const uint8_t *expand_nibbles(
-    const wn_matrix *m, const uint8_t *mask, const uint8_t *next, size_t columns, const int zero, uint8_t *codes,
-    uint8_t *flags) {
-    const __m256i one = _mm256_set1_epi8(1);
-    for (size_t c = 0; c < columns; c += 64) {
-        uint8_t copy[72];
-        uint64_t kept = mask_word(mask + c / 8);
-        const uint8_t *from = readable72(next, m->values_end, copy);
-        size_t taken = 0;
-        for (size_t half = 0; half < 64; half += 32) {
-            uint32_t word = (uint32_t)(kept >> half);
-            _mm256_storeu_si256((__m256i *)(codes + c + half), masked_nibbles32(word, from, taken, zero));
-            if (flags) {
-                _mm256_storeu_si256((__m256i *)(flags + c + half), _mm256_and_si256(kept_bytes32(word), one));
-            }
-            taken += (size_t)__builtin_popcount(word);
+        const uint8_t *mask = walk->mask + c / 8;
+        WN_UNROLL for (int half = 0; half < 2; half++) {
+            _mm256_storeu_si256((__m256i *)(codes + c + 32 * half), masked_bytes32(mask + 4 * half, &next));
         }
-        next += (taken + 1) / 2;
+        next = run_end(begin, next, four_bit);
     }
-    return next;
+    walk_on(walk, begin, next, columns, four_bit);
 }
 #pragma clang attribute pop
 #endif

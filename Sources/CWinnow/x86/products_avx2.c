@@ -52,18 +52,16 @@ WN_INLINE void block8_tile(
             }
         }
         size_t count = blocks - run < 8 ? blocks - run : 8;
-        for (size_t b = 0; b < count; b++) {
+        for (size_t b = 0; b < count; b += 2) {
             size_t c = 32 * (run + b);
             WN_UNROLL for (int i = 0; i < rows; i++) {
-                __m256i w = _mm256_loadu_si256((const __m256i *)(codes + (size_t)i * tile->stride + c));
+                const uint8_t *w = codes + (size_t)i * tile->stride + c, *k = kept + (size_t)i * tile->stride + c;
                 WN_UNROLL for (int j = 0; j < tokens; j++) {
-                    __m256i q = _mm256_loadu_si256((const __m256i *)(x + (size_t)j * in->stride + c));
-                    __m256 dot = _mm256_cvtepi32_ps(dot_block(w, q, is_signed));
-                    acc[i][j] = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(&both[i][j][b]), acc[i][j]);
+                    const int8_t *q = x + (size_t)j * in->stride + c;
+                    __m256 sum = pair_sum(pair_codes(w), q, is_signed, &both[i][j][b]);
+                    acc[i][j] = _mm256_add_ps(acc[i][j], sum);
                     if (has_kept) {
-                        __m256i k = _mm256_loadu_si256((const __m256i *)(kept + (size_t)i * tile->stride + c));
-                        __m256 own = _mm256_cvtepi32_ps(dot_block(k, q, false));
-                        acc[i][j] = _mm256_fmadd_ps(own, _mm256_broadcast_ss(&shift[i][j][b]), acc[i][j]);
+                        acc[i][j] = _mm256_add_ps(acc[i][j], pair_sum(pair_codes(k), q, false, &shift[i][j][b]));
                     }
                 }
             }
@@ -172,24 +170,21 @@ static void dot_planes16_rows(const wn_tile *tile, const wn_input *in, size_t fi
 static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     if (in->kind == WN_INPUT_F32) return false;
     switch (m->format) {
-    case WN_Q4_0: decode_format(WN_Q4_0, m, row, rows, in, out); return true;
-    case WN_Q4_1: decode_format(WN_Q4_1, m, row, rows, in, out); return true;
-    case WN_Q8_0: decode_format(WN_Q8_0, m, row, rows, in, out); return true;
+    case WN_Q4_0: decode_blocks(WN_Q4_0, m, row, rows, in, out); return true;
+    case WN_Q4_1: decode_blocks(WN_Q4_1, m, row, rows, in, out); return true;
+    case WN_Q8_0: decode_blocks(WN_Q8_0, m, row, rows, in, out); return true;
     case WN_INT8: {
         // The file's bytes are the codes: a tile without a copy, where rows end with a run and follow one another.
         if (m->columns % 64 != 0 || m->row_bytes != m->columns) return false;
         wn_tile tile = {.rows = rows, .columns = m->columns, .stride = m->columns};
         tile.codes = (uint8_t *)m->values + row * m->row_bytes;
         memcpy(tile.row_scales, (const float *)m->scales + row, rows * sizeof(float));
-        dot_planes16_rows(&tile, in, 0, 1, out);
+        for (size_t r = 0; r < rows; r++) planes_rows_tile(1, 1, &tile, in, r, 0, out);
         return true;
     }
-    case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0:
-        if (m->columns > 32 * WN_DECODE_BLOCKS) return false;
-        if (m->format == WN_MASKED_Q4_0) decode_masked_block8(WN_MASKED_Q4_0, m, row, rows, in, out);
-        if (m->format == WN_MASKED_Q4_1) decode_masked_block8(WN_MASKED_Q4_1, m, row, rows, in, out);
-        if (m->format == WN_MASKED_Q8_0) decode_masked_block8(WN_MASKED_Q8_0, m, row, rows, in, out);
-        return true;
+    case WN_MASKED_Q4_0: decode_masked_block8(WN_MASKED_Q4_0, m, row, rows, in, out); return true;
+    case WN_MASKED_Q4_1: decode_masked_block8(WN_MASKED_Q4_1, m, row, rows, in, out); return true;
+    case WN_MASKED_Q8_0: decode_masked_block8(WN_MASKED_Q8_0, m, row, rows, in, out); return true;
     case WN_MASKED_INT8: decode_masked_int8(m, row, rows, in, out); return true;
     case WN_MASKED_INT4: decode_masked_int4(m, row, rows, in, out); return true;
     default: return false;

@@ -42,12 +42,10 @@ WN_INLINE float half_at(const void *bytes) {
 
 // ---- Unpacking -------------------------------------------------------------------------------------------
 // Codes of columns begin..<begin + count of a row (begin a multiple of WN_SEGMENT, count at most that): whole runs
-// of 32 or 64 are written. `next` walks the stream of a masked row.
+// of 32 or 64 are written. Kept codes of MASKED_Q4_1 carry the flag 16. `walk` goes along a masked row.
 WN_INLINE void unpack_segment(
-    const wn_matrix *m, size_t row, size_t begin, size_t count, const uint8_t **next, uint8_t *codes,
-    uint8_t *kept) {
+    const wn_matrix *m, size_t row, size_t begin, size_t count, masked_walk *walk, uint8_t *codes) {
     const uint8_t *values = m->values + row * m->row_bytes;
-    const uint8_t *mask = m->mask ? m->mask + row * m->mask_stride + begin / 8 : NULL;
     switch (m->format) {
     case WN_Q4_0: case WN_Q4_1: {
         size_t head = m->format == WN_Q4_0 ? 2 : 4, step = head + 16;
@@ -69,32 +67,45 @@ WN_INLINE void unpack_segment(
     case WN_INT8: memcpy(codes, values + begin, count); break;
     case WN_INT4: {
         const uint8_t *from = values + begin / 2;
-        unpack_nibbles(from, (count + 1) / 2, (size_t)(m->values_end - from), 8, codes);
+        unpack_nibbles(from, (count + 1) / 2, (size_t)(m->values_end - from), 8, 0, codes);
         break;
     }
-    case WN_MASKED_Q8_0: case WN_MASKED_INT8: *next = expand_bytes(m, mask, *next, count, codes); break;
-    case WN_MASKED_Q4_0: case WN_MASKED_INT4: *next = expand_nibbles(m, mask, *next, count, 8, codes, NULL); break;
-    case WN_MASKED_Q4_1: *next = expand_nibbles(m, mask, *next, count, 0, codes, kept); break;
+    case WN_MASKED_Q8_0: case WN_MASKED_INT8: expand_segment(walk, m, count, false, 0, 0, codes); break;
+    case WN_MASKED_Q4_0: case WN_MASKED_INT4: expand_segment(walk, m, count, true, 8, 0, codes); break;
+    case WN_MASKED_Q4_1: expand_segment(walk, m, count, true, 0, 16, codes); break;
     default: break;
     }
 }
 
-WN_INLINE const uint8_t *row_stream(const wn_matrix *m, size_t row) {
-    return m->row_offsets ? m->values + m->row_offsets[row] : NULL;
-}
-
-// `stride` codes of a row, zeros past the columns.
+// `stride` codes of a row, zeros past the columns; flags of kept columns apart where `kept` is not NULL.
 static void unpack_row(const wn_matrix *m, size_t row, uint8_t *codes, uint8_t *kept, size_t stride) {
-    const uint8_t *next = row_stream(m, row);
+    masked_walk walk;
+    if (m->mask) walk_row(&walk, m, row);
     for (size_t c = 0; c < m->columns; c += WN_SEGMENT) {
         size_t count = m->columns - c < WN_SEGMENT ? m->columns - c : WN_SEGMENT;
-        unpack_segment(m, row, c, count, &next, codes + c, kept ? kept + c : NULL);
+        unpack_segment(m, row, c, count, &walk, codes + c);
     }
     if (m->columns < stride) memset(codes + m->columns, 0, stride - m->columns);
+    for (size_t c = 0; kept && c < stride; c += 32) {
+        __m256i both = _mm256_loadu_si256((const __m256i *)(codes + c));
+        __m256i code = _mm256_and_si256(both, _mm256_set1_epi8(15));
+        _mm256_storeu_si256((__m256i *)(codes + c), code);
+        _mm256_storeu_si256((__m256i *)(kept + c), _mm256_srli_epi16(_mm256_xor_si256(both, code), 4));
+    }
 }
 
 // The first halves of eight blocks `step` bytes apart, and the second halves after them where `pairs`.
 WN_INLINE __m256 heads8(const uint8_t *from, size_t step, const bool pairs, __m256 *second) {
+    if (step == (pairs ? 4 : 2)) {
+        if (!pairs) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+        const __m256i words = _mm256_set1_epi32(0xFFFF);
+        __m256i heads = _mm256_loadu_si256((const __m256i *)from);
+        // Packing works within halves of the register: low first halves, low second, high first, high second.
+        __m256i packed = _mm256_packus_epi32(_mm256_and_si256(heads, words), _mm256_srli_epi32(heads, 16));
+        packed = _mm256_permute4x64_epi64(packed, 0xD8);
+        *second = _mm256_cvtph_ps(_mm256_extracti128_si256(packed, 1));
+        return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
+    }
     if (!pairs) {
         uint16_t heads[8];
         WN_UNROLL for (int i = 0; i < 8; i++) memcpy(&heads[i], from + (size_t)i * step, 2);
@@ -181,7 +192,7 @@ static void row_halves(const wn_matrix *m, size_t row, float *out) {
 }
 
 static void row_masked_halves(const wn_matrix *m, size_t row, float *out) {
-    const uint8_t *next = row_stream(m, row), *mask = m->mask + row * m->mask_stride;
+    const uint8_t *next = m->values + m->row_offsets[row], *mask = m->mask + row * m->mask_stride;
     for (size_t c = 0; c < m->columns; c += 8) {
         uint8_t kept = mask[c / 8];
         size_t taken = (size_t)__builtin_popcount(kept), left = m->columns - c;
@@ -194,7 +205,8 @@ static void row_masked_halves(const wn_matrix *m, size_t row, float *out) {
             halves = _mm_loadu_si128((const __m128i *)part);
         }
         // Each index becomes a pair of bytes; 0x80 twice is a zero.
-        __m128i index = _mm_loadl_epi64((const __m128i *)&wn_expand_shuffles[kept]);
+        __m128i index = _mm_loadl_epi64((const __m128i *)&wn_expand_high[kept]);
+        index = _mm_and_si128(index, _mm_set1_epi8((char)0x87));
         __m128i doubled = _mm_add_epi8(index, index);
         __m128i pairs = _mm_unpacklo_epi8(doubled, _mm_add_epi8(doubled, _mm_set1_epi8(1)));
         pairs = _mm_or_si128(pairs, _mm_and_si128(_mm_unpacklo_epi8(index, index), _mm_set1_epi8((char)0x80)));
@@ -215,13 +227,14 @@ static void row_f32(const wn_matrix *m, size_t row, float *out) {
     case WN_MASKED_F16: row_masked_halves(m, row, out); return;
     default: break;
     }
-    uint8_t codes[WN_SEGMENT + 64], kept[WN_SEGMENT + 64];
-    const uint8_t *next = row_stream(m, row);
+    uint8_t codes[WN_SEGMENT + 64];
+    masked_walk walk;
+    if (m->mask) walk_row(&walk, m, row);
     bool by_row = m->format == WN_INT8 || m->format == WN_MASKED_INT8, masked = m->format == WN_MASKED_Q4_1;
     const __m256i zero = _mm256_set1_epi32(m->format == WN_Q4_0 ? 8 : 0);
     for (size_t begin = 0; begin < m->columns; begin += WN_SEGMENT) {
         size_t count = m->columns - begin < WN_SEGMENT ? m->columns - begin : WN_SEGMENT;
-        unpack_segment(m, row, begin, count, &next, codes, kept);
+        unpack_segment(m, row, begin, count, &walk, codes);
         for (size_t c = 0; c < count; c += 8) {
             float scale, offset = 0;
             if (by_row) {
@@ -229,12 +242,13 @@ static void row_f32(const wn_matrix *m, size_t row, float *out) {
             } else {
                 wn_block_scale(m, row, (begin + c) / 32, m->columns / 32, &scale, &offset);
             }
-            __m256i code = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(codes + c)));
+            __m256i code = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(codes + c))), flagged = code;
+            if (masked) code = _mm256_and_si256(code, _mm256_set1_epi32(15));
             __m256 value = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_cvtepi32_ps(_mm256_sub_epi32(code, zero)));
             if (m->format == WN_Q4_1 || masked) value = _mm256_add_ps(value, _mm256_set1_ps(offset));
             if (masked) {
-                __m256i flags = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(kept + c)));
-                value = _mm256_and_ps(value, _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_setzero_si256(), flags)));
+                __m256i kept = _mm256_cmpgt_epi32(flagged, _mm256_set1_epi32(15));
+                value = _mm256_and_ps(value, _mm256_castsi256_ps(kept));
             }
             if (count - c >= 8) {
                 _mm256_storeu_ps(out + begin + c, value);
