@@ -44,28 +44,37 @@ WN_INLINE __m256i block_codes(const uint8_t *block, const int format) {
     return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(packed, 4), low), _mm_and_si128(packed, low));
 }
 
-// Scales of up to WN_SEGMENT / 32 blocks times those of the input, and the blocks' offsets where there are any; zeros
-// up to a whole run of eight.
+// Scales of eight blocks times those of the input, and the blocks' offsets where there are any.
+WN_INLINE void block_scales8(
+    const int format, const uint8_t *from, const float *dx, float *both, float *offsets) {
+    const bool affine = format == WN_Q4_1;
+    __m256 offset = _mm256_setzero_ps(), d = heads8(from, format == WN_Q8_0 ? 34 : affine ? 20 : 18, affine, &offset);
+    if (format == WN_Q4_0) offset = _mm256_mul_ps(d, _mm256_set1_ps(-8));
+    _mm256_storeu_ps(both, _mm256_mul_ps(d, _mm256_loadu_ps(dx)));
+    if (format != WN_Q8_0) _mm256_storeu_ps(offsets, offset);
+}
+
+// The same of up to WN_SEGMENT / 32 blocks; zeros up to a whole run of eight.
 WN_INLINE void block_scales(
     const int format, const uint8_t *from, size_t blocks, const float *dx, float *both, float *offsets) {
-    const bool affine = format == WN_Q4_1;
-    const size_t step = format == WN_Q8_0 ? 34 : affine ? 20 : 18;
-    for (size_t b = 0; b < blocks; b += 8, from += 8 * step) {
-        __m256 d, offset = _mm256_setzero_ps();
-        if (__builtin_expect(blocks - b >= 8, 1)) {
-            d = heads8(from, step, affine, &offset);
-        } else {
-            float first[8] = {0}, second[8] = {0};
-            for (size_t i = 0; b + i < blocks; i++) {
-                first[i] = half_at(from + i * step);
-                if (affine) second[i] = half_at(from + i * step + 2);
-            }
-            d = _mm256_loadu_ps(first);
-            offset = _mm256_loadu_ps(second);
-        }
-        if (format == WN_Q4_0) offset = _mm256_mul_ps(d, _mm256_set1_ps(-8));
-        _mm256_storeu_ps(both + b, _mm256_mul_ps(d, _mm256_loadu_ps(dx + b)));
-        if (format != WN_Q8_0) _mm256_storeu_ps(offsets + b, offset);
+    const size_t step = format == WN_Q8_0 ? 34 : format == WN_Q4_1 ? 20 : 18;
+    if (blocks % 8) {
+        _mm256_storeu_ps(both + blocks, _mm256_setzero_ps());
+        _mm256_storeu_ps(offsets + blocks, _mm256_setzero_ps());
+    }
+    size_t b = 0;
+    for (; b + 8 <= blocks; b += 8) block_scales8(format, from + b * step, dx + b, both + b, offsets + b);
+    if (b == blocks) return;
+    if (blocks >= 8) {
+        // The last eight, some of them again.
+        b = blocks - 8;
+        block_scales8(format, from + b * step, dx + b, both + b, offsets + b);
+        return;
+    }
+    for (; b < blocks; b++) {
+        float d = half_at(from + b * step);
+        both[b] = d * dx[b];
+        offsets[b] = format == WN_Q4_1 ? half_at(from + b * step + 2) : format == WN_Q4_0 ? -8 * d : 0;
     }
 }
 
@@ -75,7 +84,7 @@ WN_INLINE void decode_blocks(
     const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     const size_t head = format == WN_Q4_1 ? 4 : 2, step = head + (format == WN_Q8_0 ? 32 : 16);
     const size_t blocks = m->columns / 32;
-    float both[WN_SEGMENT / 32], offsets[WN_SEGMENT / 32];
+    float both[WN_SEGMENT / 32 + 8], offsets[WN_SEGMENT / 32 + 8];
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *from = m->values + (row + r) * m->row_bytes;
         __m256 acc = _mm256_setzero_ps();
@@ -99,7 +108,7 @@ WN_INLINE void decode_blocks(
             }
             for (size_t b = 0; b < left; b += 2, block += 2 * step, q += 64) {
                 block_pair pair = {{block_codes(block, format), _mm256_setzero_si256()}};
-                if (left - b > 1) pair.codes[1] = block_codes(block + step, format);
+                if (__builtin_expect(left - b > 1, 1)) pair.codes[1] = block_codes(block + step, format);
                 acc = _mm256_add_ps(acc, pair_sum(pair, q, format == WN_Q8_0, both + at + b));
             }
         }

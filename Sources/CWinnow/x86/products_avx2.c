@@ -210,65 +210,87 @@ WN_INLINE __m256 plain_tail(const uint8_t *from, const int type, size_t c, size_
     return plain8(part, type, 0);
 }
 
-WN_INLINE void f32_tile(
-    const int rows, const int tokens, const int type, const uint8_t *w, size_t row_bytes, size_t columns,
-    const wn_input *in, size_t token, float *out) {
-    const float *x = in->f32 + token * in->f32_stride;
-    __m256 acc[8][4];
-    WN_UNROLL for (int i = 0; i < rows; i++)
-        WN_UNROLL for (int j = 0; j < tokens; j++) acc[i][j] = _mm256_setzero_ps();
-    size_t c = 0;
-    for (; c + 8 <= columns; c += 8) {
-        __m256 values[4];
-        WN_UNROLL for (int j = 0; j < tokens; j++) values[j] = _mm256_loadu_ps(x + (size_t)j * in->f32_stride + c);
-        WN_UNROLL for (int i = 0; i < rows; i++) {
-            __m256 weight = plain8(w + (size_t)i * row_bytes, type, c);
-            WN_UNROLL for (int j = 0; j < tokens; j++) acc[i][j] = _mm256_fmadd_ps(weight, values[j], acc[i][j]);
+// Runs of WN_FLOAT_RUN columns are summed in four chains: chain k has the eight columns from 8 k of every 32. A row
+// alone walks them together, a tile one after another; totals are added in order.
+enum { WN_FLOAT_RUN = 1024 };
+
+WN_INLINE __m256 plain_dot(const uint8_t *w, const int type, const float *x, size_t c, size_t columns, __m256 sum) {
+    if (columns - c >= 8) return _mm256_fmadd_ps(plain8(w, type, c), _mm256_loadu_ps(x + c), sum);
+    __m256 value = _mm256_maskload_ps(x + c, first_lanes(columns - c));
+    return _mm256_fmadd_ps(plain_tail(w, type, c, columns - c), value, sum);
+}
+
+WN_INLINE float plain_row(const uint8_t *w, const int type, const float *x, size_t columns) {
+    __m256 total = _mm256_setzero_ps();
+    for (size_t begin = 0; begin < columns; begin += WN_FLOAT_RUN) {
+        size_t end = columns - begin < WN_FLOAT_RUN ? columns : begin + WN_FLOAT_RUN, c = begin;
+        __m256 sums[4];
+        WN_UNROLL for (int k = 0; k < 4; k++) sums[k] = _mm256_setzero_ps();
+        for (; c + 32 <= end; c += 32) {
+            WN_UNROLL for (size_t k = 0; k < 4; k++) {
+                sums[k] = _mm256_fmadd_ps(plain8(w, type, c + 8 * k), _mm256_loadu_ps(x + c + 8 * k), sums[k]);
+            }
         }
+        WN_UNROLL for (size_t k = 0; k < 4; k++) {
+            if (c + 8 * k < end) sums[k] = plain_dot(w, type, x, c + 8 * k, end, sums[k]);
+        }
+        WN_UNROLL for (int k = 0; k < 4; k++) total = _mm256_add_ps(total, sums[k]);
     }
-    if (c < columns) {
+    return reduce8(total);
+}
+
+WN_INLINE void f32_tile(
+    const int rows, const int tokens, const wn_tile *tile, const wn_input *in, size_t r, size_t token, float *out) {
+    const size_t columns = tile->columns;
+    const float *w = tile->values + r * columns, *x = in->f32 + token * in->f32_stride;
+    __m256 totals[4][4];
+    WN_UNROLL for (int i = 0; i < rows; i++)
+        WN_UNROLL for (int j = 0; j < tokens; j++) totals[i][j] = _mm256_setzero_ps();
+    for (size_t chain = 0; chain < (columns + WN_FLOAT_RUN - 1) / WN_FLOAT_RUN * 4; chain++) {
+        size_t begin = chain / 4 * WN_FLOAT_RUN, c = begin + chain % 4 * 8;
+        size_t end = columns - begin < WN_FLOAT_RUN ? columns : begin + WN_FLOAT_RUN;
+        __m256 acc[4][4];
+        WN_UNROLL for (int i = 0; i < rows; i++)
+            WN_UNROLL for (int j = 0; j < tokens; j++) acc[i][j] = _mm256_setzero_ps();
+        for (; c + 8 <= end; c += 32) {
+            __m256 values[4];
+            WN_UNROLL for (int j = 0; j < tokens; j++) values[j] = _mm256_loadu_ps(x + (size_t)j * in->f32_stride + c);
+            WN_UNROLL for (int i = 0; i < rows; i++) {
+                __m256 weight = _mm256_loadu_ps(w + (size_t)i * columns + c);
+                WN_UNROLL for (int j = 0; j < tokens; j++) acc[i][j] = _mm256_fmadd_ps(weight, values[j], acc[i][j]);
+            }
+        }
         WN_UNROLL for (int i = 0; i < rows; i++) {
-            __m256 weight = plain_tail(w + (size_t)i * row_bytes, type, c, columns - c);
+            const uint8_t *row = (const uint8_t *)(w + (size_t)i * columns);
             WN_UNROLL for (int j = 0; j < tokens; j++) {
-                __m256 value = _mm256_maskload_ps(x + (size_t)j * in->f32_stride + c, first_lanes(columns - c));
-                acc[i][j] = _mm256_fmadd_ps(weight, value, acc[i][j]);
+                const float *own = x + (size_t)j * in->f32_stride;
+                if (c < end) acc[i][j] = plain_dot(row, WN_PLAIN_F32, own, c, end, acc[i][j]);
+                totals[i][j] = _mm256_add_ps(totals[i][j], acc[i][j]);
             }
         }
     }
     WN_UNROLL for (int i = 0; i < rows; i++)
-        WN_UNROLL for (int j = 0; j < tokens; j++) out[j * WN_TILE_ROWS + i] = reduce8(acc[i][j]);
+        WN_UNROLL for (int j = 0; j < tokens; j++) out[j * WN_TILE_ROWS + (int)r + i] = reduce8(totals[i][j]);
 }
 
 static void dot_f32(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
-    const uint8_t *w = (const uint8_t *)tile->values;
-    size_t row_bytes = tile->columns * sizeof(float);
-#define WN_F32_TILE(ROWS, TOKENS, r, t) \
-    f32_tile(ROWS, TOKENS, WN_PLAIN_F32, w + (r) * row_bytes, row_bytes, tile->columns, in, first + (t), \
-             out + (t) * WN_TILE_ROWS + (r))
+#define WN_F32_TILE(ROWS, TOKENS, r, t) f32_tile(ROWS, TOKENS, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
     WN_TILES(tile->rows, tokens, 4, 3, WN_F32_TILE);
 }
 
 // A few tokens straight from the file's rows.
 static void dot_half(
     const wn_matrix *m, size_t row, size_t rows, const wn_input *in, size_t first, size_t tokens, float *out) {
-    const uint8_t *w = m->values + row * m->row_bytes;
-#define WN_HALF_TILE(TYPE, ROWS, r, t) \
-    f32_tile(ROWS, 1, TYPE, w + (r) * m->row_bytes, m->row_bytes, m->columns, in, first + (t), \
-             out + (t) * WN_TILE_ROWS + (r))
-    for (size_t t = 0; t < tokens; t++) {
-        size_t r = 0;
-        switch (m->format) {
-        case WN_F16:
-            for (; r + 8 <= rows; r += 8) WN_HALF_TILE(WN_PLAIN_F16, 8, r, t);
-            for (; r < rows; r++) WN_HALF_TILE(WN_PLAIN_F16, 1, r, t);
-            break;
-        case WN_BF16:
-            for (; r + 8 <= rows; r += 8) WN_HALF_TILE(WN_PLAIN_BF16, 8, r, t);
-            for (; r < rows; r++) WN_HALF_TILE(WN_PLAIN_BF16, 1, r, t);
-            break;
-        default:
-            for (; r + 8 <= rows; r += 8) WN_HALF_TILE(WN_PLAIN_F32, 8, r, t);
-            for (; r < rows; r++) WN_HALF_TILE(WN_PLAIN_F32, 1, r, t);
+    for (size_t r = 0; r < rows; r++) {
+        const uint8_t *w = m->values + (row + r) * m->row_bytes;
+        for (size_t t = 0; t < tokens; t++) {
+            const float *x = in->f32 + (first + t) * in->f32_stride;
+            float *to = out + t * WN_TILE_ROWS + r;
+            switch (m->format) {
+            case WN_F16: *to = plain_row(w, WN_PLAIN_F16, x, m->columns); break;
+            case WN_BF16: *to = plain_row(w, WN_PLAIN_BF16, x, m->columns); break;
+            default: *to = plain_row(w, WN_PLAIN_F32, x, m->columns);
+            }
         }
     }
 }
