@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "wn_memory.h"
+
 enum { WN_LINE = 64, WN_SPINS = 3000 };
 
 typedef struct wn_worker {
@@ -159,7 +161,7 @@ void wn_pool_destroy(wn_pool *pool) {
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->mutex);
-    free(pool->scratch);
+    wn_free_zeroed(pool->scratch);
     free(pool->workers);
     free(pool);
 }
@@ -195,10 +197,10 @@ void wn_pool_run(wn_pool *pool, size_t chunks, wn_chunk_function function, void 
 bool wn_pool_reserve(wn_pool *pool, size_t bytes) {
     bytes = (bytes + 4095) / 4096 * 4096;
     if (bytes <= pool->scratch_bytes) return true;
-    unsigned char *scratch = aligned_alloc(WN_LINE, bytes * pool->threads);
+    if (bytes > SIZE_MAX / pool->threads) return false;
+    unsigned char *scratch = wn_allocate_zeroed(bytes * pool->threads);
     if (!scratch) return false;
-    memset(scratch, 0, bytes * pool->threads);
-    free(pool->scratch);
+    wn_free_zeroed(pool->scratch);
     pool->scratch = scratch;
     pool->scratch_bytes = bytes;
     return true;

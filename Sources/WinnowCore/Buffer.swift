@@ -1,3 +1,5 @@
+import CWinnow
+
 /// Mutable, uniquely owned memory for plain elements, 64-byte aligned, zeroed.
 ///
 /// One of the three places where Winnow writes (`Parameter`, KV pages and ``Workspace`` are made of it).
@@ -10,12 +12,11 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
         precondition(count >= 0, "a buffer of \(count) elements")
         self.count = count
         let bytes = max(count, 1) * MemoryLayout<Element>.stride
-        let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-        raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+        guard let raw = wn_allocate_zeroed(bytes) else { fatalError("no memory for \(bytes) bytes") }
         base = raw.assumingMemoryBound(to: Element.self)
     }
 
-    deinit { UnsafeMutableRawPointer(base).deallocate() }
+    deinit { wn_free_zeroed(base) }
 
     public func withElements<Result>(_ body: (UnsafeBufferPointer<Element>) throws -> Result) rethrows -> Result {
         try body(UnsafeBufferPointer(start: base, count: count))
@@ -31,7 +32,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
     public consuming func freeze() -> Storage {
         let storage = Storage(
             base: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<Element>.stride
-        ) { pointer, _ in pointer.deallocate() }
+        ) { pointer, _ in wn_free_zeroed(pointer) }
         discard self
         return storage
     }

@@ -1,5 +1,10 @@
 #ifndef WN_MEMORY_H
 #define WN_MEMORY_H
+#include <stddef.h>
+
+// Zeroed memory, 64-byte aligned; NULL where there is none. Freed by wn_free_zeroed alone.
+void *wn_allocate_zeroed(size_t bytes);
+void wn_free_zeroed(void *memory);
 
 // Gives freed memory back to the system, where the allocator can: what one long step held is not the next one's.
 void wn_release_freed_memory(void);
