@@ -123,46 +123,46 @@ WN_INLINE __m256 heads8(const uint8_t *from, size_t step, const bool pairs, __m2
     return _mm256_cvtph_ps(_mm_packus_epi32(_mm_and_si128(low, words), _mm_and_si128(high, words)));
 }
 
-// Scales of a row's blocks, and offsets where codes are unsigned; zeros up to `count`.
-static void unpack_scales(const wn_matrix *m, size_t row, float *scales, float *offsets, size_t count) {
-    size_t blocks = (m->columns + 31) / 32, per = 1, groups = blocks, width = 2;
+// Scales of the blocks first..<first + blocks of a row, and offsets where codes are unsigned.
+static void unpack_scales(
+    const wn_matrix *m, size_t row, size_t first, size_t blocks, float *scales, float *offsets) {
+    const size_t row_blocks = (m->columns + 31) / 32;
     const uint8_t *from = m->values + row * m->row_bytes;
+    size_t width = 2, b = 0;
     switch (m->format) {
     case WN_Q4_0: width = 18; break;
     case WN_Q4_1: width = 20; break;
     case WN_Q8_0: width = 34; break;
-    case WN_INT4: case WN_MASKED_INT4:
-        per = m->group / 32;
-        groups = (m->columns + m->group - 1) / m->group;
+    case WN_INT4: case WN_MASKED_INT4: {
+        size_t per = m->group / 32, groups = (m->columns + m->group - 1) / m->group;
         from = (const uint8_t *)m->scales + row * groups * width;
-        break;
+        for (; b < blocks; b++) scales[b] = half_at(from + (first + b) / per * width);
+        return;
+    }
     default:
         width = m->format == WN_MASKED_Q4_1 ? 4 : 2;
-        from = (const uint8_t *)m->scales + row * blocks * width;
+        from = (const uint8_t *)m->scales + row * row_blocks * width;
     }
-    size_t b0 = 0;
+    from += first * width;
     if (m->format == WN_Q4_1 || m->format == WN_MASKED_Q4_1) {
-        for (; b0 + 8 <= blocks; b0 += 8) {
+        for (; b + 8 <= blocks; b += 8) {
             __m256 second;
-            _mm256_storeu_ps(scales + b0, heads8(from + b0 * width, width, true, &second));
-            _mm256_storeu_ps(offsets + b0, second);
+            _mm256_storeu_ps(scales + b, heads8(from + b * width, width, true, &second));
+            _mm256_storeu_ps(offsets + b, second);
         }
-        for (size_t b = b0; b < blocks; b++) {
+        for (; b < blocks; b++) {
             scales[b] = half_at(from + b * width);
             offsets[b] = half_at(from + b * width + 2);
         }
-    } else if (per == 1) {
-        for (; b0 + 8 <= blocks; b0 += 8) {
-            _mm256_storeu_ps(scales + b0, heads8(from + b0 * width, width, false, NULL));
-        }
-        for (size_t b = b0; b < blocks; b++) scales[b] = half_at(from + b * width);
-    } else {
-        for (size_t b = 0; b < blocks; b++) scales[b] = half_at(from + b / per * width);
+        return;
     }
+    for (; b + 8 <= blocks; b += 8) {
+        _mm256_storeu_ps(scales + b, heads8(from + b * width, width, false, NULL));
+    }
+    for (; b < blocks; b++) scales[b] = half_at(from + b * width);
     if (m->format == WN_Q4_0) {
-        for (size_t b = 0; b < blocks; b++) offsets[b] = -8 * scales[b];
+        for (b = 0; b < blocks; b++) offsets[b] = -8 * scales[b];
     }
-    for (size_t b = blocks; b < count; b++) scales[b] = offsets[b] = 0;
 }
 
 static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile *tile) {
@@ -175,8 +175,10 @@ static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile 
         if (by_row) {
             tile->row_scales[r] = ((const float *)m->scales)[first + r];
         } else {
-            float *scales = tile->scales + r * tile->block_stride;
-            unpack_scales(m, first + r, scales, tile->offsets + r * tile->block_stride, tile->block_stride);
+            float *scales = tile->scales + r * tile->block_stride, *offsets = tile->offsets + r * tile->block_stride;
+            size_t blocks = (m->columns + 31) / 32;
+            unpack_scales(m, first + r, 0, blocks, scales, offsets);
+            for (size_t b = blocks; b < tile->block_stride; b++) scales[b] = offsets[b] = 0;
         }
     }
 }
@@ -228,24 +230,22 @@ static void row_f32(const wn_matrix *m, size_t row, float *out) {
     default: break;
     }
     uint8_t codes[WN_SEGMENT + 64];
+    float scales[WN_SEGMENT / 32], offsets[WN_SEGMENT / 32];
     masked_walk walk;
     if (m->mask) walk_row(&walk, m, row);
-    bool by_row = m->format == WN_INT8 || m->format == WN_MASKED_INT8, masked = m->format == WN_MASKED_Q4_1;
+    const bool by_row = m->format == WN_INT8 || m->format == WN_MASKED_INT8, masked = m->format == WN_MASKED_Q4_1;
+    const bool affine = masked || m->format == WN_Q4_1;
     const __m256i zero = _mm256_set1_epi32(m->format == WN_Q4_0 ? 8 : 0);
     for (size_t begin = 0; begin < m->columns; begin += WN_SEGMENT) {
         size_t count = m->columns - begin < WN_SEGMENT ? m->columns - begin : WN_SEGMENT;
         unpack_segment(m, row, begin, count, &walk, codes);
+        if (!by_row) unpack_scales(m, row, begin / 32, (count + 31) / 32, scales, offsets);
         for (size_t c = 0; c < count; c += 8) {
-            float scale, offset = 0;
-            if (by_row) {
-                scale = ((const float *)m->scales)[row];
-            } else {
-                wn_block_scale(m, row, (begin + c) / 32, m->columns / 32, &scale, &offset);
-            }
+            __m256 scale = _mm256_set1_ps(by_row ? ((const float *)m->scales)[row] : scales[c / 32]);
             __m256i code = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(codes + c))), flagged = code;
             if (masked) code = _mm256_and_si256(code, _mm256_set1_epi32(15));
-            __m256 value = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_cvtepi32_ps(_mm256_sub_epi32(code, zero)));
-            if (m->format == WN_Q4_1 || masked) value = _mm256_add_ps(value, _mm256_set1_ps(offset));
+            __m256 value = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_sub_epi32(code, zero)));
+            if (affine) value = _mm256_add_ps(value, _mm256_set1_ps(offsets[c / 32]));
             if (masked) {
                 __m256i kept = _mm256_cmpgt_epi32(flagged, _mm256_set1_epi32(15));
                 value = _mm256_and_ps(value, _mm256_castsi256_ps(kept));
