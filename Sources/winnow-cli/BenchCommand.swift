@@ -11,12 +11,13 @@ struct BenchCommand: AsyncParsableCommand {
         commandName: "bench",
         abstract: "Prefill and decode speed, and the share of memory bandwidth that decoding reaches.",
         discussion: """
-            Medians over the repetitions, after one that is not counted. The bandwidth is sampled beside each
+            Medians over the repetitions, after one that is not counted. The bandwidth is sampled beside each \
             decode run with the same threads over as many bytes as the weights.
 
             Examples:
               winnow bench --model smollm2-135m-q4_1 --threads 2
-              winnow bench --synthetic llama-1b --format masked-int8 --sparsity 0.5 --against int8
+              winnow bench --synthetic llama-1b --format masked-int8 --sparsity 0.5 \\
+                --against int8
             """)
 
     @Option(

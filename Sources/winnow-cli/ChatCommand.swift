@@ -8,7 +8,7 @@ struct ChatCommand: AsyncParsableCommand {
         commandName: "chat",
         abstract: "A conversation in the terminal, with the model's chat template.",
         discussion: """
-            Type a message and press return. Ctrl-C ends an answer; /clear forgets the conversation; /exit, Ctrl-C
+            Type a message and press return. Ctrl-C ends an answer; /clear forgets the conversation; /exit, Ctrl-C \
             at the prompt, or end of input leaves.
 
             Example:

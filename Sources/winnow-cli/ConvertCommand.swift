@@ -15,12 +15,13 @@ struct ConvertCommand: AsyncParsableCommand {
             dense   the folder of hf: what a packed or masked model becomes for other tools
             packed  a folder that keeps packed formats, for Winnow
 
-            Without --format nothing is lost: a matrix keeps its own grid where the target can hold it, and
+            Without --format nothing is lost: a matrix keeps its own grid where the target can hold it, and \
             becomes float32 where it cannot. A 4-bit format leaves the embedding and the head at 8 bits or wider.
 
             Examples:
               winnow convert --model smollm2-135m-q4_1 --to hf --output smollm2-hf
-              winnow convert --model smollm2-hf --to gguf --format q8_0 --output smollm2.gguf
+              winnow convert --model smollm2-hf --to gguf --format q8_0 \\
+                --output smollm2.gguf
             """)
 
     @OptionGroup var model: ModelOptions

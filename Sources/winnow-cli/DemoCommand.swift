@@ -13,13 +13,14 @@ struct DemoCommand: AsyncParsableCommand {
         commandName: "demo",
         abstract: "Prune a model, measure it before and after, and write a page.",
         discussion: """
-            Needs no arguments: the default model is fetched on first use, and the texts are in the program. The
-            file as given is measured first, then what Winnow makes of it, each written, opened again and run.
+            Needs no arguments: the default model is fetched on first use, and the texts are in the program. The \
+            file as given is measured first, then what Winnow makes of it, each written, opened again and run. \
             Speeds are measured in turns. The page is report.html, the figures are in report.json beside it.
 
             Examples:
               winnow demo
-              winnow demo --model model.gguf --output report --keep-models --windows 52 --samples 64
+              winnow demo --model model.gguf --output report --keep-models \\
+                --windows 52 --samples 64
             """)
 
     @Option(

@@ -21,14 +21,15 @@ struct EvalPerplexityCommand: AsyncParsableCommand {
         commandName: "perplexity",
         abstract: "Perplexity of a text, over disjoint windows.",
         discussion: """
-            exp of the mean negative log-likelihood of the scored tokens. The tokenizer's own BOS rule is applied
-            once to the whole text, the text is cut into windows, and a last partial window is dropped. With
-            --score half the second half of each window is scored (llama.cpp's convention), with --score all
+            exp of the mean negative log-likelihood of the scored tokens. The tokenizer's own BOS rule is applied \
+            once to the whole text, the text is cut into windows, and a last partial window is dropped. With \
+            --score half the second half of each window is scored (llama.cpp's convention), with --score all \
             every token but a window's first. Figures with other windows or scoring can't be compared.
 
             Examples:
               winnow eval perplexity --model smollm2-135m-q4_1 --text book.txt
-              winnow eval perplexity --model pruned --text book.txt --max-windows 20 --activations exact --json
+              winnow eval perplexity --model pruned --text book.txt --max-windows 20 \\
+                --activations exact --json
             """)
 
     @OptionGroup var model: ModelOptions

@@ -42,12 +42,14 @@ struct GenerateCommand: AsyncParsableCommand {
         commandName: "generate",
         abstract: "Continue a prompt; the text streams to standard output.",
         discussion: """
-            Instruct models get the prompt through their chat template, unless --raw is given. Ctrl-C stops
+            Instruct models get the prompt through their chat template, unless --raw is given. Ctrl-C stops \
             between two tokens; the text so far stays.
 
             Examples:
-              winnow generate --model smollm2-135m-q4_1 --prompt "What is sparsity?" --max-tokens 64
-              winnow generate --model model.gguf --prompt-file story.txt --raw --temperature 0.8 --seed 7
+              winnow generate --model smollm2-135m-q4_1 --prompt "What is sparsity?" \\
+                --max-tokens 64
+              winnow generate --model model.gguf --prompt-file story.txt --raw \\
+                --temperature 0.8 --seed 7
             """)
 
     @OptionGroup var model: ModelOptions

@@ -11,7 +11,7 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "What a model is made of: formats, bytes, and zeros layer by layer.",
         discussion: """
-            Sparsity counts the linears of the blocks; embeddings, head and norms are left out. A pattern like
+            Sparsity counts the linears of the blocks; embeddings, head and norms are left out. A pattern like \
             2:4 stands where every group of 4 inputs keeps at most 2.
 
             Examples:

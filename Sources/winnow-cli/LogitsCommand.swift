@@ -12,11 +12,12 @@ struct LogitsCommand: AsyncParsableCommand {
         commandName: "logits",
         abstract: "Log-probabilities at every position, for comparing engines.",
         discussion: """
-            With --output, every logit goes to a safetensors file: `ids` I32 [tokens] and `logits` F32
+            With --output, every logit goes to a safetensors file: `ids` I32 [tokens] and `logits` F32 \
             [tokens, vocabulary]. Otherwise the most likely tokens of each position are printed.
 
             Example:
-              winnow logits --model smollm2-135m-q4_1 --activations exact --kv-type f32 --prompt "The sky is"
+              winnow logits --model smollm2-135m-q4_1 --activations exact \\
+                --kv-type f32 --prompt "The sky is"
             """)
 
     @OptionGroup var model: ModelOptions

@@ -17,14 +17,16 @@ struct PruneCommand: AsyncParsableCommand {
         abstract: "Prune a model's weights in one shot and store it under masks.",
         discussion: """
             magnitude  drops the smallest weights; looks at no text
-            wanda      drops the smallest products of weight and input norm; calibrates on text
+            wanda      drops the smallest |weight| x input norm; calibrates on text
 
-            Without --store each matrix stays in its own grid: a mask, the kept codes, the source's scales.
+            Without --store each matrix stays in its own grid: a mask, the kept codes, the source's scales. \
             Sparsity counts the linears of the blocks; embeddings, head and norms stay as they are.
 
             Examples:
-              winnow prune --model smollm2-135m-q4_1 --method magnitude --sparsity 0.3 --output pruned
-              winnow prune --model smollm2-135m-q4_1 --method wanda --pattern 2:4 --calibration book.txt \\
+              winnow prune --model smollm2-135m-q4_1 --method magnitude \\
+                --sparsity 0.3 --output pruned
+              winnow prune --model smollm2-135m-q4_1 --method wanda --pattern 2:4 \\
+                --calibration book.txt \\
                 --eval other.txt --output pruned
             """)
 

@@ -10,7 +10,7 @@ struct Winnow: AsyncParsableCommand {
         discussion: """
             Start with 'winnow demo': it prunes a small model, measures it before and after, and writes a page.
 
-            A model is a folder in Hugging Face layout, a .gguf file, or a name that 'winnow list' shows.
+            A model is a folder in Hugging Face layout, a .gguf file, or a name that 'winnow list' shows. \
             Exit status: 0 good, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated.
             """,
         version: "winnow \(WinnowVersion.current)",
