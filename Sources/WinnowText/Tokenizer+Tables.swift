@@ -1,7 +1,7 @@
 extension Tokenizer {
     /// What encoding and decoding look up; made once, never changed.
     final class Tables: Sendable {
-        let rule: PreTokenizer
+        let cuts: [WordCut]
         let merges: MergeTable
         /// The token of each single byte, -1 where the vocabulary has none: such bytes are dropped.
         let byteIDs: [TokenID]
@@ -17,7 +17,7 @@ extension Tokenizer {
         let matchersOfText: [AddedTokenMatcher]
 
         init(_ definition: TokenizerDefinition) {
-            rule = definition.preTokenizer
+            cuts = definition.preTokenizer.cuts
             merges = MergeTable(definition.merges)
             let added = Set(definition.addedTokens.map(\.id))
             var bytes: [UInt8] = []
@@ -71,26 +71,22 @@ extension Tokenizer {
             _ text: UnsafeBufferPointer<UInt8>, special: SpecialTokens, first: TokenID?
         ) -> [TokenID] {
             guard let start = text.baseAddress, !text.isEmpty else { return first.map { [$0] } ?? [] }
-            let table = ScalarClass.table
-            return table.pages.withUnsafeBufferPointer { pages in
-                table.classes.withUnsafeBufferPointer { classes in
-                    merges.slots.withUnsafeBufferPointer { slots in
-                        byteIDs.withUnsafeBufferPointer { byteIDs in
-                            let scanner = WordScanner(
-                                text: start, pages: pages.baseAddress!, classes: classes.baseAddress!,
-                                rule: rule)
-                            var encoder = WordEncoder(
-                                text: text, start: start, merges: slots, byteIDs: byteIDs.baseAddress!,
-                                wholeWords: wholeWords)
-                            if let first { encoder.append(first) }
-                            encode(
-                                text, 0..<text.count, special == .parse ? matchers[...] : matchersOfText[...],
-                                scanner, &encoder)
-                            return encoder.finish()
-                        }
+            var ids: [TokenID] = []
+            WordScanner.withScanner(of: start) { scanner in
+                merges.slots.withUnsafeBufferPointer { slots in
+                    byteIDs.withUnsafeBufferPointer { byteIDs in
+                        var encoder = WordEncoder(
+                            text: text, start: start, merges: slots, byteIDs: byteIDs.baseAddress!,
+                            wholeWords: wholeWords)
+                        if let first { encoder.append(first) }
+                        encode(
+                            text, 0..<text.count, special == .parse ? matchers[...] : matchersOfText[...],
+                            scanner, &encoder)
+                        ids = encoder.finish()
                     }
                 }
             }
+            return ids
         }
 
         /// Takes out added tokens of the first matcher, gives what is between to the rest.
@@ -117,14 +113,8 @@ extension Tokenizer {
         }
 
         private func encodeWords(_ range: Range<Int>, _ scanner: WordScanner, _ encoder: inout WordEncoder) {
-            var position = range.lowerBound
-            while position < range.upperBound {
-                let stop = scanner.stretchEnd(from: position, end: range.upperBound)
-                while position < stop {
-                    let end = scanner.wordEnd(from: position, end: stop)
-                    encoder.encode(from: position, to: end)
-                    position = end
-                }
+            scanner.forEachWord(cuts[...], from: range.lowerBound, end: range.upperBound) { start, end in
+                encoder.encode(from: start, to: end)
             }
         }
     }

@@ -12,7 +12,7 @@ extension TokenizerDefinition {
     ) throws(TokenizerError) {
         guard ggufModel == "gpt2" else { throw .unsupportedModel(ggufModel) }
         guard let pre else { throw .missingKey("tokenizer.ggml.pre", expected: PreTokenizer.knownNames) }
-        let preTokenizer = try PreTokenizer(ggufName: pre)
+        let row = try PreTokenizer.row(ggufName: pre)
         let table = try TokenizerDefinition.index(tokens)
         guard kinds.isEmpty || kinds.count == tokens.count else {
             throw .kindCount(kinds: kinds.count, tokens: tokens.count)
@@ -40,14 +40,14 @@ extension TokenizerDefinition {
             self.merges.append(
                 try TokenizerDefinition.merge(text, index: index, table: table, scratch: &scratch))
         }
-        self.preTokenizer = preTokenizer
-        ignoresMerges = preTokenizer.ignoresMerges
+        preTokenizer = PreTokenizer(row)
+        ignoresMerges = row.ignoresMerges
         let count = tokens.count
         bosID = try TokenizerDefinition.checked(bos, "tokenizer.ggml.bos_token_id", count: count)
         eosID = try TokenizerDefinition.checked(eos, "tokenizer.ggml.eos_token_id", count: count)
         unknownID = try TokenizerDefinition.checked(unknown, "tokenizer.ggml.unknown_token_id", count: count)
         paddingID = try TokenizerDefinition.checked(padding, "tokenizer.ggml.padding_token_id", count: count)
-        self.addsBOS = addsBOS ?? preTokenizer.addsBOSByDefault
+        self.addsBOS = addsBOS ?? row.addsBOS
         self.addsEOS = addsEOS ?? false
         self.chatTemplate = chatTemplate
     }

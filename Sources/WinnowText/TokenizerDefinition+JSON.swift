@@ -15,7 +15,7 @@ extension TokenizerDefinition {
         let type = model["type"]?.string ?? (model["merges"] == nil ? "none" : "BPE")
         guard type == "BPE" else { throw .unsupportedModel(type) }
         try TokenizerDefinition.checkFeatures(json, model)
-        preTokenizer = try PreTokenizer(json: json["pre_tokenizer"])
+        preTokenizer = try PreTokenizer(byteLevel: json["pre_tokenizer"])
         ignoresMerges = model["ignore_merges"]?.bool ?? false
 
         let added = try TokenizerDefinition.addedTokens(json["added_tokens"])

@@ -57,7 +57,7 @@ struct GGUFMetadata {
         add("tokenizer.ggml.add_bos_token", .bool(tokenizer.addsBOS))
         if tokenizer.addsEOS { add("tokenizer.ggml.add_eos_token", .bool(true)) }
         add("tokenizer.ggml.model", .string(tokenizer.ggufModel))
-        add("tokenizer.ggml.pre", .string(tokenizer.preTokenizer.name))
+        add("tokenizer.ggml.pre", .string(tokenizer.preTokenizer.name ?? "unnamed"))
         add("tokenizer.ggml.tokens", .strings(padded(tokenizer.tokens, to: vocabulary)))
         let unused = repeatElement(TokenKind.unused.rawValue, count: max(vocabulary - tokenizer.kinds.count, 0))
         add("tokenizer.ggml.token_type", .int32s(tokenizer.kinds.map(\.rawValue) + unused))
