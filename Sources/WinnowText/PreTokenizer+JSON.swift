@@ -6,7 +6,8 @@ extension PreTokenizer {
     package var json: JSONValue {
         var parts = cuts.dropLast(cuts.last == .gpt2 ? 1 : 0).compactMap(PreTokenizer.json(of:))
         parts.append([
-            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": .bool(cuts.last == .gpt2),
+            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+            "use_regex": .bool(cuts.last == .gpt2),
         ])
         return parts.count == 1 ? parts[0] : ["type": "Sequence", "pretokenizers": .array(parts)]
     }
@@ -20,7 +21,8 @@ extension PreTokenizer {
         default:
             guard let expression = cut == .gpt2 ? gpt2Expression : cut.expression else { return nil }
             return [
-                "type": "Split", "pattern": ["Regex": .string(expression)], "behavior": "Isolated", "invert": false,
+                "type": "Split", "pattern": ["Regex": .string(expression)], "behavior": "Isolated",
+                "invert": false,
             ]
         }
     }
@@ -67,7 +69,8 @@ extension PreTokenizer {
     /// The cut that an element makes.
     static func cut(_ json: JSONValue) throws(TokenizerError) -> WordCut {
         switch json["type"]?.string {
-        case "Digits": return .run(RunCut(set: .numeric, maximum: json["individual_digits"]?.bool == true ? 1 : 0))
+        case "Digits":
+            return .run(RunCut(set: .numeric, maximum: json["individual_digits"]?.bool == true ? 1 : 0))
         case "Punctuation" where json["behavior"]?.string == "Contiguous": return .run(RunCut(set: .marks))
         case "Punctuation" where json["behavior"]?.string ?? "Isolated" == "Isolated":
             return .run(RunCut(set: .marks, maximum: 1))
@@ -102,15 +105,20 @@ extension PreTokenizer {
                 result[cased + expression.dropFirst("(?i:'s|'t|'re|'ve|'m|'ll|'d)".count)] = cut
             }
         }
-        for (expression, cut) in result where expression.contains(#"[\r\n]"#) || expression.contains("[\r\n]") {
+        for (expression, cut) in result where expression.contains(#"[\r\n]"#) || expression.contains("[\r\n]")
+        {
             result[expression.replacing(#"[\r\n]"#, with: "[\r\n]")] = cut
             result[expression.replacing("[\r\n]", with: #"[\r\n]"#)] = cut
         }
         result["[\r\n]"] = .run(RunCut(set: .lineEnds, maximum: 1))
         result[#"\p{N}{1}"#] = .run(RunCut(set: .numbers, maximum: 1))
-        result[#"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#] =
+        result[
+            #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#
+        ] =
             .llama(LlamaCut(digits: 1, endsAtOneLine: true))
-        result[#"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#] =
+        result[
+            #"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"#
+        ] =
             .llama(LlamaCut())
         result[gpt2Expression] = .gpt2
         result["[0-9][0-9][0-9]"] = .run(RunCut(set: .asciiDigits, minimum: 3, maximum: 3))

@@ -35,7 +35,9 @@ public struct PreTokenizer: Sendable, Equatable {
         return row
     }
 
-    public init(ggufName: String) throws(TokenizerError) { self.init(try PreTokenizer.row(ggufName: ggufName)) }
+    public init(ggufName: String) throws(TokenizerError) {
+        self.init(try PreTokenizer.row(ggufName: ggufName))
+    }
 }
 
 extension PreTokenizer {
@@ -59,11 +61,15 @@ extension PreTokenizer {
         static let all: [Row] = [
             Row(
                 names: [
-                    "gpt-2", "phi-2", "mpt", "olmo", "jais", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat",
+                    "gpt-2", "phi-2", "mpt", "olmo", "jais", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de",
+                    "gigachat",
                     "a.x-4.0", "mellum", "modern-bert", "exaone4", "trillion", "granite-docling",
                 ], cuts: [.gpt2]),
             Row(
-                names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"],
+                names: [
+                    "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b",
+                    "mellum2",
+                ],
                 cuts: [.run(RunCut(set: .numeric, maximum: 1)), .gpt2]),
             Row(
                 names: [
@@ -74,7 +80,8 @@ extension PreTokenizer {
             Row(names: ["glm4", "glm5"], cuts: [.llama(LlamaCut())], ignoresMerges: true),
             Row(
                 names: [
-                    "qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan", "solar-open", "kormo", "f2llmv2",
+                    "qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan", "solar-open", "kormo",
+                    "f2llmv2",
                     "grok-2",
                 ], cuts: [.llama(LlamaCut(digits: 1))]),
             Row(names: ["qwen35"], cuts: [.llama(LlamaCut(joinsMarks: true, digits: 1))]),
@@ -87,7 +94,8 @@ extension PreTokenizer {
             Row(names: ["minicpm5"], cuts: [threeNumbers, .llama(LlamaCut(digits: 0))], ignoresMerges: true),
             Row(names: ["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"], cuts: [.cased(CasedCut())]),
             Row(
-                names: ["tekken"], cuts: [.cased(CasedCut(hasContractions: false, digits: 1))], ignoresMerges: true,
+                names: ["tekken"], cuts: [.cased(CasedCut(hasContractions: false, digits: 1))],
+                ignoresMerges: true,
                 addsBOS: true),
             Row(
                 names: ["deepseek-llm"],
@@ -100,7 +108,8 @@ extension PreTokenizer {
                 names: ["deepseek-coder"],
                 cuts: [
                     eachLineEnd, .run(RunCut(set: .letters, lead: .whiteSpace)),
-                    .run(RunCut(set: .punctuation, lead: .whiteSpace)), .run(RunCut(set: .deepSeekIdeographs)),
+                    .run(RunCut(set: .punctuation, lead: .whiteSpace)),
+                    .run(RunCut(set: .deepSeekIdeographs)),
                     .run(RunCut(set: .numeric, maximum: 1)),
                 ]),
             Row(

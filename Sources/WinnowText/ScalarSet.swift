@@ -59,7 +59,8 @@ enum ScalarSet: Sendable, Equatable, CaseIterable {
         case .deepSeekLetters: return ScalarSet.isIn(ScalarSet.deepSeekLetterRanges, scalar)
         case .deepSeekMarks:
             switch scalar {
-            case 0x21...0x2F, 0x3A...0x7E, 0xFF01...0xFF0F, 0xFF1A...0xFF5E, 0x2018...0x201F, 0x3000...0x3002: return true
+            case 0x21...0x2F, 0x3A...0x7E, 0xFF01...0xFF0F, 0xFF1A...0xFF5E, 0x2018...0x201F, 0x3000...0x3002:
+                return true
             default: return false
             }
         case .deepSeekIdeographs:
@@ -69,7 +70,9 @@ enum ScalarSet: Sendable, Equatable, CaseIterable {
         case .bloomLetters:
             if kind == ScalarClass.space { return false }
             switch scalar {
-            case 0x28, 0x7C, 0x2E, 0x2C, 0x21, 0x3F, 0x2026, 0x3002, 0xFF0C, 0x3001, 0x964, 0x6D4, 0x60C, 0x29: return false
+            case 0x28, 0x7C, 0x2E, 0x2C, 0x21, 0x3F, 0x2026, 0x3002, 0xFF0C, 0x3001, 0x964, 0x6D4, 0x60C,
+                0x29:
+                return false
             default: return true
             }
         }

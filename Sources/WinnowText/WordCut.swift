@@ -56,8 +56,11 @@ struct LlamaCut: Sendable, Equatable {
         let letters = joinsMarks ? #"[\p{L}\p{M}]+"# : #"\p{L}+"#
         let numbers =
             digits == 1 ? #"\p{N}"# : digits == 0 ? #"\p{N}+"# : #"\p{N}{1,\#(digits)}"#
-        let others = joinsMarks ? #"[^\s\p{L}\p{M}\p{N}]+"# : takesLineEnds ? #"[^\s\p{L}\p{N}]+"# : #"[^\s\p{L}\p{N}\r\n]+"#
-        return (hasContractions ? contractions + "|" : "") + #"[^\r\n\p{L}\p{N}]?"# + letters + "|" + numbers + "| ?"
+        let others =
+            joinsMarks
+            ? #"[^\s\p{L}\p{M}\p{N}]+"# : takesLineEnds ? #"[^\s\p{L}\p{N}]+"# : #"[^\s\p{L}\p{N}\r\n]+"#
+        return (hasContractions ? contractions + "|" : "") + #"[^\r\n\p{L}\p{N}]?"# + letters + "|" + numbers
+            + "| ?"
             + others + (takesLineEnds ? #"[\r\n]*"# : "") + (endsAtOneLine ? #"|\s*[\r\n]"# : #"|\s*[\r\n]+"#)
             + #"|\s+(?!\S)|\s+"#
     }

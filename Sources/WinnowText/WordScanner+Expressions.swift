@@ -38,10 +38,12 @@ extension WordScanner {
             return run(from: second.next, end: end, while: isLetter)
         }
         if isOther(first) {
-            return others(run(from: first.next, end: end, while: isOther), end: end, takesLineEnds: cut.takesLineEnds)
+            return others(
+                run(from: first.next, end: end, while: isOther), end: end, takesLineEnds: cut.takesLineEnds)
         }
         if lead == 0x20, let second, isOther(second) {
-            return others(run(from: second.next, end: end, while: isOther), end: end, takesLineEnds: cut.takesLineEnds)
+            return others(
+                run(from: second.next, end: end, while: isOther), end: end, takesLineEnds: cut.takesLineEnds)
         }
         return whiteSpace(from: start, end: end)
     }
@@ -54,7 +56,8 @@ extension WordScanner {
         if isPrefix || first.kind == ScalarClass.letter {
             // The prefix is taken when what follows allows it; without it, only a mark can begin a word.
             let inner = isPrefix ? first.next : start
-            if let stop = capitalsThenSmall(from: inner, end: end) ?? capitalsThenSmall(from: start, end: end) {
+            if let stop = capitalsThenSmall(from: inner, end: end) ?? capitalsThenSmall(from: start, end: end)
+            {
                 return contracted(cut, stop, end)
             }
             var capitals = run(from: inner, end: end, while: isUpper)
@@ -106,7 +109,9 @@ extension WordScanner {
     }
 
     private func contracted(_ cut: CasedCut, _ position: Int, _ end: Int) -> Int {
-        guard cut.hasContractions, position < end, text[position] == UInt8(ascii: "'") else { return position }
+        guard cut.hasContractions, position < end, text[position] == UInt8(ascii: "'") else {
+            return position
+        }
         return contraction(from: position, end: end, foldsCase: true) ?? position
     }
 
@@ -114,7 +119,9 @@ extension WordScanner {
     func deepSeek3(from start: Int, end: Int) -> Int {
         var position = start
         while position < end {
-            if let stop = deepSeek3Match(at: position, end: end) { return position == start ? stop : position }
+            if let stop = deepSeek3Match(at: position, end: end) {
+                return position == start ? stop : position
+            }
             position = step(position).next
         }
         return end

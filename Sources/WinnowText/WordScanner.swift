@@ -77,7 +77,8 @@ struct WordScanner {
         case .trailingSpaces: trailingSpaces(from: start, end: end)
         case .lines:
             text[start] == 0x0A
-                ? run(from: start, end: end) { $0.scalar == 0x0A } : run(from: start, end: end) { $0.scalar != 0x0A }
+                ? run(from: start, end: end) { $0.scalar == 0x0A }
+                : run(from: start, end: end) { $0.scalar != 0x0A }
         case .spaceMarks(let all): spaceMarks(all: all, from: start, end: end)
         case .bert: bert(from: start, end: end)
         }

@@ -9,6 +9,7 @@ struct GGUFMetadata {
         case bool(Bool)
         case string(String)
         case strings([String])
+        case float32s([Float])
         case int32s([Int32])
     }
 
@@ -53,20 +54,29 @@ struct GGUFMetadata {
         add(GGUFMetadata.fileTypeKey, .uint32(0))
         add("\(name).vocab_size", .uint32(vocabulary))
         add("\(name).rope.dimension_count", .uint32(configuration.headWidth))
-        add("tokenizer.ggml.add_space_prefix", .bool(false))
+        add("tokenizer.ggml.add_space_prefix", .bool(tokenizer.addsSpacePrefix))
         add("tokenizer.ggml.add_bos_token", .bool(tokenizer.addsBOS))
         if tokenizer.addsEOS { add("tokenizer.ggml.add_eos_token", .bool(true)) }
         add("tokenizer.ggml.model", .string(tokenizer.ggufModel))
-        add("tokenizer.ggml.pre", .string(tokenizer.preTokenizer.name ?? "unnamed"))
+        add("tokenizer.ggml.pre", .string(tokenizer.ggufPreTokenizer))
         add("tokenizer.ggml.tokens", .strings(padded(tokenizer.tokens, to: vocabulary)))
-        let unused = repeatElement(TokenKind.unused.rawValue, count: max(vocabulary - tokenizer.kinds.count, 0))
+        let unused = repeatElement(
+            TokenKind.unused.rawValue, count: max(vocabulary - tokenizer.kinds.count, 0))
         add("tokenizer.ggml.token_type", .int32s(tokenizer.kinds.map(\.rawValue) + unused))
-        add("tokenizer.ggml.merges", .strings(tokenizer.mergeTexts))
+        if tokenizer.model == .byteLevelBPE {
+            add("tokenizer.ggml.merges", .strings(tokenizer.mergeTexts))
+        } else {
+            let scores = tokenizer.ggufScores
+            add(
+                "tokenizer.ggml.scores",
+                .float32s(scores + repeatElement(-10000, count: max(vocabulary - scores.count, 0))))
+        }
         let eos = tokenizer.eosID.map { Int($0) } ?? configuration.eosIDs.first
         let turnEnd = configuration.eosIDs.first { $0 != eos }
         for (key, id) in [
             ("bos", tokenizer.bosID.map { Int($0) } ?? configuration.bosID), ("eos", eos), ("eot", turnEnd),
-            ("unknown", tokenizer.unknownID.map { Int($0) }), ("padding", tokenizer.paddingID.map { Int($0) }),
+            ("unknown", tokenizer.unknownID.map { Int($0) }),
+            ("padding", tokenizer.paddingID.map { Int($0) }),
         ] {
             if let id { add("tokenizer.ggml.\(key)_token_id", .uint32(id)) }
         }
@@ -120,6 +130,11 @@ enum GGUFBytes {
             append(GGUFValueType.string.rawValue, to: &bytes)
             append(UInt64(texts.count), to: &bytes)
             for text in texts { append(text, to: &bytes) }
+        case .float32s(let numbers):
+            append(GGUFValueType.array.rawValue, to: &bytes)
+            append(GGUFValueType.float32.rawValue, to: &bytes)
+            append(UInt64(numbers.count), to: &bytes)
+            for number in numbers { append(number.bitPattern, to: &bytes) }
         case .int32s(let numbers):
             append(GGUFValueType.array.rawValue, to: &bytes)
             append(GGUFValueType.int32.rawValue, to: &bytes)
