@@ -75,8 +75,8 @@ import WinnowJSON
     @Test func configurations() {
         let config = FolderErrorTests.config
         FolderErrorTests.expect(
-            "M/config.json: architecture 'mamba' is not supported; supported: llama",
-            config("model_type", "mamba"))
+            "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, qwen2, qwen3, gemma2, "
+                + "gemma3_text, phi3, gpt2, opt", config("model_type", "mamba"))
         FolderErrorTests.expect(
             "M/config.json: 'hidden_size' is missing; expected a whole number from 1 to 1048576",
             config("hidden_size", nil))

@@ -3,7 +3,7 @@ import WinnowJSON
 extension ModelFamily {
     /// Llama 1 to 3: RMS norms, rotary positions, grouped queries, a SiLU gate.
     ///
-    /// GGUF files of Mistral say `llama` too.
+    /// GGUF files of Mistral say `llama` too; with a window the model is one.
     static let llama = ModelFamily(
         huggingFaceNames: ["llama"], className: "LlamaForCausalLM", ggufName: "llama", names: .llama,
         ggufRotary: .interleaved,
@@ -13,6 +13,10 @@ extension ModelFamily {
         },
         readMetadata: { reader, configuration throws(GGUFError) in
             try reader.readSlidingWindow(&configuration) { _ in true }
+            if configuration.traits.slidingWindow != nil { configuration.architecture = "mistral" }
+            let names = Set(reader.file.tensors.map(\.name))
+            configuration.traits.hasQueryKeyValueBiases = names.contains("blk.0.attn_q.bias")
+            configuration.traits.hasOutputBias = names.contains("blk.0.attn_output.bias")
         },
         describe: { configuration, config in
             config["attention_bias"] = .bool(configuration.traits.hasQueryKeyValueBiases)

@@ -35,7 +35,6 @@ public struct ModelFamily: Sendable {
     }
     /// Adds to a made `config.json` what ``readFolder`` reads.
     var describe: @Sendable (ModelConfiguration, inout JSONObject) -> Void = { _, _ in }
-
 }
 
 /// What a family calls the fields of `config.json`, and the values that absent ones have.
@@ -63,7 +62,9 @@ struct FolderKeys: Sendable {
 
 /// Every family that Winnow runs.
 public enum ModelFamilies {
-    public static let all: [ModelFamily] = [.llama]
+    public static let all: [ModelFamily] = [
+        .llama, .mistral, .qwen2, .qwen3, .gemma2, .gemma3, .phi3, .gpt2, .opt,
+    ]
 
     static let folderNames = all.flatMap(\.huggingFaceNames)
     /// Each once: Mistral's is Llama's.

@@ -65,6 +65,7 @@ extension ModelConfiguration {
             ("vocab_size", whole(vocabularySize)),
         ])
         if traits.learnedPositions == nil {
+            let rope = folderRope
             config["rope_parameters"] = .object(rope.json)
             config["rope_theta"] = .number(ropeBase)
             if rope.scaling != .none { config["rope_scaling"] = .object(rope.json) }
@@ -75,5 +76,14 @@ extension ModelConfiguration {
         }
         family.describe(self, &config)
         return config
+    }
+
+    /// ``rope`` in words of transformers: divisors without a name are those of a `longrope` whose two lists agree.
+    var folderRope: RopeSettings {
+        guard case .factors(let values) = rope.scaling else { return rope }
+        return RopeSettings(
+            base: rope.base,
+            scaling: .longrope(
+                short: values, long: values, originalContext: contextLength, attentionFactor: 1))
     }
 }

@@ -137,6 +137,18 @@ extension ModelConfiguration {
         if traits.slidingWindow != nil, family.ggufName?.hasPrefix("qwen") ?? false {
             return "'use_sliding_window'"
         }
+        if let scale = traits.attentionScale, abs(scale - ggufGemmaScale) > 1e-6 * scale {
+            return "this 'query_pre_attn_scalar'"
+        }
+        // Readers take the caps of Gemma 2 for granted, and know no other caps of scores.
+        if (traits.attentionCap > 0) != (family.ggufName == "gemma2")
+            || family.ggufName == "gemma2" && traits.logitCap == 0
+        {
+            return "this 'attn_logit_softcapping' or 'final_logit_softcapping'"
+        }
+        if traits.hasQueryKeyValueBiases, !family.traits.hasQueryKeyValueBiases, family.ggufName != "llama" {
+            return "'attention_bias'"
+        }
         if case .yarn(_, _, _, _, _, truncates: false) = rope.scaling { return "'truncate': false of yarn" }
         if let sliding = traits.slidingRope, sliding.scaling != .none {
             return "rope scaling of sliding layers"
