@@ -1,5 +1,6 @@
 // Products, whatever the instruction set: chunks of rows, tiles, epilogues.
 #include "products.h"
+#include "scalar/blocks.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,9 @@ wn_input_kind wn_format_input(wn_format format) {
     case WN_Q4_0: case WN_Q4_1: case WN_Q8_0:
     case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: return WN_INPUT_BLOCK8;
     case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4: return WN_INPUT_PLANES16;
+    case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
+    case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0:
+        return wn_product_functions()->unpacks_ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
     default: return WN_INPUT_F32;
     }
 }
@@ -103,6 +107,14 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
 }
 
 // ---- Products --------------------------------------------------------------------------------------------
+static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, size_t row, float *out) {
+    if (wn_is_ggml_block(matrix->format)) {
+        wn_row_f32_blocks(matrix, row, out);
+    } else {
+        table->row_f32(matrix, row, out);
+    }
+}
+
 static size_t wn_tile_bytes(size_t columns) {
     size_t stride = wn_round_up(columns, 64);
     size_t codes = WN_TILE_ROWS * (2 * stride + 2 * wn_block_stride(stride) * sizeof(float));
@@ -124,7 +136,10 @@ static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, w
     tile->scales = (float *)memory;
     tile->offsets = tile->scales + WN_TILE_ROWS * blocks;
     tile->codes = (uint8_t *)(tile->offsets + WN_TILE_ROWS * blocks);
-    tile->kept = kind == WN_INPUT_BLOCK8 && matrix->format == WN_MASKED_Q4_1 ? tile->codes + WN_TILE_ROWS * stride : NULL;
+    uint8_t *second = tile->codes + WN_TILE_ROWS * stride;
+    tile->kept = kind == WN_INPUT_BLOCK8 && matrix->format == WN_MASKED_Q4_1 ? second : NULL;
+    bool halves = matrix->format == WN_Q3_K || matrix->format == WN_Q6_K;
+    tile->half_scales = kind == WN_INPUT_BLOCK8 && halves ? (float *)second : NULL;
 }
 
 // Rows that share a tile: as many as keep its codes in the first-level cache. Float32 inputs come from the third
@@ -156,7 +171,7 @@ static void wn_open_side(wn_side *side, const wn_product_table *table, const wn_
         bool plain = matrix->format == WN_F16 || matrix->format == WN_BF16 || matrix->format == WN_F32;
         side->direct = table->dot_half && plain && input->tokens < 4;
         if (side->direct) return;
-        for (size_t r = 0; r < rows; r++) table->row_f32(matrix, row + r, side->tile.values + r * matrix->columns);
+        for (size_t r = 0; r < rows; r++) wn_read_row(table, matrix, row + r, side->tile.values + r * matrix->columns);
     } else {
         table->unpack_codes(matrix, row, rows, &side->tile);
     }
@@ -272,7 +287,9 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
 }
 
 // ---- Rows ------------------------------------------------------------------------------------------------
-void wn_row_f32(const wn_matrix *matrix, size_t row, float *out) { wn_product_functions()->row_f32(matrix, row, out); }
+void wn_row_f32(const wn_matrix *matrix, size_t row, float *out) {
+    wn_read_row(wn_product_functions(), matrix, row, out);
+}
 
 typedef struct wn_rows_job {
     const wn_product_table *table;
@@ -287,7 +304,7 @@ static void wn_rows_chunk(void *context, size_t chunk, size_t worker) {
     size_t begin = job->begin + chunk * 16, end = begin + 16;
     if (end > job->end) end = job->end;
     for (size_t row = begin; row < end; row++) {
-        job->table->row_f32(job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
+        wn_read_row(job->table, job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
     }
 }
 
