@@ -41,7 +41,8 @@ public final class Checkpoint: Sendable {
 
     init(
         path: String, configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
-        tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil, companions: [CompanionFile] = []
+        tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil,
+        companions: [CompanionFile] = []
     ) throws(CheckpointError) {
         // A tied model has no use for a head of its own, which some writers add.
         let used = configuration.tiesEmbeddings ? names.filter { $0 != "lm_head.weight" } : names
@@ -72,8 +73,11 @@ public final class Checkpoint: Sendable {
         guard let stored = tensors[name] else {
             throw CheckpointError.noSuchTensor(path: path, tensor: name)
         }
-        guard case .matrix(let layout, let parts) = stored else {
-            throw CheckpointError.notAMatrix(path: path, tensor: name)
+        let (layout, parts): (PackedLayers.Layer, WeightMatrix.Parts)
+        switch stored {
+        case .matrix(let own, let ownParts): (layout, parts) = (own, ownParts)
+        case .transposed(let own, let ownParts): (layout, parts) = own.transposing(ownParts)
+        case .vector: throw CheckpointError.notAMatrix(path: path, tensor: name)
         }
         do {
             return try WeightMatrix(
@@ -111,9 +115,16 @@ public enum CheckpointTensor: Sendable {
 enum StoredTensor: Sendable {
     case matrix(PackedLayers.Layer, WeightMatrix.Parts)
     case vector(Tensor)
+    /// A plain matrix whose file has columns for rows (Conv1D); turned when it is asked for.
+    case transposed(PackedLayers.Layer, WeightMatrix.Parts)
+
+    var transposed: StoredTensor {
+        if case .matrix(let layout, let parts) = self { .transposed(layout, parts) } else { self }
+    }
 
     var shape: [Int] {
         switch self {
+        case .transposed(let layout, _): [layout.columns, layout.rows]
         case .matrix(let layout, _): [layout.rows, layout.columns]
         case .vector(let tensor): tensor.shape
         }

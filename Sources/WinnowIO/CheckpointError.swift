@@ -52,14 +52,15 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
             "\(file): '\(field)' is missing; expected \(expected)"
         case .wrongField(let file, let field, let found, let expected):
             "\(file): '\(field)' is \(found); expected \(expected)"
-        case .unsupported(let file, let feature, let advice): "\(file): \(feature) is not supported; \(advice)"
+        case .unsupported(let file, let feature, let advice):
+            "\(file): \(feature) is not supported; \(advice)"
         case .unsupportedArchitecture(let file, let name, let supported):
             "\(file): architecture '\(name)' is not supported; supported: \(supported.joined(separator: ", "))"
         case .badTokenizer(let file, let reason): "\(file): \(reason)"
         case .missingTensor(let file, let tensor):
             "\(file): tensor \(tensor) is missing; is the file complete, and does its configuration belong to it?"
         case .unexpectedTensor(let file, let tensor):
-            "\(file): tensor \(tensor) has no place in a plain Llama model; this variant is not supported"
+            "\(file): tensor \(tensor) has no place in a model of its architecture; this variant is not supported"
         case .duplicateTensor(let file, let tensor): "\(file): tensor \(tensor) comes twice"
         case .wrongShape(let file, let tensor, let shape, let expected):
             "\(file): tensor \(tensor) is \(shape), but the configuration asks for \(expected)"

@@ -36,7 +36,7 @@ public final class WeightMatrix: Sendable {
     ///
     /// - Parameter name: what errors call the matrix.
     /// - Throws: ``WeightError`` when a width, a length, a mask or a row offset is wrong.
-    public init(
+    public convenience init(
         format: WeightFormat, rows: Int, columns: Int, group: Int = 0, parts: Parts, name: String
     ) throws(WeightError) {
         guard rows > 0, columns > 0, rows <= 1 << 31, columns <= 1 << 24 else {
@@ -49,6 +49,10 @@ public final class WeightMatrix: Sendable {
             guard [32, 64, 128].contains(group) else { throw .badGroup(name: name, group: group) }
         }
         try WeightMatrix.check(format: format, rows: rows, columns: columns, group: group, parts, name)
+        self.init(unchecked: format, rows: rows, columns: columns, group: group, parts: parts)
+    }
+
+    private init(unchecked format: WeightFormat, rows: Int, columns: Int, group: Int, parts: Parts) {
         self.format = format
         self.rows = rows
         self.columns = columns
@@ -69,6 +73,27 @@ public final class WeightMatrix: Sendable {
         descriptorStorage = Storage(byteCount: MemoryLayout<wn_matrix>.size) { bytes in
             bytes.storeBytes(of: descriptor, as: wn_matrix.self)
         }
+    }
+
+    /// Rows `range` as a matrix of their own, nothing copied: one part of a fused matrix.
+    ///
+    /// For products only: a masked part's `values` are still those of all rows, which its row offsets point into.
+    package func slice(rows range: Range<Int>) -> WeightMatrix {
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= rows && !range.isEmpty, "rows \(range) of \(rows)")
+        func part(_ slice: StorageSlice, _ count: Int, extra: Int = 0) -> StorageSlice {
+            let stride = slice.byteCount / count
+            return StorageSlice(
+                slice.storage, offset: slice.offset + range.lowerBound * stride,
+                byteCount: (range.count + extra) * stride)
+        }
+        var result = parts
+        if !format.isMasked { result.values = part(parts.values, rows) }
+        result.mask = parts.mask.map { part($0, rows) }
+        result.rowOffsets = parts.rowOffsets.map { part($0, rows + 1, extra: 1) }
+        result.scales = parts.scales.map { part($0, rows) }
+        return WeightMatrix(
+            unchecked: format, rows: range.count, columns: columns, group: group, parts: result)
     }
 
     /// What kernels read; lives as long as the matrix.

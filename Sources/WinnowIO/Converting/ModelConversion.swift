@@ -57,7 +57,8 @@ public struct ModelConversion: Sendable, Equatable {
             return target == .gguf && GGMLType.with(format: source) == nil || source.isFloat ? .q8_0 : source
         }
         switch target {
-        case .hf, .dense: return source.isFloat && !source.isMasked ? source : source == .maskedF16 ? .f16 : .f32
+        case .hf, .dense:
+            return source.isFloat && !source.isMasked ? source : source == .maskedF16 ? .f16 : .f32
         case .gguf:
             if GGMLType.with(format: source) != nil { return source }
             let dense = source.dense
@@ -99,7 +100,7 @@ public struct ModelConversion: Sendable, Equatable {
     private func converted(
         _ matrix: WeightMatrix, _ name: String, of source: Checkpoint, on pool: KernelPool
     ) throws -> WeightMatrix {
-        let format = format(of: matrix.format, isBlock: name.hasPrefix("model.layers."))
+        let format = format(of: matrix.format, isBlock: source.configuration.isBlockLinear(name))
         guard format != matrix.format else { return matrix }
         do {
             return try matrix.converted(to: format, group: group, on: pool, name: name)

@@ -66,10 +66,12 @@ public struct CheckpointWriter: Sendable {
         var shards = ShardedTensors(folder: folder, names: names, maxShardBytes: max(maxShardBytes, 1))
         for name in names {
             switch try tensor(name) {
-            case .vector(let vector): try shards.append(name, vector)
+            case .vector(let vector):
+                try shards.append(name, configuration.vector(vector, name, intoFolder: true))
             case .matrix(let matrix):
                 var matrix = matrix
-                if configuration.rotaryStyle == .interleaved, let heads = configuration.rotaryHeads(of: name) {
+                if configuration.rotaryStyle == .interleaved, let heads = configuration.rotaryHeads(of: name)
+                {
                     let order = rotaryRowOrder(
                         heads: heads, headWidth: configuration.headWidth, from: .interleaved, to: .halves)
                     guard order.count == matrix.rows else {
@@ -79,7 +81,9 @@ public struct CheckpointWriter: Sendable {
                     }
                     matrix = try matrix.permutingRows(order)
                 }
-                try shards.append(name, matrix)
+                // Packed layers are always `[outputs, inputs]`.
+                let turns = configuration.family.transposesLinears && configuration.isBlockLinear(name)
+                try shards.append(name, turns && matrix.format.isPlain ? matrix.transposed() : matrix)
             }
         }
         try shards.finish()
@@ -151,7 +155,8 @@ private struct ShardedTensors {
 
     mutating func append(_ name: String, _ vector: Tensor) throws {
         guard vector.shape.count <= 2 else {
-            throw CheckpointError.wrongShape(file: folder, tensor: name, shape: vector.shape, expected: [vector.count])
+            throw CheckpointError.wrongShape(
+                file: folder, tensor: name, shape: vector.shape, expected: [vector.count])
         }
         let writer = try begin(name, bytes: vector.bytes.byteCount)
         try writer.append(name, vector)
@@ -214,7 +219,9 @@ private struct ShardedTensors {
     mutating func finish() throws {
         if let writer { try close(writer) }
         guard shards.count > 1 else {
-            if !shards.isEmpty { try FilePath.rename("\(folder)/\(temporaryName(1))", "\(folder)/model.safetensors") }
+            if !shards.isEmpty {
+                try FilePath.rename("\(folder)/\(temporaryName(1))", "\(folder)/model.safetensors")
+            }
             return
         }
         var map = JSONObject()
