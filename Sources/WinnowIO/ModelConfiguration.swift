@@ -22,12 +22,14 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var huggingFace: JSONObject
     /// `generation_config.json` as read; empty where there was none.
     public var generation: JSONObject
+    /// What the files say of the model itself: name, licence, tags.
+    public var metadata: GeneralMetadata
 
     public init(
         architecture: String, vocabularySize: Int, width: Int, layers: Int, heads: Int, keyValueHeads: Int,
         headWidth: Int, feedForwardWidth: Int, contextLength: Int, ropeBase: Double, normEpsilon: Float,
         tiesEmbeddings: Bool, bosID: Int?, eosIDs: [Int], rotaryStyle: RotaryStyle, huggingFace: JSONObject,
-        generation: JSONObject = JSONObject()
+        generation: JSONObject = JSONObject(), metadata: GeneralMetadata = GeneralMetadata()
     ) {
         self.architecture = architecture
         self.vocabularySize = vocabularySize
@@ -46,6 +48,7 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.rotaryStyle = rotaryStyle
         self.huggingFace = huggingFace
         self.generation = generation
+        self.metadata = metadata
     }
 
     /// The architectures that this version reads.

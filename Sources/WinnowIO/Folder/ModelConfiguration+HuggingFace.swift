@@ -65,7 +65,8 @@ extension ModelConfiguration {
             normEpsilon: Float(try reader.number("rms_norm_eps", in: 0...1, absent: 1e-6)),
             tiesEmbeddings: try reader.flag("tie_word_embeddings", absent: false),
             bosID: try reader.tokens("bos_token_id", vocabulary: vocabulary).first, eosIDs: eos,
-            rotaryStyle: .halves, huggingFace: config, generation: ids)
+            rotaryStyle: .halves, huggingFace: config, generation: ids,
+            metadata: try GeneralMetadata(config, file: file))
     }
 }
 

@@ -71,7 +71,7 @@ extension ModelConfiguration {
             ropeBase: base, normEpsilon: Float(epsilon),
             tiesEmbeddings: !file.tensors.contains { $0.name == "output.weight" },
             bosID: bos, eosIDs: eos.count == 2 && eos[0] == eos[1] ? [eos[0]] : eos,
-            rotaryStyle: .interleaved, huggingFace: JSONObject())
+            rotaryStyle: .interleaved, huggingFace: JSONObject(), metadata: try GeneralMetadata(file))
         huggingFace = made(padding: try reader.token("tokenizer.ggml.padding_token_id", vocabulary: vocabulary))
     }
 }
