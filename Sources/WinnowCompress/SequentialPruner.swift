@@ -93,9 +93,9 @@ public struct SequentialPruner {
             bytes: Walk.tapWidths(model).values.reduce(0) {
                 $0 + ActivationStatistics.byteCount(width: $1, method.statistics)
             })
-        // Bound again after each block: the old workspace goes when the new one is there.
+        // Planned anew after each block; the old one goes before anything is written into the new.
         let runner = runnerConfiguration(length: length)
-        plan.add("workspace", bytes: 2 * ModelRunner.workspaceBytes(model, runner))
+        plan.add("workspace", bytes: ModelRunner.workspaceBytes(model, runner))
         plan.add("keys and values", bytes: ModelRunner.cacheBytes(model, runner, tokens: length))
         return plan
     }

@@ -84,9 +84,7 @@ struct PruneCommand: AsyncParsableCommand {
         let start = ContinuousClock.now
         FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
-        if !overwrite, !dryRun, FileTree.isDirectory(destination) || FileTree.isFile(destination) {
-            throw CheckpointError.outputExists(path: destination)
-        }
+        if !dryRun { try AtomicOutput.check(destination, .folder, overwrite: overwrite) }
         let loaded = try LoadedModel(opening: try await model.resolve(output))
         var pruner = SequentialPruner(try makeMethod(), threads: running.threadCount)
         pruner.store = StoredForm(store, group: group)!
@@ -150,8 +148,7 @@ struct PruneCommand: AsyncParsableCommand {
         var plan = pruner.memoryPlan(for: loaded.model, windows: windows, length: length)
         let walk = plan.total - pruner.memoryPlan(for: loaded.model, windows: 0, length: 0).total
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
-        // The written tokenizer is read back as JSON: about 1.1 KiB for each of its entries.
-        let writing = loaded.model.configuration.vocabularySize * 1126
+        let writing = CheckpointWriter.checkingBytes(loaded.model.configuration)
         let evaluation =
             eval == nil ? 0 : ModelRunner.workspaceBytes(loaded.model, evaluationConfiguration)
         if max(writing, evaluation) > walk {
@@ -275,7 +272,7 @@ struct PruneCommand: AsyncParsableCommand {
         if output.json {
             return StandardOutput.write([
                 "path": .string(destination), "predictedPeakBytes": .integer(Int64(plan.total)),
-                "memory": .object(JSONObject(plan.items.map { ($0.name, .integer(Int64($0.bytes))) })),
+                "memory": plan.json,
                 "plan": .array(
                     layers.map {
                         let matrix = $0.parameter.matrix
@@ -292,10 +289,7 @@ struct PruneCommand: AsyncParsableCommand {
             let matrix = layer.parameter.matrix
             table.add([layer.name, rule, "\(matrix.format.name) -> \(pruner.store.format(of: matrix).name)"])
         }
-        var memory = Table([.init("memory"), .figures("bytes")])
-        for item in plan.items { memory.add([item.name, Format.bytes(item.bytes)]) }
-        memory.add(["predicted peak", Format.bytes(plan.total)], highlighted: true)
-        StandardOutput.write(table.text + "\n" + memory.text)
+        StandardOutput.write(table.text + "\n" + plan.table.text)
     }
 }
 
