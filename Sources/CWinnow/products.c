@@ -1,5 +1,6 @@
 // Products, whatever the instruction set: chunks of rows, tiles, epilogues.
 #include "products.h"
+#include "scalar/blocks.h"
 
 #include <stdlib.h>
 
@@ -101,6 +102,14 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
 }
 
 // ---- Products --------------------------------------------------------------------------------------------
+static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, size_t row, float *out) {
+    if (wn_block_layout_of(matrix->format).width) {
+        wn_row_f32_blocks(matrix, row, out);
+    } else {
+        table->row_f32(matrix, row, out);
+    }
+}
+
 static size_t wn_tile_bytes(size_t columns) {
     size_t stride = wn_round_up(columns, 64);
     size_t codes = WN_TILE_ROWS * (2 * stride + 2 * wn_block_stride(stride) * sizeof(float));
@@ -154,7 +163,7 @@ static void wn_open_side(wn_side *side, const wn_product_table *table, const wn_
         bool plain = matrix->format == WN_F16 || matrix->format == WN_BF16 || matrix->format == WN_F32;
         side->direct = table->dot_half && plain && input->tokens < 4;
         if (side->direct) return;
-        for (size_t r = 0; r < rows; r++) table->row_f32(matrix, row + r, side->tile.values + r * matrix->columns);
+        for (size_t r = 0; r < rows; r++) wn_read_row(table, matrix, row + r, side->tile.values + r * matrix->columns);
     } else {
         table->unpack_codes(matrix, row, rows, &side->tile);
     }
@@ -265,7 +274,9 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
 }
 
 // ---- Rows ------------------------------------------------------------------------------------------------
-void wn_row_f32(const wn_matrix *matrix, size_t row, float *out) { wn_product_functions()->row_f32(matrix, row, out); }
+void wn_row_f32(const wn_matrix *matrix, size_t row, float *out) {
+    wn_read_row(wn_product_functions(), matrix, row, out);
+}
 
 typedef struct wn_rows_job {
     const wn_product_table *table;
@@ -280,7 +291,7 @@ static void wn_rows_chunk(void *context, size_t chunk, size_t worker) {
     size_t begin = job->begin + chunk * 16, end = begin + 16;
     if (end > job->end) end = job->end;
     for (size_t row = begin; row < end; row++) {
-        job->table->row_f32(job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
+        wn_read_row(job->table, job->matrix, row, job->out + (row - job->begin) * job->matrix->columns);
     }
 }
 

@@ -55,7 +55,7 @@ static void add_product(wn_list *list, wn_format format, wn_input_kind kind, siz
 
 static void add_products(wn_list *list) {
     static const size_t blocks[] = {32, 64, 96, 160, 544, 1056, 65568}, plain[] = {1, 31, 33, 64, 257, 576, 65601};
-    for (wn_format format = WN_F32; format < WN_FORMAT_COUNT; format++) {
+    for (wn_format format = WN_F32; format < WN_Q5_0; format++) {
         for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_PLANES16; kind++) {
             if (kind != WN_INPUT_F32 && kind != wn_format_input(format)) continue;
             for (size_t i = 0; i < 7; i++) add_product(list, format, kind, in_blocks(format) ? blocks[i] : plain[i], 3 * i + format);
@@ -64,8 +64,8 @@ static void add_products(wn_list *list) {
 }
 
 static void add_gated(wn_list *list) {
-    for (wn_format format = WN_F32; format < WN_FORMAT_COUNT; format++) {
-        wn_format other = (wn_format)((format + 5) % WN_FORMAT_COUNT);
+    for (wn_format format = WN_F32; format < WN_Q5_0; format++) {
+        wn_format other = (wn_format)((format + 5) % WN_Q5_0);
         for (size_t i = 0; i < 2; i++) {
             wn_case c = {.family = WN_CASE_GATED, .format = format, .gate = i ? other : format, .kind = wn_format_input(format),
                          .numbers = WN_NUMBERS_RANDOM, .pattern = WN_MASK_HALF, .group = 64, .rows = i ? 19 : 6,

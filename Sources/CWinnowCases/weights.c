@@ -2,14 +2,14 @@
 #include "cases.h"
 
 const char *wn_format_name(wn_format format) {
-    static const char *const names[WN_FORMAT_COUNT] = {
+    static const char *const names[WN_Q5_0] = {
         "f32", "f16", "bf16", "q4_0", "q4_1", "q8_0", "int8", "int4",
         "masked-q4_0", "masked-q4_1", "masked-q8_0", "masked-int8", "masked-int4", "masked-f16",
     };
     return names[format];
 }
 
-bool wn_format_masked(wn_format format) { return format >= WN_MASKED_Q4_0; }
+bool wn_format_masked(wn_format format) { return format >= WN_MASKED_Q4_0 && format < WN_Q5_0; }
 
 // The dense format with the same values.
 static wn_format dense_format(wn_format format) {

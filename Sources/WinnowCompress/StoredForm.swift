@@ -4,7 +4,7 @@ import WinnowWeights
 /// The format that pruned matrices are kept in.
 public enum StoredForm: Sendable, Hashable {
     /// The matrix's own grid: the masked twin of its format, kept codes and scales as they were. f32 and bf16,
-    /// which have no twin, stay dense with zeros.
+    /// which have no twin, stay dense with zeros; the larger block formats of GGUF become masked int8.
     case source
     /// Rounded to the nearest of 8 bits, one scale a row.
     case int8
@@ -15,7 +15,7 @@ public enum StoredForm: Sendable, Hashable {
     /// The format that a matrix gets.
     public func format(of matrix: WeightMatrix) -> WeightFormat {
         switch self {
-        case .source: matrix.format.masked ?? matrix.format
+        case .source: matrix.format.pruned
         case .int8: .maskedInt8
         case .int4: .maskedInt4
         case .f16: .maskedF16

@@ -116,6 +116,7 @@ extension WeightMatrix {
     static func random(
         rows: Int, columns: Int, format: WeightFormat, sparsity: Double, using random: inout Random
     ) throws(WeightError) -> WeightMatrix {
+        guard format.canEncode else { throw .cannotEncode(name: "random weights", format: format.name) }
         let group = 64
         // Scales that give weights of about 1/sqrt(columns), so that activations stay of order one.
         let step = 1 / Float(columns).squareRoot() / Float(1 << (format.codeBits == 4 ? 2 : 6))
@@ -175,7 +176,7 @@ extension WeightMatrix {
         }
         let scales: StorageSlice? =
             switch format.scales {
-            case .none: nil
+            case .none, .inside: nil
             case .row: StorageSlice(copying: [Float](repeating: step, count: rows))
             case .group: StorageSlice(copying: [UInt16](repeating: half, count: rows * ((columns + group - 1) / group)))
             case .block(let count):

@@ -25,6 +25,8 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
         case block(count: Int)
         /// One float16 for `group` columns, in an array of its own.
         case group
+        /// Scales and codes packed together in blocks of `blockWidth` columns.
+        case inside(blockBytes: Int)
     }
 
     package init(
@@ -49,6 +51,13 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
         isMasked ? self : WeightFormats.all.first { $0.denseCode == code }
     }
 
+    /// The format that pruned weights get when they are to stay in their own grid: the masked twin, the same
+    /// format where plain numbers can be zero in place, and int8 for grids that have no masked layout.
+    public var pruned: WeightFormat { masked ?? (isFloat ? self : .maskedInt8) }
+
+    /// Whether Winnow can round weights to this format; the larger block formats of GGUF are only read.
+    public var canEncode: Bool { if case .inside = scales { false } else { true } }
+
     /// Whether the weights are plain floating-point numbers.
     public var isFloat: Bool { codeBits >= 16 }
 
@@ -56,6 +65,7 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
     package func rowBytes(columns: Int) -> Int {
         switch scales {
         case .block(let count): columns / 32 * (32 * codeBits / 8 + 2 * count)
+        case .inside(let blockBytes): columns / blockWidth * blockBytes
         default: (columns * codeBits + 7) / 8
         }
     }
@@ -63,7 +73,7 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
     /// Bytes of all scales that stand in an array of their own.
     package func scaleBytes(rows: Int, columns: Int, group: Int) -> Int {
         switch scales {
-        case .none: 0
+        case .none, .inside: 0
         case .row: rows * 4
         case .block(let count): isMasked ? rows * (columns / 32) * 2 * count : 0
         case .group: rows * ((columns + group - 1) / group) * 2
@@ -81,7 +91,7 @@ public enum WeightFormats {
     public static let all: [WeightFormat] = [
         .f32, .f16, .bf16, .q4_0, .q4_1, .q8_0, .int8, .int4,
         .maskedQ4_0, .maskedQ4_1, .maskedQ8_0, .maskedInt8, .maskedInt4, .maskedF16,
-    ]
+    ] + WeightFormat.ggmlBlocks
 
     /// The format of a name; nil when there is none.
     public static func named(_ name: String) -> WeightFormat? { all.first { $0.name == name } }

@@ -14,6 +14,7 @@ public enum WeightError: Error, Equatable, Sendable, CustomStringConvertible {
     case maskPastColumns(name: String, row: Int)
     case notFinite(name: String, row: Int)
     case tooLarge(name: String, bytes: Int)
+    case cannotEncode(name: String, format: String)
 
     public var description: String {
         switch self {
@@ -31,6 +32,7 @@ public enum WeightError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notFinite(let name, let row): "\(name): row \(row) holds NaN or infinity; is the file damaged?"
         case .tooLarge(let name, let bytes):
             "\(name): \(Format.bytes(bytes)) of kept values; 4 GiB is the most"
+        case .cannotEncode(let name, let format): "\(name): \(format) can be read, not written; choose another format"
         }
     }
 }

@@ -16,13 +16,14 @@ extension WeightMatrix {
     /// - Parameter group: columns a scale covers, for int4 only.
     /// - Parameter name: what errors call the matrix.
     /// - Throws: ``WeightError/notFinite(name:row:)`` for NaN, infinity, or a value too large for the format;
-    ///   ``WeightError/unevenBlocks(name:columns:blockWidth:)``.
+    ///   ``WeightError/unevenBlocks(name:columns:blockWidth:)``; ``WeightError/cannotEncode(name:format:)``.
     public func converted(
         to format: WeightFormat, group: Int = 64, on pool: KernelPool, name: String
     ) throws(WeightError) -> WeightMatrix {
         precondition(!format.isMasked, "\(format.name) is not a dense format")
         let keepsGroup = format.scales == .group && self.format.scales == .group
         if format == self.format, !keepsGroup || group == self.group { return self }
+        guard format.canEncode else { throw .cannotEncode(name: name, format: format.name) }
         guard columns % format.blockWidth == 0 else {
             throw .unevenBlocks(name: name, columns: columns, blockWidth: format.blockWidth)
         }

@@ -10,8 +10,8 @@ extension WeightMatrix {
     /// The same weights with the pruned ones zero, in the matrix's own grid: kept weights keep their bits.
     ///
     /// Q4_0, Q4_1, Q8_0, int8, int4 and f16 become their masked twin, with the kept codes and the source's scales.
-    /// f32 and bf16 have none and stay dense, with zeros in the places of the pruned. What was pruned before
-    /// stays pruned.
+    /// f32 and bf16 have none and stay dense, with zeros in the places of the pruned. The larger block formats of
+    /// GGUF have none either, and their kept weights are rounded to int8. What was pruned before stays pruned.
     ///
     /// - Parameter name: what errors call the matrix.
     /// - Throws: ``WeightError/tooLarge(name:bytes:)`` over 4 GiB of kept values.
@@ -19,7 +19,11 @@ extension WeightMatrix {
         precondition(
             mask.rows == rows && mask.columns == columns,
             "a mask of [\(mask.rows), \(mask.columns)] for [\(rows), \(columns)]")
-        guard let twin = format.isMasked ? format : format.masked else { return try zeroed(by: mask, on: pool, name) }
+        guard let twin = format.isMasked ? format : format.masked else {
+            return format.isFloat
+                ? try zeroed(by: mask, on: pool, name)
+                : try masked(by: mask, storedAs: format.pruned.dense, group: 0, on: pool, name: name)
+        }
         let mask = self.mask.map { $0.intersection(mask) } ?? mask
         var offsets = [UInt32](repeating: 0, count: rows + 1)
         var total = 0

@@ -9,7 +9,7 @@ import WinnowWeights
 
   static var cases: [(InstructionSet, String)] {
     InstructionSet.allCases.filter(\.isAvailable).flatMap { set in
-      WeightFormats.all.map { (set, $0.name) }
+      WeightFormats.all.filter(\.canEncode).map { (set, $0.name) }
     }
   }
 

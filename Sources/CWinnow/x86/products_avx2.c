@@ -55,7 +55,8 @@ WN_INLINE void block8_tile(
         for (size_t b = 0; b < count; b += 2) {
             size_t c = 32 * (run + b);
             WN_UNROLL for (int i = 0; i < rows; i++) {
-                const uint8_t *w = codes + (size_t)i * tile->stride + c, *k = kept + (size_t)i * tile->stride + c;
+                const uint8_t *w = codes + (size_t)i * tile->stride + c;
+                const uint8_t *k = has_kept ? kept + (size_t)i * tile->stride + c : w;
                 WN_UNROLL for (int j = 0; j < tokens; j++) {
                     const int8_t *q = x + (size_t)j * in->stride + c;
                     __m256 sum = pair_sum(pair_codes(w), q, is_signed, &both[i][j][b]);

@@ -42,12 +42,12 @@ public struct ModelConversion: Sendable, Equatable {
         }
     }
 
-    /// The formats that can be asked of a target.
+    /// The formats that can be asked of a target: those that weights can be rounded to.
     public static func formats(for target: Target) -> [WeightFormat] {
         switch target {
         case .hf, .dense: [.f32, .f16, .bf16]
-        case .gguf: GGMLType.supported.map(\.format)
-        case .packed: WeightFormats.all
+        case .gguf: GGMLType.supported.map(\.format).filter(\.canEncode)
+        case .packed: WeightFormats.all.filter(\.canEncode)
         }
     }
 

@@ -1,0 +1,20 @@
+import CWinnow
+
+// The other block formats of GGUF, read where they stand; products multiply their rows out. Bits a weight count the
+// scales: Q4_K takes 144 bytes for 256 weights, 4.5 bits.
+extension WeightFormat {
+    static let ggmlBlocks: [WeightFormat] = [
+        block("q5_0", WN_Q5_0, codeBits: 5), block("q5_1", WN_Q5_1, codeBits: 5),
+        block("q2_k", WN_Q2_K, codeBits: 2), block("q3_k", WN_Q3_K, codeBits: 3),
+        block("q4_k", WN_Q4_K, codeBits: 4), block("q5_k", WN_Q5_K, codeBits: 5),
+        block("q6_k", WN_Q6_K, codeBits: 6), block("iq4_nl", WN_IQ4_NL, codeBits: 4),
+        block("iq4_xs", WN_IQ4_XS, codeBits: 4), block("mxfp4", WN_MXFP4, codeBits: 4),
+        block("tq1_0", WN_TQ1_0, codeBits: 2), block("tq2_0", WN_TQ2_0, codeBits: 2),
+    ]
+
+    private static func block(_ name: String, _ code: wn_format, codeBits: Int) -> WeightFormat {
+        var width = 0, bytes = 0
+        wn_ggml_block(code, &width, &bytes)
+        return WeightFormat(name, code, codeBits: codeBits, blockWidth: width, scales: .inside(blockBytes: bytes))
+    }
+}
