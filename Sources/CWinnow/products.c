@@ -9,6 +9,9 @@ wn_input_kind wn_format_input(wn_format format) {
     case WN_Q4_0: case WN_Q4_1: case WN_Q8_0:
     case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: return WN_INPUT_BLOCK8;
     case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4: return WN_INPUT_PLANES16;
+    case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
+    case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0:
+        return wn_product_functions()->unpacks_ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
     default: return WN_INPUT_F32;
     }
 }
@@ -103,7 +106,7 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
 
 // ---- Products --------------------------------------------------------------------------------------------
 static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, size_t row, float *out) {
-    if (wn_block_layout_of(matrix->format).width) {
+    if (wn_is_ggml_block(matrix->format)) {
         wn_row_f32_blocks(matrix, row, out);
     } else {
         table->row_f32(matrix, row, out);
@@ -131,7 +134,10 @@ static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, w
     tile->scales = (float *)memory;
     tile->offsets = tile->scales + WN_TILE_ROWS * blocks;
     tile->codes = (uint8_t *)(tile->offsets + WN_TILE_ROWS * blocks);
-    tile->kept = kind == WN_INPUT_BLOCK8 && matrix->format == WN_MASKED_Q4_1 ? tile->codes + WN_TILE_ROWS * stride : NULL;
+    uint8_t *second = tile->codes + WN_TILE_ROWS * stride;
+    tile->kept = kind == WN_INPUT_BLOCK8 && matrix->format == WN_MASKED_Q4_1 ? second : NULL;
+    bool halves = matrix->format == WN_Q3_K || matrix->format == WN_Q6_K;
+    tile->half_scales = kind == WN_INPUT_BLOCK8 && halves ? (float *)second : NULL;
 }
 
 // Rows that share a tile: as many as keep its codes in the first-level cache. Float32 inputs come from the third

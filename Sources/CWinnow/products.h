@@ -18,6 +18,8 @@ typedef struct wn_tile {
     uint8_t *kept;    // [rows, stride] 0 or 1: MASKED_Q4_1 only, else NULL
     float *scales;    // [rows, block_stride]: w = scale * code + offset
     float *offsets;   // [rows, block_stride]
+    float *half_scales;  // [rows, stride / 32, 8]: the scale of a block's first sixteen columns four times, then that of
+                         // its last sixteen; Q3_K and Q6_K, else NULL
     float *values;    // [rows, columns] float32: for float32 inputs
     float row_scales[WN_TILE_ROWS];  // INT8
     bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
@@ -27,6 +29,8 @@ typedef struct wn_product_table {
     // Unpacks rows for integer inputs (codes, scales, offsets), or for float32 ones (values).
     void (*unpack_codes)(const wn_matrix *matrix, size_t row, size_t rows, wn_tile *tile);
     void (*row_f32)(const wn_matrix *matrix, size_t row, float *out);
+    // Whether unpack_codes knows Q5_0 and what follows it; where not, their rows are multiplied out.
+    bool unpacks_ggml_blocks;
     // out[t * WN_TILE_ROWS + r] for tokens first..<first + tokens.
     void (*dot_f32)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     // Dense rows in floating point, converted in registers, for a few tokens; NULL: go through `values`.

@@ -21,14 +21,14 @@ import WinnowWeights
   ) throws -> [Float] {
     let pool = try KernelPool(threads: threads)
     let tokens = x.count / matrix.columns
-    let workspace = Workspace()
-    let plan = PreparedInput.Plan(
-      kind: matrix.inputKind(mode), columns: matrix.columns, capacity: batch, in: workspace)
-    workspace.commit()
-    let input = PreparedInput(plan, in: workspace)
     var x = x
     var out = [Float](repeating: .nan, count: tokens * matrix.rows)
     let ran: Void? = try set.run {
+      let workspace = Workspace()
+      let plan = PreparedInput.Plan(
+        kind: matrix.inputKind(mode), columns: matrix.columns, capacity: batch, in: workspace)
+      workspace.commit()
+      let input = PreparedInput(plan, in: workspace)
       try x.withUnsafeMutableBufferPointer { x in
         try out.withUnsafeMutableBufferPointer { out in
           for first in stride(from: 0, to: tokens, by: batch) {

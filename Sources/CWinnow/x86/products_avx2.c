@@ -72,14 +72,41 @@ WN_INLINE void block8_tile(
         WN_UNROLL for (int j = 0; j < tokens; j++) out[j * WN_TILE_ROWS + (int)r + i] = reduce8(acc[i][j]);
 }
 
+// The same where each half of a block has a scale of its own.
+WN_INLINE void halves_tile(
+    const int rows, const int tokens, const wn_tile *tile, const wn_input *in, size_t r, size_t token, float *out) {
+    size_t blocks = tile->stride / 32;
+    __m256 acc[4][4];
+    WN_UNROLL for (int i = 0; i < rows; i++)
+        WN_UNROLL for (int j = 0; j < tokens; j++) acc[i][j] = _mm256_setzero_ps();
+    for (size_t b = 0; b < blocks; b++) {
+        WN_UNROLL for (int i = 0; i < rows; i++) {
+            size_t row = r + (size_t)i;
+            __m256i w = _mm256_loadu_si256((const __m256i *)(tile->codes + row * tile->stride + 32 * b));
+            __m256 scale = _mm256_loadu_ps(tile->half_scales + row * tile->stride / 4 + 8 * b);
+            WN_UNROLL for (int j = 0; j < tokens; j++) {
+                size_t t = token + (size_t)j;
+                __m256i q = _mm256_loadu_si256((const __m256i *)(in->q + t * in->stride + 32 * b));
+                __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, q, true)), scale);
+                acc[i][j] = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(in->scales + t * tile->block_stride + b), acc[i][j]);
+            }
+        }
+    }
+    WN_UNROLL for (int i = 0; i < rows; i++)
+        WN_UNROLL for (int j = 0; j < tokens; j++) out[j * WN_TILE_ROWS + (int)r + i] = reduce8(acc[i][j]);
+}
+
 static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
+#define WN_HALVES(ROWS, TOKENS, r, t) halves_tile(ROWS, TOKENS, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_SIGNED(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, true, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_UNSIGNED(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, false, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_KEPT(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, false, true, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
-    if (tile->kept) {
+    if (tile->half_scales) {
+        WN_TILES(tile->rows, tokens, 4, 2, WN_HALVES);
+    } else if (tile->kept) {
         WN_TILES(tile->rows, tokens, 4, 2, WN_KEPT);
     } else if (tile->is_signed) {
         WN_TILES(tile->rows, tokens, 4, 2, WN_SIGNED);
@@ -297,7 +324,7 @@ static void dot_half(
 }
 
 const wn_product_table wn_products_avx2 = {
-    .unpack_codes = unpack_codes, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
+    .unpack_codes = unpack_codes, .unpacks_ggml_blocks = true, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
     .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode,
 };

@@ -6,6 +6,13 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,popcnt"))), apply_to = function)
 
+// A table of sixteen bytes is one shuffle.
+WN_INLINE __m256i look_up16(const int8_t *table, __m256i places) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table)), places);
+}
+#define WN_LOOK_UP(table, places) (wn_bytes32)look_up16(table, (__m256i)(places))
+#include "../scalar/blocks_body.h"
+
 WN_INLINE float reduce8(__m256 v) {
     __m128 a = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     a = _mm_add_ps(a, _mm_movehl_ps(a, a));
@@ -165,7 +172,58 @@ static void unpack_scales(
     }
 }
 
+// Rows of the larger block formats: codes as they are, with a scale for each block of 32, or one for each half of it.
+WN_INLINE void unpack_ggml_rows(const int format, const wn_matrix *m, size_t first, wn_tile *tile) {
+    const wn_block_layout layout = block_layout(format);
+    const bool halves = format == WN_Q3_K || format == WN_Q6_K;
+    for (size_t r = 0; r < tile->rows; r++) {
+        const uint8_t *from = m->values + (first + r) * m->row_bytes;
+        uint8_t *codes = tile->codes + r * tile->stride;
+        float *scales = tile->scales + r * tile->block_stride, *offsets = tile->offsets + r * tile->block_stride;
+        float *pairs = halves ? tile->half_scales + r * tile->stride / 4 : NULL;
+        for (size_t start = 0; start < m->columns; start += layout.width, from += layout.bytes) {
+            float d[WN_SUB_BLOCKS], offset[WN_SUB_BLOCKS];
+            unpack_block(format, from, (int8_t *)codes + start, d, offset);
+            for (size_t b = 0; b < layout.width / 32; b++) {
+                size_t at = start / 32 + b;
+                if (halves) {
+                    _mm256_storeu_ps(pairs + 8 * at, _mm256_set_m128(_mm_set1_ps(d[2 * b + 1]), _mm_set1_ps(d[2 * b])));
+                } else {
+                    scales[at] = d[2 * b];
+                    if (layout.has_offsets) offsets[at] = offset[2 * b];
+                }
+            }
+        }
+        memset(codes + m->columns, 0, tile->stride - m->columns);
+        for (size_t b = m->columns / 32; b < tile->block_stride; b++) scales[b] = offsets[b] = 0;
+        for (size_t c = 8 * (m->columns / 32); halves && c < tile->stride / 4; c++) pairs[c] = 0;
+    }
+}
+
+static void unpack_ggml_codes(const wn_matrix *m, size_t first, wn_tile *tile) {
+    tile->is_signed = !block_layout(m->format).has_offsets;
+#define WN_UNPACK(FORMAT) case FORMAT: unpack_ggml_rows(FORMAT, m, first, tile); break
+    switch (m->format) {
+    WN_UNPACK(WN_Q5_0);
+    WN_UNPACK(WN_Q5_1);
+    WN_UNPACK(WN_Q3_K);
+    WN_UNPACK(WN_Q4_K);
+    WN_UNPACK(WN_Q5_K);
+    WN_UNPACK(WN_Q6_K);
+    WN_UNPACK(WN_IQ4_NL);
+    WN_UNPACK(WN_IQ4_XS);
+    WN_UNPACK(WN_MXFP4);
+    WN_UNPACK(WN_TQ1_0);
+    WN_UNPACK(WN_TQ2_0);
+    default: break;
+    }
+}
+
 static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile *tile) {
+    if (wn_is_ggml_block(m->format)) {
+        unpack_ggml_codes(m, first, tile);
+        return;
+    }
     // Codes carry their sign, but in formats with an offset a block.
     tile->is_signed = m->format != WN_Q4_0 && m->format != WN_Q4_1 && m->format != WN_MASKED_Q4_1;
     bool by_row = m->format == WN_INT8 || m->format == WN_MASKED_INT8;
