@@ -57,6 +57,8 @@ struct ConvertCommand: AsyncParsableCommand {
         let progress = ProgressPrinter(output)
         let written = try conversion.write(source, to: destination, overwrite: overwrite, on: pool) { done, all in
             progress.update("converting", done, of: all, "tensors")
+            // Small arrays of the last tensor would pin what the large ones left, and the peak would creep up.
+            FreedMemory.release()
         }
         for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }
         if output.json {

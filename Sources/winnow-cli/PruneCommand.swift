@@ -143,19 +143,18 @@ struct PruneCommand: AsyncParsableCommand {
         return TextSource(name: String(cString: text.name), bytes: Array(bytes))
     }
 
-    /// What is held at the peak: the model, what becomes of it, and the largest of the steps, which come in turn.
+    /// What is held in that of the steps, which come in turn, that holds most: the walk, or what follows it.
     private func memoryPlan(_ pruner: SequentialPruner, _ loaded: LoadedModel, windows: Int) -> MemoryPlan {
-        var plan = pruner.memoryPlan(for: loaded.model, windows: windows, length: length)
-        let walk = plan.total - pruner.memoryPlan(for: loaded.model, windows: 0, length: 0).total
+        let model = loaded.model
+        let walk = pruner.memoryPlan(for: model, windows: windows, length: length, readsAll: eval != nil)
+        var later = pruner.memoryPlan(for: model, windows: 0, length: 0)
+        let writing = CheckpointWriter.checkingBytes(model.configuration)
+        let evaluation = eval == nil ? 0 : ModelRunner.workspaceBytes(model, evaluationConfiguration)
+        later.add(
+            writing > evaluation ? "writing and checking the folder" : "evaluation",
+            bytes: max(writing, evaluation))
+        var plan = walk.total > later.total ? walk : later
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
-        let writing = CheckpointWriter.checkingBytes(loaded.model.configuration)
-        let evaluation =
-            eval == nil ? 0 : ModelRunner.workspaceBytes(loaded.model, evaluationConfiguration)
-        if max(writing, evaluation) > walk {
-            plan.add(
-                writing > evaluation ? "writing and checking the folder" : "evaluation",
-                bytes: max(writing, evaluation) - walk)
-        }
         return plan
     }
 
