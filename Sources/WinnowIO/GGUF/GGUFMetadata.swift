@@ -31,13 +31,27 @@ struct GGUFMetadata {
         }
     }
 
-    init(_ configuration: ModelConfiguration, _ tokenizer: TokenizerDefinition, vocabulary: Int) {
+    /// - Parameter fallbackName: the model's name when neither its metadata nor its `config.json` say it.
+    init(
+        _ configuration: ModelConfiguration, _ tokenizer: TokenizerDefinition, vocabulary: Int,
+        fallbackName: String?
+    ) {
         let name = configuration.family.ggufName ?? configuration.architecture
         func add(_ key: String, _ value: Value) { pairs.append((key, value)) }
         add("general.architecture", .string(name))
         add("general.type", .string("model"))
-        if let label = configuration.huggingFace["_name_or_path"]?.string, !label.isEmpty {
+        let said = configuration.metadata
+        let label = configuration.huggingFace["_name_or_path"]?.string ?? ""
+        if let label = said.name ?? (label.isEmpty ? fallbackName : label) {
             add("general.name", .string(label))
+        }
+        for key in said.keys where key != "general.name" {
+            switch said[key] {
+            case .text(let text): add(key, .string(text))
+            case .texts(let texts): add(key, .strings(texts))
+            case .count(let count): add(key, .uint32(count))
+            case nil: continue
+            }
         }
         add("\(name).block_count", .uint32(configuration.layers))
         add("\(name).context_length", .uint32(configuration.contextLength))
