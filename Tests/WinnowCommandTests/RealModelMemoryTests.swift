@@ -42,8 +42,9 @@ struct RealModelMemoryTests {
             #expect(ending.status == 0, "\(ending.errors)")
             held = max(held, try ending.json()["peakBytes"]?.integer ?? 0)
             let share = Double(predicted) / Double(held)
-            print("\(arguments.joined(separator: " ")): predicted \(predicted >> 20) MiB, held \(held >> 20) MiB")
-            #expect(0.9...1.1 ~= share, "predicted \(predicted), held \(held): \(plan["memory"]?.text() ?? "")")
+            let finding = "predicted \(predicted) bytes, held \(held)"
+            print("\(arguments.joined(separator: " ")): \(finding)")
+            #expect(0.9...1.1 ~= share, "\(finding): \(plan["memory"]?.text() ?? "")")
         }
     }
 }

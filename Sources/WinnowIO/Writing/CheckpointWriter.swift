@@ -191,7 +191,7 @@ private struct ShardedTensors {
                 if fill > 0 {
                     try writer.append(name + part.rawValue, dtype, shape, bytes, fill: fill)
                 } else {
-                    // Shapes and row offsets end up beside each other: one page of them is read, not two a matrix.
+                    // Shapes and row offsets end up side by side: opening reads one page, not two a matrix.
                     try writer.append(name + part.rawValue, Tensor(dtype: dtype, shape: shape, bytes: bytes))
                 }
                 record(name + part.rawValue)
