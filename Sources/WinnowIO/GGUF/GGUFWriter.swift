@@ -40,6 +40,7 @@ public struct GGUFWriter: Sendable {
             throw CheckpointError.unsupported(
                 file: path, feature: "\(obstacle) in a GGUF file", advice: "write a folder")
         }
+        try tokenizer.checkCanBeWritten(to: path)
         let output = try AtomicOutput(path, .file, overwrite: overwrite)
         let file = try OutputFile(output.partialPath)
         let shapes = configuration.tensorShapes

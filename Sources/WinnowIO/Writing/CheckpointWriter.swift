@@ -117,6 +117,7 @@ public struct CheckpointWriter: Sendable {
     }
 
     private func writeTokenizer(_ tokenizer: TokenizerDefinition, folder: String) throws {
+        try tokenizer.checkCanBeWritten(to: path)
         let configuration = tokenizer.tokenizerConfiguration()
         try OutputFile.write(tokenizer.tokenizerJSON().text(), to: "\(folder)/tokenizer.json")
         try OutputFile.write(configuration.text(indent: 2) + "\n", to: "\(folder)/tokenizer_config.json")
@@ -250,5 +251,15 @@ private struct ShardedTensors {
     private func padded(_ number: Int) -> String {
         let text = "\(number)"
         return String(repeating: "0", count: max(5 - text.utf8.count, 0)) + text
+    }
+}
+
+extension TokenizerDefinition {
+    /// - Throws: ``CheckpointError/unsupported(file:feature:advice:)`` for a kind that is read, not written.
+    func checkCanBeWritten(to path: String) throws(CheckpointError) {
+        guard !model.canBeWritten else { return }
+        throw .unsupported(
+            file: path, feature: "writing a \(model.ggufName) tokenizer out of its parts",
+            advice: "use a folder that has a tokenizer.json, which is copied")
     }
 }
