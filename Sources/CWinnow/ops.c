@@ -28,6 +28,19 @@ void wn_silu_multiply(const float *gate, const float *up, float *out, size_t cou
     wn_ops_functions()->silu_multiply(gate, up, out, count);
 }
 
+void wn_layer_norm(const float *x, size_t x_stride, const float *weight, const float *bias, float epsilon, float *out,
+                   size_t out_stride, size_t tokens, size_t columns) {
+    for (size_t t = 0; t < tokens; t++) {
+        wn_ops_functions()->layer_norm(x + t * x_stride, weight, bias, epsilon, out + t * out_stride, columns);
+    }
+}
+
+void wn_gelu_multiply(const float *gate, const float *up, float *out, size_t count) {
+    wn_ops_functions()->gelu_multiply(gate, up, out, count);
+}
+
+void wn_soft_cap(float *x, float cap, size_t count) { wn_ops_functions()->soft_cap(x, cap, count); }
+
 void wn_add(float *into, const float *x, size_t count) { wn_ops_functions()->add(into, x, count); }
 
 void wn_rope(float *x, size_t x_stride, size_t heads, size_t head_width, size_t tokens, const float *table,
@@ -52,7 +65,7 @@ typedef struct wn_attention_job {
     const wn_attention_row *rows;
     const uint32_t *starts;  // of row blocks, one more than there are
     size_t blocks, kv_heads, group, head_width;
-    float scale;
+    float scale, cap;
     wn_kv_type type;
 } wn_attention_job;
 
@@ -62,11 +75,16 @@ static void wn_attention_chunk(void *context, size_t chunk, size_t worker) {
     // Later rows see more: they are taken first.
     size_t block = job->blocks - 1 - chunk / job->kv_heads, kv_head = chunk % job->kv_heads;
     job->table->attend(job->rows + job->starts[block], job->starts[block + 1] - job->starts[block], kv_head, job->group,
-                       job->head_width, job->scale, job->type);
+                       job->head_width, job->scale, job->cap, job->type);
 }
 
 void wn_attend(wn_pool *pool, const wn_attention_row *rows, size_t row_count, size_t heads, size_t kv_heads,
                size_t head_width, float scale, wn_kv_type type) {
+    wn_attend_capped(pool, rows, row_count, heads, kv_heads, head_width, scale, 0, type);
+}
+
+void wn_attend_capped(wn_pool *pool, const wn_attention_row *rows, size_t row_count, size_t heads, size_t kv_heads,
+                      size_t head_width, float scale, float cap, wn_kv_type type) {
     uint32_t starts[WN_ATTENTION_BLOCKS + 1];
     size_t row = 0;
     while (row < row_count) {
@@ -78,7 +96,7 @@ void wn_attend(wn_pool *pool, const wn_attention_row *rows, size_t row_count, si
             for (; row < row_count && row < end && rows[row].segments == segments; row++) work += rows[row].visible;
         }
         starts[blocks] = (uint32_t)(row - first);
-        wn_attention_job job = {wn_ops_functions(), rows + first, starts, blocks, kv_heads, heads / kv_heads, head_width, scale, type};
+        wn_attention_job job = {wn_ops_functions(), rows + first, starts, blocks, kv_heads, heads / kv_heads, head_width, scale, cap, type};
         // A few slots cost less than waking anybody.
         wn_pool_run(work * heads < 1024 ? NULL : pool, blocks * kv_heads, wn_attention_chunk, &job);
     }

@@ -14,11 +14,15 @@ typedef struct wn_ops_table {
     void (*rope)(float *x, size_t heads, size_t head_width, const float *table, bool interleaved);
     // Rows with the same segments, the query heads of one KV head.
     void (*attend)(const wn_attention_row *rows, size_t row_count, size_t kv_head, size_t group, size_t head_width,
-                   float scale, wn_kv_type type);
+                   float scale, float cap, wn_kv_type type);
     double (*log_sum_exp)(const float *x, size_t count);
     void (*softmax)(float *x, size_t count);
     void (*kv_store)(wn_kv_type type, const float *x, void *slot, size_t head_width);
     void (*add_squares)(const float *x, size_t stride, size_t tokens, size_t columns, double *sums);
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon, float *out,
+                       size_t columns);
+    void (*gelu_multiply)(const float *gate, const float *up, float *out, size_t count);
+    void (*soft_cap)(float *x, float cap, size_t count);
 } wn_ops_table;
 
 extern const wn_ops_table wn_ops_scalar;

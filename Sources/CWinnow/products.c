@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "wn_ops.h"
+
 wn_input_kind wn_format_input(wn_format format) {
     switch (format) {
     case WN_Q4_0: case WN_Q4_1: case WN_Q8_0:
@@ -208,6 +210,11 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
             for (size_t r = 0; r < rows; r++) out[r] += values[r];
             break;
         case WN_GATED_SILU: table->silu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
+        case WN_GATED_GELU: wn_gelu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
+        case WN_GELU: wn_gelu_multiply(values, NULL, out, rows); break;
+        case WN_RELU:
+            for (size_t r = 0; r < rows; r++) out[r] = values[r] > 0 ? values[r] : 0;
+            break;
         default: memcpy(out, values, rows * sizeof(float));
         }
     }

@@ -16,19 +16,30 @@ extension Checkpoint {
         }
         var names: [String] = []
         var tensors: [String: StoredTensor] = [:]
-        for name in folder.names {
-            guard partNames.contains(name) else {
-                // Angles that old writers stored; they follow from the configuration.
-                if name.hasSuffix(".rotary_emb.inv_freq") { continue }
-                let (tensor, file) = folder.tensors[name]!
-                guard tensors[name] == nil else { throw CheckpointError.duplicateTensor(file: file, tensor: name) }
+        let family = configuration.family
+        for stored in folder.names {
+            guard partNames.contains(stored) else {
+                // What old writers stored and what follows from the configuration.
+                if family.ignoredSuffixes.contains(where: stored.hasSuffix) { continue }
+                let (tensor, file) = folder.tensors[stored]!
+                // Old folders of base models leave out the first part of every name.
+                let isWhole = stored.hasPrefix(family.modelPrefix) || stored.hasPrefix("lm_head.")
+                let name = isWhole ? stored : family.modelPrefix + stored
+                guard tensors[name] == nil else {
+                    throw CheckpointError.duplicateTensor(file: file, tensor: name)
+                }
                 names.append(name)
-                tensors[name] = try StoredTensor(tensor, name: name, file: file)
+                let value = try StoredTensor(tensor, name: name, file: file)
+                let turns = family.transposesLinears && configuration.isBlockLinear(name)
+                tensors[name] = turns ? value.transposed : value
                 continue
             }
+            let name = stored
             let owner = String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
             guard tensors[owner] == nil, let layer = packed[owner] else { continue }
-            let parts = try packed.stored(owner, file: folder.tensors[name]!.file) { folder.tensors[$0]?.tensor }
+            let parts = try packed.stored(owner, file: folder.tensors[name]!.file) {
+                folder.tensors[$0]?.tensor
+            }
             names.append(owner)
             tensors[owner] = .matrix(layer, parts)
         }

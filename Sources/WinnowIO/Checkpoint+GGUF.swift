@@ -3,19 +3,15 @@ import WinnowText
 import WinnowWeights
 
 extension Checkpoint {
-    /// Opens a GGUF file of the Llama family.
+    /// Opens a GGUF file.
     package convenience init(gguf storage: Storage, path: String) throws {
         let file = try GGUFFile(parsing: storage, path: path)
         let configuration = try ModelConfiguration(file)
         var names: [String] = []
         var tensors: [String: StoredTensor] = [:]
         for tensor in file.tensors {
-            guard let name = GGUFNames.huggingFace(tensor.name) else {
-                if tensor.name == "rope_freqs.weight" {
-                    throw GGUFError.unsupported(
-                        file: path, feature: "rope scaling (tensor rope_freqs.weight)",
-                        advice: "use a model without it")
-                }
+            if RopeScaling.divisorTensors.contains(tensor.name) { continue }
+            guard let name = configuration.huggingFaceName(gguf: tensor.name) else {
                 throw CheckpointError.unexpectedTensor(file: path, tensor: tensor.name)
             }
             names.append(name)

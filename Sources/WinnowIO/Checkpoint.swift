@@ -41,7 +41,8 @@ public final class Checkpoint: Sendable {
 
     init(
         path: String, configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
-        tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil, companions: [CompanionFile] = []
+        tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil,
+        companions: [CompanionFile] = []
     ) throws(CheckpointError) {
         // A tied model has no use for a head of its own, which some writers add.
         let used = configuration.tiesEmbeddings ? names.filter { $0 != "lm_head.weight" } : names
@@ -67,13 +68,22 @@ public final class Checkpoint: Sendable {
         self.companions = companions
     }
 
+    /// Where a tensor is, nothing of it read; nil when there is none of the name.
+    func stored(_ name: String) -> StoredTensor? { tensors[name] }
+
+    /// What the folder is called; nil for a GGUF file.
+    var folderName: String? { FilePath.kind(path) == .folder ? FilePath.ownName(path) : nil }
+
     /// A matrix in its file's format, not copied; rows as in the file (``ModelConfiguration/rotaryStyle``).
     public func matrix(_ name: String) throws -> WeightMatrix {
         guard let stored = tensors[name] else {
             throw CheckpointError.noSuchTensor(path: path, tensor: name)
         }
-        guard case .matrix(let layout, let parts) = stored else {
-            throw CheckpointError.notAMatrix(path: path, tensor: name)
+        let (layout, parts): (PackedLayers.Layer, WeightMatrix.Parts)
+        switch stored {
+        case .matrix(let own, let ownParts): (layout, parts) = (own, ownParts)
+        case .transposed(let own, let ownParts): (layout, parts) = own.transposing(ownParts)
+        case .vector: throw CheckpointError.notAMatrix(path: path, tensor: name)
         }
         do {
             return try WeightMatrix(
@@ -111,11 +121,26 @@ public enum CheckpointTensor: Sendable {
 enum StoredTensor: Sendable {
     case matrix(PackedLayers.Layer, WeightMatrix.Parts)
     case vector(Tensor)
+    /// A plain matrix whose file has columns for rows (Conv1D); turned when it is asked for.
+    case transposed(PackedLayers.Layer, WeightMatrix.Parts)
+
+    var transposed: StoredTensor {
+        if case .matrix(let layout, let parts) = self { .transposed(layout, parts) } else { self }
+    }
 
     var shape: [Int] {
         switch self {
+        case .transposed(let layout, _): [layout.columns, layout.rows]
         case .matrix(let layout, _): [layout.rows, layout.columns]
         case .vector(let tensor): tensor.shape
+        }
+    }
+
+    /// Bytes of all its arrays.
+    var byteCount: Int {
+        switch self {
+        case .matrix(_, let parts), .transposed(_, let parts): parts.byteCount
+        case .vector(let tensor): tensor.bytes.byteCount
         }
     }
 

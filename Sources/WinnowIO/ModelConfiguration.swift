@@ -1,3 +1,4 @@
+import WinnowCore
 import WinnowJSON
 
 /// The shape of a decoder and what running it needs to know, as its checkpoint says.
@@ -12,7 +13,7 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var headWidth: Int
     public var feedForwardWidth: Int
     public var contextLength: Int
-    public var ropeBase: Double
+    public var rope: RopeSettings
     public var normEpsilon: Float
     public var tiesEmbeddings: Bool
     public var bosID: Int?
@@ -22,12 +23,16 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var huggingFace: JSONObject
     /// `generation_config.json` as read; empty where there was none.
     public var generation: JSONObject
+    public var traits: DecoderTraits
+    /// What the files say of the model itself: name, licence, tags.
+    public var metadata: GeneralMetadata
 
     public init(
         architecture: String, vocabularySize: Int, width: Int, layers: Int, heads: Int, keyValueHeads: Int,
         headWidth: Int, feedForwardWidth: Int, contextLength: Int, ropeBase: Double, normEpsilon: Float,
         tiesEmbeddings: Bool, bosID: Int?, eosIDs: [Int], rotaryStyle: RotaryStyle, huggingFace: JSONObject,
-        generation: JSONObject = JSONObject()
+        generation: JSONObject = JSONObject(), ropeScaling: RopeScaling = .none,
+        traits: DecoderTraits = DecoderTraits(), metadata: GeneralMetadata = GeneralMetadata()
     ) {
         self.architecture = architecture
         self.vocabularySize = vocabularySize
@@ -38,7 +43,7 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.headWidth = headWidth
         self.feedForwardWidth = feedForwardWidth
         self.contextLength = contextLength
-        self.ropeBase = ropeBase
+        rope = RopeSettings(base: ropeBase, scaling: ropeScaling)
         self.normEpsilon = normEpsilon
         self.tiesEmbeddings = tiesEmbeddings
         self.bosID = bosID
@@ -46,14 +51,15 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.rotaryStyle = rotaryStyle
         self.huggingFace = huggingFace
         self.generation = generation
+        self.traits = traits
+        self.metadata = metadata
     }
 
-    /// The architectures that this version reads.
-    public static let supportedArchitectures = ["llama"]
+    public var ropeBase: Double { rope.base }
 }
 
 extension ModelConfiguration {
-    /// A tensor that a plain Llama has, with its shape.
+    /// A tensor that the model has, with its Hugging Face key and its shape.
     struct ExpectedTensor {
         let name: String
         let shape: [Int]
@@ -61,25 +67,15 @@ extension ModelConfiguration {
 
     /// Calls `body` with every tensor that the configuration asks for, in the order of the model.
     func forEachTensor<Failure: Error>(_ body: (ExpectedTensor) throws(Failure) -> Void) throws(Failure) {
-        try body(ExpectedTensor(name: "model.embed_tokens.weight", shape: [vocabularySize, width]))
-        let queryRows = heads * headWidth
-        let keyRows = keyValueHeads * headWidth
+        func expect(_ role: TensorRole, layer: Int? = nil) throws(Failure) {
+            guard let name = tensorName(role, layer: layer) else { return }
+            try body(ExpectedTensor(name: name, shape: shape(of: role)))
+        }
+        for role in [TensorRole.embedding, .positions] { try expect(role) }
         for layer in 0..<layers {
-            let prefix = "model.layers.\(layer)."
-            for (name, shape) in [
-                ("input_layernorm", [width]), ("self_attn.q_proj", [queryRows, width]),
-                ("self_attn.k_proj", [keyRows, width]), ("self_attn.v_proj", [keyRows, width]),
-                ("self_attn.o_proj", [width, queryRows]), ("post_attention_layernorm", [width]),
-                ("mlp.gate_proj", [feedForwardWidth, width]), ("mlp.up_proj", [feedForwardWidth, width]),
-                ("mlp.down_proj", [width, feedForwardWidth]),
-            ] {
-                try body(ExpectedTensor(name: "\(prefix)\(name).weight", shape: shape))
-            }
+            for role in TensorRole.blockRoles { try expect(role, layer: layer) }
         }
-        try body(ExpectedTensor(name: "model.norm.weight", shape: [width]))
-        if !tiesEmbeddings {
-            try body(ExpectedTensor(name: "lm_head.weight", shape: [vocabularySize, width]))
-        }
+        for role in [TensorRole.finalNorm, .finalNormBias, .head] { try expect(role) }
     }
 
     /// The shape of every tensor by name.
@@ -89,10 +85,36 @@ extension ModelConfiguration {
         return shapes
     }
 
-    /// The head count of a query or key projection, whose rows depend on ``rotaryStyle``; nil for other tensors.
+    /// The head count of a query or key projection whose rows depend on ``rotaryStyle``, or of its bias; nil for
+    /// other tensors, and for families whose files agree.
     func rotaryHeads(of name: String) -> Int? {
-        if name.hasSuffix(".self_attn.q_proj.weight") { return heads }
-        if name.hasSuffix(".self_attn.k_proj.weight") { return keyValueHeads }
-        return nil
+        guard family.ggufRotary == .interleaved else { return nil }
+        switch family.names.role(huggingFace: name)?.role {
+        case .query, .queryBias: return heads
+        case .key, .keyBias: return keyValueHeads
+        default: return nil
+        }
+    }
+
+    /// A vector as a folder or a GGUF file has it: rows of rotary biases turned, norms with or without their offset.
+    func vector(_ vector: Tensor, _ name: String, intoFolder: Bool) throws(CheckpointError) -> Tensor {
+        let shift = normShift(of: name, intoFolder: intoFolder)
+        let target: RotaryStyle = intoFolder ? .halves : family.ggufRotary
+        let heads = rotaryStyle == target ? nil : rotaryHeads(of: name)
+        guard shift != 0 || heads != nil, var floats = vector.floats() else { return vector }
+        if shift != 0 { for index in floats.indices { floats[index] += shift } }
+        if let heads {
+            let order = rotaryRowOrder(heads: heads, headWidth: headWidth, from: rotaryStyle, to: target)
+            floats = order.map { floats[$0] }
+        }
+        return Tensor(floats)
+    }
+
+    /// What to add to a tensor's values when it goes into a folder, or into a GGUF file: Gemma's norms.
+    func normShift(of name: String, intoFolder: Bool) -> Float {
+        guard family.folderNormOffset != 0, family.names.role(huggingFace: name)?.role.isNormWeight ?? false
+        else { return 0 }
+        // A norm with an offset still to be added stands here as in a folder.
+        return traits.normOffset - (intoFolder ? family.folderNormOffset : 0)
     }
 }

@@ -8,17 +8,20 @@ import WinnowWeights
 public final class LanguageModel: Module {
     public let configuration: ModelConfiguration
     public let embedding: Parameter
+    /// Learned embeddings of positions; nil with rotary ones.
+    public let positions: Parameter?
     public let blocks: [TransformerBlock]
-    public let finalNorm: RMSNorm
+    public let finalNorm: Norm
     /// nil when the embedding's rows are the head's rows.
     public let head: Parameter?
 
     package init(
-        configuration: ModelConfiguration, embedding: Parameter, blocks: [TransformerBlock],
-        finalNorm: RMSNorm, head: Parameter?
+        configuration: ModelConfiguration, embedding: Parameter, positions: Parameter? = nil,
+        blocks: [TransformerBlock], finalNorm: Norm, head: Parameter?
     ) {
         self.configuration = configuration
         self.embedding = embedding
+        self.positions = positions
         self.blocks = blocks
         self.finalNorm = finalNorm
         self.head = head
@@ -26,34 +29,27 @@ public final class LanguageModel: Module {
 
     /// The model of a checkpoint, with no copy of its matrices.
     ///
-    /// - Throws: ``ModelError/unsupportedArchitecture(name:supported:)``, or the checkpoint's own error for a
-    ///   missing or misshapen tensor.
+    /// - Throws: ``CheckpointError`` for a tensor that is missing or misshapen.
     public convenience init(_ checkpoint: Checkpoint) throws {
-        let name = checkpoint.configuration.architecture
-        guard let architecture = Architectures.all.first(where: { $0.names.contains(name) }) else {
-            throw ModelError.unsupportedArchitecture(
-                name: name, supported: Architectures.all.flatMap(\.names).sorted())
-        }
-        try self.init(architecture.build(checkpoint))
-    }
-
-    private convenience init(_ parts: Parts) {
+        let parts = try LanguageModel.parts(of: checkpoint)
         self.init(
-            configuration: parts.configuration, embedding: parts.embedding, blocks: parts.blocks,
-            finalNorm: parts.finalNorm, head: parts.head)
+            configuration: parts.configuration, embedding: parts.embedding, positions: parts.positions,
+            blocks: parts.blocks, finalNorm: parts.finalNorm, head: parts.head)
     }
 
-    /// What an architecture file makes of a checkpoint.
-    package struct Parts {
-        package let configuration: ModelConfiguration
-        package let embedding: Parameter
-        package let blocks: [TransformerBlock]
-        package let finalNorm: RMSNorm
-        package let head: Parameter?
+    /// What a checkpoint is made into.
+    struct Parts {
+        let configuration: ModelConfiguration
+        let embedding: Parameter
+        let positions: Parameter?
+        let blocks: [TransformerBlock]
+        let finalNorm: Norm
+        let head: Parameter?
     }
 
     public func visit(_ body: (Parameter) throws -> Void) rethrows {
         try body(embedding)
+        if let positions { try body(positions) }
         for block in blocks { try block.visit(body) }
         try finalNorm.visit(body)
         if let head { try body(head) }
@@ -77,24 +73,15 @@ public final class LanguageModel: Module {
     /// Bytes of weights that a decoded token reads: all matrices but the rows of the embedding not looked up.
     public var bytesPerToken: Int {
         let table = embedding.matrix.byteCount
-        return head == nil ? byteCount : byteCount - table + table / embedding.matrix.rows
+        var bytes = head == nil ? byteCount : byteCount - table + table / embedding.matrix.rows
+        if let positions {
+            bytes -= positions.matrix.byteCount / positions.matrix.rows * (positions.matrix.rows - 1)
+        }
+        return bytes
     }
 }
 
-/// A family of models: how a checkpoint becomes a ``LanguageModel``.
-public struct Architecture: Sendable {
-    /// The values of `model_type` and `general.architecture` it answers to.
-    public let names: [String]
-    package let build: @Sendable (Checkpoint) throws -> LanguageModel.Parts
-}
-
-/// Every architecture that Winnow runs.
-public enum Architectures {
-    public static let all: [Architecture] = [.llama]
-}
-
 public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
-    case unsupportedArchitecture(name: String, supported: [String])
     case emptyPrompt
     case promptTooLong(tokens: Int, context: Int)
     case tokenOutOfRange(id: Int, vocabulary: Int)
@@ -102,8 +89,6 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .unsupportedArchitecture(let name, let supported):
-            "architecture '\(name)' is not supported; supported: \(supported.joined(separator: ", "))"
         case .emptyPrompt: "the prompt is empty: give at least one token"
         case .promptTooLong(let tokens, let context):
             "\(tokens) tokens do not fit the context of \(context): shorten the prompt or raise --context"

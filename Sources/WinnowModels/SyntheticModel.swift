@@ -53,7 +53,8 @@ extension LanguageModel {
     /// Matrices of one shape hold the same random values, each in memory of its own, so that decode reads as
     /// many distinct bytes as a real model's would.
     public static func synthetic(
-        _ shape: SyntheticShape, format: WeightFormat, sparsity: Double, headFormat: WeightFormat, seed: UInt64
+        _ shape: SyntheticShape, format: WeightFormat, sparsity: Double, headFormat: WeightFormat,
+        seed: UInt64
     ) throws -> LanguageModel {
         var random = Random(seed: seed)
         var made: [[Int]: WeightMatrix] = [:]
@@ -66,9 +67,12 @@ extension LanguageModel {
             made[key] = matrix
             return Parameter(name: name, value: .matrix(try matrix.copied()))
         }
-        func norm(_ name: String) -> RMSNorm {
+        func linear(_ name: String, _ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Linear {
+            Linear(try matrix(name, rows, columns, format))
+        }
+        func norm(_ name: String) -> Norm {
             let ones = Tensor([Float](repeating: 1, count: shape.width))
-            return RMSNorm(weight: Parameter(name: name, value: .vector(ones)), epsilon: 1e-5)
+            return Norm(weight: Parameter(name: name, value: .vector(ones)), epsilon: 1e-5)
         }
         let keyWidth = shape.width / shape.heads * shape.keyValueHeads
         let blocks = try (0..<shape.layers).map { layer in
@@ -76,16 +80,17 @@ extension LanguageModel {
             return TransformerBlock(
                 attentionNorm: norm("\(prefix).input_layernorm.weight"),
                 attention: SelfAttention(
-                    query: try matrix("\(prefix).self_attn.q_proj.weight", shape.width, shape.width, format),
-                    key: try matrix("\(prefix).self_attn.k_proj.weight", keyWidth, shape.width, format),
-                    value: try matrix("\(prefix).self_attn.v_proj.weight", keyWidth, shape.width, format),
-                    output: try matrix("\(prefix).self_attn.o_proj.weight", shape.width, shape.width, format)),
+                    query: try linear("\(prefix).self_attn.q_proj.weight", shape.width, shape.width, format),
+                    key: try linear("\(prefix).self_attn.k_proj.weight", keyWidth, shape.width, format),
+                    value: try linear("\(prefix).self_attn.v_proj.weight", keyWidth, shape.width, format),
+                    output: try linear("\(prefix).self_attn.o_proj.weight", shape.width, shape.width, format)),
                 feedForwardNorm: norm("\(prefix).post_attention_layernorm.weight"),
-                feedForward: GatedFeedForward(
-                    gate: try matrix(
+                feedForward: FeedForward(
+                    gate: try linear(
                         "\(prefix).mlp.gate_proj.weight", shape.feedForwardWidth, shape.width, format),
-                    up: try matrix("\(prefix).mlp.up_proj.weight", shape.feedForwardWidth, shape.width, format),
-                    down: try matrix(
+                    up: try linear(
+                        "\(prefix).mlp.up_proj.weight", shape.feedForwardWidth, shape.width, format),
+                    down: try linear(
                         "\(prefix).mlp.down_proj.weight", shape.width, shape.feedForwardWidth, format)))
         }
         return LanguageModel(
@@ -107,7 +112,8 @@ extension WeightMatrix {
         return try WeightMatrix(
             format: format, rows: rows, columns: columns, group: group,
             parts: Parts(
-                values: copy(parts.values), mask: parts.mask.map(copy), rowOffsets: parts.rowOffsets.map(copy),
+                values: copy(parts.values), mask: parts.mask.map(copy),
+                rowOffsets: parts.rowOffsets.map(copy),
                 scales: parts.scales.map(copy)),
             name: "copy")
     }
@@ -152,7 +158,9 @@ extension WeightMatrix {
             case .block(let count) where !format.isMasked:
                 let block = 32 * format.codeBits / 8 + 2 * count
                 for start in stride(from: 0, to: bytes.count, by: block) {
-                    for byte in start..<start + block { bytes[byte] = UInt8(truncatingIfNeeded: random.next()) }
+                    for byte in start..<start + block {
+                        bytes[byte] = UInt8(truncatingIfNeeded: random.next())
+                    }
                     bytes.storeBytes(of: half, toByteOffset: start, as: UInt16.self)
                     if count == 2 { bytes.storeBytes(of: offset, toByteOffset: start + 2, as: UInt16.self) }
                 }
@@ -178,11 +186,15 @@ extension WeightMatrix {
             switch format.scales {
             case .none, .inside: nil
             case .row: StorageSlice(copying: [Float](repeating: step, count: rows))
-            case .group: StorageSlice(copying: [UInt16](repeating: half, count: rows * ((columns + group - 1) / group)))
+            case .group:
+                StorageSlice(
+                    copying: [UInt16](repeating: half, count: rows * ((columns + group - 1) / group)))
             case .block(let count):
                 format.isMasked
                     ? StorageSlice(
-                        copying: (0..<rows * columns / 32).flatMap { _ in count == 2 ? [half, offset] : [half] })
+                        copying: (0..<rows * columns / 32).flatMap { _ in
+                            count == 2 ? [half, offset] : [half]
+                        })
                     : nil
             }
         return try WeightMatrix(

@@ -11,19 +11,27 @@ package struct ProductGroup {
         case add = 1
         /// silu(gate x) * (up x).
         case gatedSiLU = 2
+        /// gelu(gate x) * (up x), GELU in its tanh form.
+        case gatedGELU = 3
+        case gelu = 4
+        case relu = 5
     }
 
     private var products: [wn_product] = []
     /// Descriptors point into the matrices; the group keeps them alive.
     private var matrices: [WeightMatrix] = []
+    private var biases: [Storage] = []
 
     package init() {}
 
-    /// Adds out[t, r] = epilogue(W x[t]), rows of the output `stride` floats apart.
+    /// Adds out[t, r] = epilogue(W x[t] + bias), rows of the output `stride` floats apart.
+    ///
+    /// - Parameter bias: a float for each row of the matrix.
+    /// - Parameter rows: those to run; the first makes the first float of the output. The same of the gate.
     package mutating func add(
         _ matrix: WeightMatrix, input: PreparedInput, output: UnsafeMutablePointer<Float>, stride: Int,
         epilogue: Epilogue = .store, gate: (matrix: WeightMatrix, input: PreparedInput)? = nil,
-        rows: Range<Int>? = nil
+        bias: Storage? = nil, rows: Range<Int>? = nil
     ) {
         precondition(
             input.columns == matrix.columns, "input of \(input.columns) for \(matrix.columns) columns")
@@ -31,10 +39,12 @@ package struct ProductGroup {
         products.append(
             wn_product(
                 matrix: matrix.descriptor, gate: gate?.matrix.descriptor, input: input.pointer,
-                gate_input: gate?.input.pointer, bias: nil, row_begin: rows.lowerBound,
+                gate_input: gate?.input.pointer,
+                bias: bias?.base.assumingMemoryBound(to: Float.self), row_begin: rows.lowerBound,
                 row_end: rows.upperBound, out: output, out_stride: stride, epilogue: epilogue.rawValue))
         matrices.append(matrix)
         if let gate { matrices.append(gate.matrix) }
+        if let bias { biases.append(bias) }
     }
 
     package func run(on pool: KernelPool) {

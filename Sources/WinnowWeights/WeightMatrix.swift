@@ -22,6 +22,12 @@ public final class WeightMatrix: Sendable {
             self.rowOffsets = rowOffsets
             self.scales = scales
         }
+
+        /// Bytes of all arrays.
+        public var byteCount: Int {
+            values.byteCount + (mask?.byteCount ?? 0) + (rowOffsets?.byteCount ?? 0)
+                + (scales?.byteCount ?? 0)
+        }
     }
 
     public let format: WeightFormat
@@ -36,7 +42,7 @@ public final class WeightMatrix: Sendable {
     ///
     /// - Parameter name: what errors call the matrix.
     /// - Throws: ``WeightError`` when a width, a length, a mask or a row offset is wrong.
-    public init(
+    public convenience init(
         format: WeightFormat, rows: Int, columns: Int, group: Int = 0, parts: Parts, name: String
     ) throws(WeightError) {
         guard rows > 0, columns > 0, rows <= 1 << 31, columns <= 1 << 24 else {
@@ -49,6 +55,10 @@ public final class WeightMatrix: Sendable {
             guard [32, 64, 128].contains(group) else { throw .badGroup(name: name, group: group) }
         }
         try WeightMatrix.check(format: format, rows: rows, columns: columns, group: group, parts, name)
+        self.init(unchecked: format, rows: rows, columns: columns, group: group, parts: parts)
+    }
+
+    private init(unchecked format: WeightFormat, rows: Int, columns: Int, group: Int, parts: Parts) {
         self.format = format
         self.rows = rows
         self.columns = columns
@@ -71,6 +81,27 @@ public final class WeightMatrix: Sendable {
         }
     }
 
+    /// Rows `range` as a matrix of their own, nothing copied: one part of a fused matrix.
+    ///
+    /// For products only: a masked part's `values` are still those of all rows, which its row offsets point into.
+    package func slice(rows range: Range<Int>) -> WeightMatrix {
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= rows && !range.isEmpty, "rows \(range) of \(rows)")
+        func part(_ slice: StorageSlice, _ count: Int, extra: Int = 0) -> StorageSlice {
+            let stride = slice.byteCount / count
+            return StorageSlice(
+                slice.storage, offset: slice.offset + range.lowerBound * stride,
+                byteCount: (range.count + extra) * stride)
+        }
+        var result = parts
+        if !format.isMasked { result.values = part(parts.values, rows) }
+        result.mask = parts.mask.map { part($0, rows) }
+        result.rowOffsets = parts.rowOffsets.map { part($0, rows + 1, extra: 1) }
+        result.scales = parts.scales.map { part($0, rows) }
+        return WeightMatrix(
+            unchecked: format, rows: range.count, columns: columns, group: group, parts: result)
+    }
+
     /// What kernels read; lives as long as the matrix.
     package var descriptor: UnsafePointer<wn_matrix> {
         descriptorStorage.base.assumingMemoryBound(to: wn_matrix.self)
@@ -79,10 +110,7 @@ public final class WeightMatrix: Sendable {
     public var count: Int { rows * columns }
 
     /// Bytes of all parts: what a product reads, and what a file stores.
-    public var byteCount: Int {
-        parts.values.byteCount + (parts.mask?.byteCount ?? 0) + (parts.rowOffsets?.byteCount ?? 0)
-            + (parts.scales?.byteCount ?? 0)
-    }
+    public var byteCount: Int { parts.byteCount }
 
     public var bitsPerWeight: Double { Double(byteCount) * 8 / Double(count) }
 

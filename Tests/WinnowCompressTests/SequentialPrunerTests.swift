@@ -7,7 +7,9 @@ import WinnowTestKit
 import WinnowText
 import WinnowWeights
 
-private let sources = ["tied", "untied", "tied-q4_0.gguf", "tied-q4_1.gguf", "tied-q8_0.gguf", "untied-f16.gguf"]
+private let sources = [
+    "tied", "untied", "tied-q4_0.gguf", "tied-q4_1.gguf", "tied-q8_0.gguf", "untied-f16.gguf",
+]
 
 /// Kept flags of a pruned layer: its mask, or what is not zero where the format has none.
 private func kept(_ matrix: WeightMatrix, on pool: KernelPool) -> [Bool] {
@@ -30,7 +32,9 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
     let runner = try ModelRunner(model, configuration)
     let sequence = runner.makeSequence(capacity: 21)
     runner.begin()
-    try TinyLlama.windows(1, length: 21, seed: 8)[0].withUnsafeBufferPointer { try runner.append($0, to: sequence) }
+    try TinyLlama.windows(1, length: 21, seed: 8)[0].withUnsafeBufferPointer {
+        try runner.append($0, to: sequence)
+    }
     try runner.run()
     return Array(runner.logits(rows: 0..<21))
 }
@@ -50,7 +54,8 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
             let report = try prune(model, settings, windows: windows)
             for layer in PrunableLayers(model).layers {
                 #expect(
-                    kept(layer.parameter.matrix, on: pool) == expected[layer.name]!, "\(layer.name), \(settings)")
+                    kept(layer.parameter.matrix, on: pool) == expected[layer.name]!,
+                    "\(layer.name), \(settings)")
             }
             #expect(report.pruned == expected.values.reduce(0) { $0 + $1.count { !$0 } })
             #expect(report.zeros == PrunableLayers(model).zeros(on: pool))
@@ -63,7 +68,8 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
         func masks(_ threads: Int, _ stepTokens: Int) throws -> [String] {
             var pruner = SequentialPruner(try method("wanda"), threads: threads)
             pruner.stepTokens = stepTokens
-            return try pruner.prune(try TinyLlama.model("tied-q4_1.gguf"), windows: windows).layers.map(\.maskSHA256)
+            return try pruner.prune(try TinyLlama.model("tied-q4_1.gguf"), windows: windows).layers.map(
+                \.maskSHA256)
         }
         let alone = try masks(1, 30)
         #expect(Set(alone).count == alone.count)
@@ -81,9 +87,12 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
             for (old, new) in zip(PrunableLayers(before).layers, PrunableLayers(after).layers) {
                 let (a, b) = (old.parameter.matrix.floats(on: pool), new.parameter.matrix.floats(on: pool))
                 let flags = kept(new.parameter.matrix, on: pool)
-                #expect(a.indices.allSatisfy { flags[$0] ? a[$0] == b[$0] : b[$0] == 0 }, "\(name), \(old.name)")
+                #expect(
+                    a.indices.allSatisfy { flags[$0] ? a[$0] == b[$0] : b[$0] == 0 }, "\(name), \(old.name)")
             }
-            #expect(before.embedding.matrix.parts.values.bytes.elementsEqual(after.embedding.matrix.parts.values.bytes))
+            #expect(
+                before.embedding.matrix.parts.values.bytes.elementsEqual(
+                    after.embedding.matrix.parts.values.bytes))
         }
     }
 
@@ -93,7 +102,8 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
             let pool = try KernelPool(threads: 2)
             var source = try TinyLlama.open(name == "packed" ? "tied-q4_1.gguf" : name)
             if name == "packed" {
-                try ModelConversion(to: .packed).write(source, to: "\(folder)/packed", overwrite: false, on: pool)
+                try ModelConversion(to: .packed).write(
+                    source, to: "\(folder)/packed", overwrite: false, on: pool)
                 source = try Checkpoint.open("\(folder)/packed")
             }
             let model = try LanguageModel(source)
@@ -136,7 +146,8 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
             for (layer, written) in zip(PrunableLayers(reopened).layers, report.layers) {
                 #expect(layer.parameter.matrix.mask?.sha256() == written.maskSHA256, "\(layer.name)")
             }
-            let difference = zip(try logits(model, .exact), try logits(reopened, .exact)).map { abs($0 - $1) }.max()
+            let difference = zip(try logits(model, .exact), try logits(reopened, .exact)).map { abs($0 - $1) }
+                .max()
             #expect(try #require(difference) < 1e-4)
         }
     }
@@ -156,7 +167,7 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
     @Test func damagedWeightsAreNamedAndTheModelIsLeftAlone() throws {
         let pool = try KernelPool(threads: 1)
         let model = try TinyLlama.model("tied")
-        let layer = model.blocks[1].feedForward.up
+        let layer = model.blocks[1].feedForward.up.weight
         var values = layer.matrix.floats(on: pool)
         values[3 * layer.matrix.columns + 5] = .nan
         layer.replace(
@@ -176,7 +187,8 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
         let model = try TinyLlama.model("tied-q4_0.gguf")
         #expect(throws: PruningError.needsCalibration(method: "wanda")) { _ = try prune(model, windows: []) }
         #expect(throws: PruningError.unevenWindows(index: 1, tokens: 7, expected: 8)) {
-            _ = try prune(model, windows: [[TokenID](repeating: 1, count: 8), [TokenID](repeating: 1, count: 7)])
+            _ = try prune(
+                model, windows: [[TokenID](repeating: 1, count: 8), [TokenID](repeating: 1, count: 7)])
         }
         #expect(throws: PruningError.windowTooLong(tokens: 129, context: 128)) {
             _ = try prune(model, windows: TinyLlama.windows(1, length: 129))
@@ -192,7 +204,8 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
         let flag = CancellationFlag()
         let pruner = SequentialPruner(try method("wanda"), threads: 1)
         #expect(throws: PruningError.cancelled) {
-            _ = try pruner.prune(model, windows: TinyLlama.windows(2, length: 20), cancellation: flag) { done, _ in
+            _ = try pruner.prune(model, windows: TinyLlama.windows(2, length: 20), cancellation: flag) {
+                done, _ in
                 if done == 1 { flag.cancel() }
             }
         }
@@ -211,7 +224,10 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
         let layers = PrunableLayers(model).layers
         #expect(layers.count == 14)
         #expect(Set(layers.map(\.name)).count == 14)
-        #expect(!layers.contains { $0.name.contains("norm") || $0.name.contains("embed") || $0.name == "lm_head.weight" })
+        #expect(
+            !layers.contains {
+                $0.name.contains("norm") || $0.name.contains("embed") || $0.name == "lm_head.weight"
+            })
         #expect(Set(layers.map { "\($0.block) \($0.input)" }).count == 8)
     }
 }

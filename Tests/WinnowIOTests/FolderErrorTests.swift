@@ -35,7 +35,8 @@ import WinnowJSON
             }
         }
         FolderErrorTests.expect(
-            "M: model-00002-of-00005.safetensors named by the index is missing; is the download complete?", in: "tied"
+            "M: model-00002-of-00005.safetensors named by the index is missing; is the download complete?",
+            in: "tied"
         ) { Fixture.removeFile("\($0)/model-00002-of-00005.safetensors") }
         FolderErrorTests.expect(
             "M: the weights are a Python pickle (pytorch_model.bin), which can run code when read; convert them "
@@ -58,7 +59,8 @@ import WinnowJSON
             "M/model.safetensors.index.json: weight_map names '../x.safetensors'; a shard is a file in the same folder",
             in: "tied", index { $0["weight_map"] = ["model.norm.weight": "../x.safetensors"] })
         FolderErrorTests.expect(
-            "M/model.safetensors.index.json: weight_map names '7'; a shard is a file in the same folder", in: "tied",
+            "M/model.safetensors.index.json: weight_map names '7'; a shard is a file in the same folder",
+            in: "tied",
             index { $0["weight_map"] = ["model.norm.weight": 7] })
         FolderErrorTests.expect(
             "M/model-00001-of-00005.safetensors: tensor lm_head.bias is missing; is the file complete, and does its "
@@ -73,7 +75,8 @@ import WinnowJSON
     @Test func configurations() {
         let config = FolderErrorTests.config
         FolderErrorTests.expect(
-            "M/config.json: architecture 'mamba' is not supported; supported: llama", config("model_type", "mamba"))
+            "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, qwen2, qwen3, gemma2, "
+                + "gemma3_text, phi3, gpt2, opt", config("model_type", "mamba"))
         FolderErrorTests.expect(
             "M/config.json: 'hidden_size' is missing; expected a whole number from 1 to 1048576",
             config("hidden_size", nil))
@@ -90,11 +93,21 @@ import WinnowJSON
             "M/config.json: 'rms_norm_eps' is \"small\"; expected a number from 0.0 to 1.0",
             config("rms_norm_eps", "small"))
         FolderErrorTests.expect(
-            "M/config.json: 'attention_bias': true is not supported; use a model without biases",
-            config("attention_bias", true))
+            "M/config.json: 'mlp_bias': true is not supported; use a model without biases in its feed-forward layers",
+            config("mlp_bias", true))
         FolderErrorTests.expect(
-            "M/config.json: rope scaling 'llama3' ('rope_scaling') is not supported; use a model without it",
+            "M: tensor model.layers.0.self_attn.q_proj.bias is missing; is the file complete, and does its "
+                + "configuration belong to it?", config("attention_bias", true))
+        FolderErrorTests.expect(
+            "M/config.json (rope_scaling): 'low_freq_factor' is missing; expected a number for rope scaling 'llama3'",
             config("rope_scaling", ["rope_type": "llama3", "factor": 8]))
+        FolderErrorTests.expect(
+            "M/config.json (rope_scaling): rope scaling 'mrope' is not supported; use a model with linear, dynamic, "
+                + "llama3, yarn, longrope or no scaling", config("rope_scaling", ["type": "mrope"]))
+        FolderErrorTests.expect(
+            "M/config.json (rope_scaling): 'short_factor' is missing; expected 4 positive numbers, one for each pair "
+                + "of a head",
+            config("rope_scaling", ["type": "longrope", "original_max_position_embeddings": 8]))
         FolderErrorTests.expect(
             "M/config.json: quantization 'gptq' is not supported; use the unquantized folder, or a GGUF file in "
                 + "Q4_0, Q4_1 or Q8_0", config("quantization_config", ["quant_method": "gptq"]))
@@ -108,8 +121,8 @@ import WinnowJSON
             "M: tensor model.layers.2.input_layernorm.weight is missing; is the file complete, and does its "
                 + "configuration belong to it?", config("num_hidden_layers", 3))
         FolderErrorTests.expect(
-            "M: tensor model.layers.1.input_layernorm.weight has no place in a plain Llama model; this variant is not "
-                + "supported", config("num_hidden_layers", 1))
+            "M: tensor model.layers.1.input_layernorm.weight has no place in a model of its architecture; this variant "
+                + "is not supported", config("num_hidden_layers", 1))
     }
 
     @Test func wrongTypes() {
@@ -120,7 +133,8 @@ import WinnowJSON
             var bytes = try Fixture.bytes(path)
             let name = Array("model.norm.weight\":{\"dtype\":\"BF16\"".utf8)
             let at = try #require(bytes.indices.first { bytes[$0...].starts(with: name) })
-            bytes.replaceSubrange(at..<at + name.count, with: Array("model.norm.weight\":{\"dtype\":\"I16\" ".utf8))
+            bytes.replaceSubrange(
+                at..<at + name.count, with: Array("model.norm.weight\":{\"dtype\":\"I16\" ".utf8))
             try Fixture.write(bytes, to: path)
         }
     }

@@ -147,7 +147,9 @@ import WinnowText
         other.key("general.architecture", type: 8)
         other.text("mamba")
         #expect(
-            throws: GGUFError.unsupportedArchitecture(file: "m.gguf", name: "mamba", supported: ["llama"])
+            throws: GGUFError.unsupportedArchitecture(
+                file: "m.gguf", name: "mamba",
+                supported: ["llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2"])
         ) { try Checkpoint(gguf: Storage(copying: other.bytes), path: "m.gguf") }
     }
 

@@ -88,6 +88,9 @@ typedef enum {
     WN_STORE = 0,       // out = y
     WN_ADD = 1,         // out += y (residual)
     WN_GATED_SILU = 2,  // out = silu(gate row . x) * y, gate the same shape as matrix
+    WN_GATED_GELU = 3,  // out = gelu(gate row . x) * y, GELU in its tanh form
+    WN_GELU = 4,        // out = gelu(y)
+    WN_RELU = 5,        // out = max(y, 0)
 } wn_epilogue;
 
 typedef struct wn_product {

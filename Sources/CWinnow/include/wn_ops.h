@@ -6,7 +6,14 @@
 // out[t, c] = x[t, c] * weight[c] / sqrt(mean_c(x^2) + epsilon); sums in fixed 16-lane order.
 void wn_rms_norm(const float *x, size_t x_stride, const float *weight, float epsilon,
                  float *out, size_t out_stride, size_t tokens, size_t columns);
+// out[t, c] = (x[t, c] - mean) * weight[c] / sqrt(variance + epsilon) + bias[c]; the same order of sums.
+void wn_layer_norm(const float *x, size_t x_stride, const float *weight, const float *bias, float epsilon,
+                   float *out, size_t out_stride, size_t tokens, size_t columns);
 void wn_silu_multiply(const float *gate, const float *up, float *out, size_t count);
+// gelu(gate) * up in GELU's tanh form, 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); `up` NULL: gelu(gate).
+void wn_gelu_multiply(const float *gate, const float *up, float *out, size_t count);
+// x = cap * tanh(x / cap), in place.
+void wn_soft_cap(float *x, float cap, size_t count);
 void wn_add(float *into, const float *x, size_t count);
 
 // ---- Rotary position embedding, in place ----------------------------------------------------------------
@@ -35,6 +42,9 @@ typedef struct wn_attention_row {
 // same bits for a row alone or among others. Consecutive rows with the same segments share loads.
 void wn_attend(wn_pool *pool, const wn_attention_row *rows, size_t row_count, size_t heads, size_t kv_heads,
                size_t head_width, float scale, wn_kv_type type);
+// The same with scores of cap * tanh(score / cap) (Gemma 2); a cap of 0 is none.
+void wn_attend_capped(wn_pool *pool, const wn_attention_row *rows, size_t row_count, size_t heads, size_t kv_heads,
+                      size_t head_width, float scale, float cap, wn_kv_type type);
 // Writes float32 keys or values of one head into slots [slot, slot + 1) of a page.
 void wn_kv_store(wn_kv_type type, const float *x, void *slot, size_t head_width);
 

@@ -77,6 +77,44 @@ static void silu_multiply(const float *gate, const float *up, float *out, size_t
     }
 }
 
+// tanh as 1 - 2 / (1 + exp(2 x)): absolute error within 2e-7.
+WN_INLINE f32x16 tanh16(f32x16 x) { return 1.0f - 2.0f / (1.0f + exp16(2.0f * x)); }
+
+static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *out,
+                       size_t columns) {
+    f32x16 sum = {0};
+    for (size_t c = 0; c < columns; c += 16) {
+        sum += load_part(x + c, columns - c < 16 ? columns - c : 16, 0);
+    }
+    float mean = sum16(sum) / (float)columns;
+    sum = splat(0);
+    for (size_t c = 0; c < columns; c += 16) {
+        f32x16 v = load_part(x + c, columns - c < 16 ? columns - c : 16, mean) - mean;
+        sum = __builtin_elementwise_fma(v, v, sum);
+    }
+    float scale = 1 / sqrtf(sum16(sum) / (float)columns + epsilon);
+    for (size_t c = 0; c < columns; c++) out[c] = (x[c] - mean) * scale * weight[c] + bias[c];
+}
+
+// GELU's tanh form is x sigmoid(2 u).
+static void gelu_multiply(const float *gate, const float *up, float *out, size_t count) {
+    for (size_t i = 0; i < count; i += 16) {
+        size_t part = count - i < 16 ? count - i : 16;
+        f32x16 g = load_part(gate + i, part, 0), u = up ? load_part(up + i, part, 0) : splat(1);
+        f32x16 inner = 0.797884561f * (g + 0.044715f * g * g * g);
+        f32x16 y = g / (1.0f + exp16(-2.0f * inner)) * u;
+        memcpy(out + i, &y, part * sizeof(float));
+    }
+}
+
+static void soft_cap(float *x, float cap, size_t count) {
+    for (size_t i = 0; i < count; i += 16) {
+        size_t part = count - i < 16 ? count - i : 16;
+        f32x16 y = cap * tanh16(load_part(x + i, part, 0) / cap);
+        memcpy(x + i, &y, part * sizeof(float));
+    }
+}
+
 static void add(float *into, const float *x, size_t count) {
     for (size_t i = 0; i < count; i++) into[i] += x[i];
 }
@@ -125,11 +163,12 @@ WN_INLINE float dot(const float *a, const float *b, size_t width) {
 
 // One query over a run of slots: online softmax; `out` holds the sum not yet divided.
 WN_INLINE void attend_run(const float *query, const float *keys, const float *values, size_t slots, size_t width,
-                          float scale, float *out, float *largest, float *total) {
+                          float scale, float cap, float *out, float *largest, float *total) {
     float scores[WN_RUN];
     for (size_t i = 0; i < WN_RUN; i++) scores[i] = -INFINITY;
     size_t slot = 0;
     for (; slot < slots; slot++) scores[slot] = scale * dot(query, keys + slot * width, width);
+    if (cap > 0) soft_cap(scores, cap, slots);
     f32x16 peak = load(scores);
     for (size_t i = 16; i < WN_RUN; i += 16) peak = __builtin_elementwise_max(peak, load(scores + i));
     float old = *largest, new = fmaxf(old, max16(peak));
@@ -165,7 +204,7 @@ WN_INLINE void attend_run(const float *query, const float *keys, const float *va
 }
 
 static void attend(const wn_attention_row *rows, size_t row_count, size_t kv_head, size_t group, size_t head_width,
-                   float scale, wn_kv_type type) {
+                   float scale, float cap, wn_kv_type type) {
     float keys[WN_RUN * WN_HEAD_WIDTH], values[WN_RUN * WN_HEAD_WIDTH];
     float largest[WN_ATTENTION_ROWS * WN_HEADS], total[WN_ATTENTION_ROWS * WN_HEADS];
     for (size_t r = 0; r < row_count; r++) {
@@ -196,10 +235,10 @@ static void attend(const wn_attention_row *rows, size_t row_count, size_t kv_hea
                 for (size_t g = 0; g < group; g++) {
                     size_t offset = (kv_head * group + g) * head_width;
                     if (head_width == 64) {
-                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, 64, scale, rows[r].out + offset,
-                                   &largest[r * group + g], &total[r * group + g]);
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, 64, scale, cap,
+                                   rows[r].out + offset, &largest[r * group + g], &total[r * group + g]);
                     } else {
-                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, head_width, scale,
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, head_width, scale, cap,
                                    rows[r].out + offset, &largest[r * group + g], &total[r * group + g]);
                     }
                 }
@@ -278,4 +317,5 @@ static void add_squares(const float *x, size_t stride, size_t tokens, size_t col
 const wn_ops_table WN_TABLE = {
     .rms_norm = rms_norm, .silu_multiply = silu_multiply, .add = add, .rope = rope, .attend = attend,
     .log_sum_exp = log_sum_exp, .softmax = softmax, .kv_store = kv_store, .add_squares = add_squares,
+    .layer_norm = layer_norm, .gelu_multiply = gelu_multiply, .soft_cap = soft_cap,
 };

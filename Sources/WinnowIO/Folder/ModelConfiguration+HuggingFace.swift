@@ -1,52 +1,40 @@
 import WinnowJSON
 
 extension ModelConfiguration {
-    /// The configuration that `config.json` gives, with the defaults of transformers' LlamaConfig.
+    /// The configuration that `config.json` gives, with the defaults of transformers.
     ///
     /// - Parameter generation: `generation_config.json`, whose ids of BOS and EOS win.
     /// - Throws: ``CheckpointError`` naming the file and the field.
     init(_ config: JSONObject, file: String, generation: JSONObject?) throws(CheckpointError) {
         let reader = FieldReader(fields: config, file: file)
         let type = try reader.text("model_type")
-        let supported = ModelConfiguration.supportedArchitectures
-        guard supported.contains(type) else {
-            throw .unsupportedArchitecture(file: file, name: type, supported: supported)
+        guard let family = ModelFamilies.ofFolder(type) else {
+            throw .unsupportedArchitecture(
+                file: file, name: type, supported: ModelFamilies.folderNames)
         }
-        let width = try reader.integer("hidden_size", in: 1...1 << 20)
-        let heads = try reader.integer("num_attention_heads", in: 1...1 << 16)
-        let keyHeads = try reader.integer("num_key_value_heads", in: 1...heads, absent: heads)
+        let keys = family.keys
+        let width = try reader.integer(keys.width, in: 1...1 << 20)
+        let heads = try reader.integer(keys.heads, in: 1...1 << 16)
+        let keyHeads = try reader.integer(keys.keyValueHeads, in: 1...heads, absent: heads)
         guard heads % keyHeads == 0 else {
-            throw reader.wrong("num_key_value_heads", "a divisor of num_attention_heads (\(heads))")
+            throw reader.wrong(keys.keyValueHeads, "a divisor of \(keys.heads) (\(heads))")
         }
-        if !reader.has("head_dim"), width % heads != 0 {
-            throw reader.wrong("num_attention_heads", "a divisor of hidden_size (\(width))")
+        if !reader.has("head_dim"), keys.headWidth == nil, width % heads != 0 {
+            throw reader.wrong(keys.heads, "a divisor of \(keys.width) (\(width))")
         }
-        let headWidth = try reader.integer("head_dim", in: 1...1 << 16, absent: width / heads)
+        let headWidth = try reader.integer(
+            "head_dim", in: 1...1 << 16, absent: keys.headWidth ?? width / heads)
         guard headWidth.isMultiple(of: 2) else {
             throw reader.wrong("head_dim", "an even number of columns for each head, not \(headWidth)")
         }
         let vocabulary = try reader.integer("vocab_size", in: 1...1 << 31)
-        for key in ["attention_bias", "mlp_bias"] where try reader.flag(key, absent: false) {
-            throw .unsupported(file: file, feature: "'\(key)': true", advice: "use a model without biases")
-        }
-        let activation = config["hidden_act"]?.string ?? "silu"
-        guard activation == "silu" || activation == "swish" else {
-            throw .unsupported(file: file, feature: "'hidden_act': '\(activation)'", advice: "use a model with silu")
-        }
-        if let share = config["partial_rotary_factor"]?.number, share != 1 {
+        let activation = config[keys.activation]?.string ?? keys.activations[0]
+        guard keys.activations.contains(activation) else {
             throw .unsupported(
-                file: file, feature: "'partial_rotary_factor': \(share)", advice: "use a plain Llama model")
+                file: file, feature: "'\(keys.activation)': '\(activation)'",
+                advice: "use a model with \(keys.activations[0])")
         }
-        for key in ["rope_scaling", "rope_parameters"] {
-            guard let scaling = config[key], !scaling.isNull else { continue }
-            let kind = scaling["rope_type"]?.string ?? scaling["type"]?.string ?? "default"
-            let isNone = kind == "default" || kind == "linear" && scaling["factor"]?.number ?? 1 == 1
-            guard scaling.object != nil, isNone else {
-                throw .unsupported(
-                    file: file, feature: "rope scaling '\(kind)' ('\(key)')", advice: "use a model without it")
-            }
-        }
-        let ropeKey = config["rope_parameters"]?["rope_theta"] != nil ? "rope_parameters.rope_theta" : "rope_theta"
+        let context = try reader.integer(keys.contextLength, in: 1...1 << 30, absent: keys.context)
         let ids = generation ?? JSONObject()
         let eos: [Int]
         if let own = ids["eos_token_id"], !own.isNull {
@@ -55,17 +43,21 @@ extension ModelConfiguration {
         } else {
             eos = try reader.tokens("eos_token_id", vocabulary: vocabulary)
         }
+        let rope = try reader.rope(base: keys.ropeBase, headWidth: headWidth, context: context)
         self.init(
             architecture: type, vocabularySize: vocabulary, width: width,
-            layers: try reader.integer("num_hidden_layers", in: 1...1 << 16), heads: heads,
+            layers: try reader.integer(keys.layers, in: 1...1 << 16), heads: heads,
             keyValueHeads: keyHeads, headWidth: headWidth,
-            feedForwardWidth: try reader.integer("intermediate_size", in: 1...1 << 20),
-            contextLength: try reader.integer("max_position_embeddings", in: 1...1 << 30, absent: 2048),
-            ropeBase: try reader.number(ropeKey, in: 1...1e12, absent: 10_000),
-            normEpsilon: Float(try reader.number("rms_norm_eps", in: 0...1, absent: 1e-6)),
-            tiesEmbeddings: try reader.flag("tie_word_embeddings", absent: false),
+            feedForwardWidth: try reader.integer(
+                keys.feedForwardWidth, in: 1...1 << 20, absent: keys.hasFeedForwardDefault ? 4 * width : nil),
+            contextLength: context, ropeBase: rope.base,
+            normEpsilon: Float(try reader.number(keys.normEpsilon, in: 0...1, absent: keys.epsilon)),
+            tiesEmbeddings: try reader.flag("tie_word_embeddings", absent: keys.tiesEmbeddings),
             bosID: try reader.tokens("bos_token_id", vocabulary: vocabulary).first, eosIDs: eos,
-            rotaryStyle: .halves, huggingFace: config, generation: ids)
+            rotaryStyle: .halves, huggingFace: config, generation: ids, ropeScaling: rope.scaling,
+            traits: family.traits, metadata: try GeneralMetadata(config, file: file))
+        traits.normOffset = family.folderNormOffset
+        try family.readFolder(reader, &self)
     }
 }
 
@@ -93,7 +85,8 @@ struct FieldReader {
         return text
     }
 
-    func integer(_ key: String, in range: ClosedRange<Int>, absent: Int? = nil) throws(CheckpointError) -> Int {
+    func integer(_ key: String, in range: ClosedRange<Int>, absent: Int? = nil) throws(CheckpointError) -> Int
+    {
         if let absent, !has(key) { return absent }
         guard let value = value(key)?.integer, range.contains(value) else {
             throw wrong(key, "a whole number from \(range.lowerBound) to \(range.upperBound)")
@@ -101,7 +94,9 @@ struct FieldReader {
         return value
     }
 
-    func number(_ key: String, in range: ClosedRange<Double>, absent: Double) throws(CheckpointError) -> Double {
+    func number(_ key: String, in range: ClosedRange<Double>, absent: Double) throws(CheckpointError)
+        -> Double
+    {
         guard has(key) else { return absent }
         guard let value = value(key)?.number, range.contains(value) else {
             throw wrong(key, "a number from \(range.lowerBound) to \(range.upperBound)")

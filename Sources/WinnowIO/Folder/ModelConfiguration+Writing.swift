@@ -5,12 +5,15 @@ extension ModelConfiguration {
     func configJSON(packed: PackedLayers, floatType: String?) -> JSONObject {
         var config = huggingFace["model_type"] == nil ? made(padding: nil) : huggingFace
         func set(_ key: String, _ value: Int) { config[key] = .integer(Int64(value)) }
-        set("hidden_size", width)
-        set("intermediate_size", feedForwardWidth)
-        set("max_position_embeddings", contextLength)
-        set("num_attention_heads", heads)
-        set("num_hidden_layers", layers)
-        set("num_key_value_heads", keyValueHeads)
+        let keys = family.keys
+        set(keys.width, width)
+        set(keys.feedForwardWidth, feedForwardWidth)
+        set(keys.contextLength, contextLength)
+        set(keys.heads, heads)
+        set(keys.layers, layers)
+        if config[keys.keyValueHeads] != nil || keyValueHeads != heads {
+            set(keys.keyValueHeads, keyValueHeads)
+        }
         set("vocab_size", vocabularySize)
         if config["head_dim"] != nil || headWidth * heads != width { set("head_dim", headWidth) }
         config["tie_word_embeddings"] = .bool(tiesEmbeddings)
@@ -18,7 +21,7 @@ extension ModelConfiguration {
             let key = config["dtype"] != nil ? "dtype" : "torch_dtype"
             config[key] = .string(floatType)
         }
-        return packed.written(into: config)
+        return packed.written(into: config, metadata)
     }
 
     /// `generation_config.json`: as read, with the ids that end a generation.
@@ -37,33 +40,50 @@ extension ModelConfiguration {
         func id(_ id: Int?) -> JSONValue { id.map { .integer(Int64($0)) } ?? .null }
         func whole(_ value: Int) -> JSONValue { .integer(Int64(value)) }
         let eos: JSONValue = eosIDs.count > 1 ? .array(eosIDs.map(id)) : id(eosIDs.first)
-        let base: JSONValue = .number(ropeBase)
-        return JSONObject([
-            ("architectures", ["LlamaForCausalLM"]),
-            ("attention_bias", false),
+        let family = family
+        let keys = family.keys
+        var config = JSONObject([
+            ("architectures", [.string(family.className)]),
             ("attention_dropout", 0.0),
             ("bos_token_id", id(bosID)),
             ("eos_token_id", eos),
             ("head_dim", whole(headWidth)),
-            ("hidden_act", "silu"),
-            ("hidden_size", whole(width)),
+            (keys.activation, .string(keys.activations[0])),
+            (keys.width, whole(width)),
             ("initializer_range", 0.02),
-            ("intermediate_size", whole(feedForwardWidth)),
-            ("max_position_embeddings", whole(contextLength)),
-            ("mlp_bias", false),
-            ("model_type", "llama"),
-            ("num_attention_heads", whole(heads)),
-            ("num_hidden_layers", whole(layers)),
-            ("num_key_value_heads", whole(keyValueHeads)),
+            (keys.feedForwardWidth, whole(feedForwardWidth)),
+            (keys.contextLength, whole(contextLength)),
+            ("model_type", .string(family.huggingFaceNames[0])),
+            (keys.heads, whole(heads)),
+            (keys.layers, whole(layers)),
+            (keys.keyValueHeads, whole(keyValueHeads)),
             ("pad_token_id", id(padding)),
-            ("pretraining_tp", 1),
             // The shortest decimal that is this float32: 1e-05, as the source of the file had it.
-            ("rms_norm_eps", .number(Double("\(normEpsilon)") ?? Double(normEpsilon))),
-            ("rope_parameters", ["rope_theta": base, "rope_type": "default"]),
-            ("rope_theta", base),
+            (keys.normEpsilon, .number(Double("\(normEpsilon)") ?? Double(normEpsilon))),
             ("tie_word_embeddings", .bool(tiesEmbeddings)),
             ("use_cache", true),
             ("vocab_size", whole(vocabularySize)),
         ])
+        if traits.learnedPositions == nil {
+            let rope = folderRope
+            config["rope_parameters"] = .object(rope.json)
+            config["rope_theta"] = .number(ropeBase)
+            if rope.scaling != .none { config["rope_scaling"] = .object(rope.json) }
+        } else {
+            // These have neither a head width of their own nor shared heads.
+            config["head_dim"] = nil
+            config[keys.keyValueHeads] = nil
+        }
+        family.describe(self, &config)
+        return config
+    }
+
+    /// ``rope`` in words of transformers: divisors without a name are those of a `longrope` whose two lists agree.
+    var folderRope: RopeSettings {
+        guard case .factors(let values) = rope.scaling else { return rope }
+        return RopeSettings(
+            base: rope.base,
+            scaling: .longrope(
+                short: values, long: values, originalContext: contextLength, attentionFactor: 1))
     }
 }

@@ -31,13 +31,27 @@ struct GGUFMetadata {
         }
     }
 
-    init(_ configuration: ModelConfiguration, _ tokenizer: TokenizerDefinition, vocabulary: Int) {
-        let name = configuration.architecture
+    /// - Parameter fallbackName: the model's name when neither its metadata nor its `config.json` say it.
+    init(
+        _ configuration: ModelConfiguration, _ tokenizer: TokenizerDefinition, vocabulary: Int,
+        fallbackName: String?
+    ) {
+        let name = configuration.family.ggufName ?? configuration.architecture
         func add(_ key: String, _ value: Value) { pairs.append((key, value)) }
         add("general.architecture", .string(name))
         add("general.type", .string("model"))
-        if let label = configuration.huggingFace["_name_or_path"]?.string, !label.isEmpty {
+        let said = configuration.metadata
+        let label = configuration.huggingFace["_name_or_path"]?.string ?? ""
+        if let label = said.name ?? (label.isEmpty ? fallbackName : label) {
             add("general.name", .string(label))
+        }
+        for key in said.keys where key != "general.name" {
+            switch said[key] {
+            case .text(let text): add(key, .string(text))
+            case .texts(let texts): add(key, .strings(texts))
+            case .count(let count): add(key, .uint32(count))
+            case nil: continue
+            }
         }
         add("\(name).block_count", .uint32(configuration.layers))
         add("\(name).context_length", .uint32(configuration.contextLength))
@@ -49,11 +63,19 @@ struct GGUFMetadata {
             add("\(name).attention.key_length", .uint32(configuration.headWidth))
             add("\(name).attention.value_length", .uint32(configuration.headWidth))
         }
-        add("\(name).rope.freq_base", .float32(Float(configuration.ropeBase)))
-        add("\(name).attention.layer_norm_rms_epsilon", .float32(configuration.normEpsilon))
+        let traits = configuration.traits
+        let epsilon = traits.norm == .rms ? "layer_norm_rms_epsilon" : "layer_norm_epsilon"
+        add("\(name).attention.\(epsilon)", .float32(configuration.normEpsilon))
+        if let window = traits.slidingWindow { add("\(name).attention.sliding_window", .uint32(window)) }
+        if let period = configuration.slidingPeriod {
+            add("\(name).attention.sliding_window_pattern", .uint32(period))
+        }
+        for (key, cap) in [("attn", traits.attentionCap), ("final", traits.logitCap)] where cap > 0 {
+            add("\(name).\(key)_logit_softcapping", .float32(cap))
+        }
         add(GGUFMetadata.fileTypeKey, .uint32(0))
         add("\(name).vocab_size", .uint32(vocabulary))
-        add("\(name).rope.dimension_count", .uint32(configuration.headWidth))
+        if traits.learnedPositions == nil { addRope(configuration, name) }
         add("tokenizer.ggml.add_space_prefix", .bool(tokenizer.addsSpacePrefix))
         add("tokenizer.ggml.add_bos_token", .bool(tokenizer.addsBOS))
         if tokenizer.addsEOS { add("tokenizer.ggml.add_eos_token", .bool(true)) }
@@ -84,9 +106,76 @@ struct GGUFMetadata {
         add("general.quantization_version", .uint32(2))
     }
 
+    private mutating func addRope(_ configuration: ModelConfiguration, _ name: String) {
+        func add(_ key: String, _ value: Value) { pairs.append(("\(name).rope.\(key)", value)) }
+        let rope = configuration.rope
+        add("freq_base", .float32(Float(rope.base)))
+        add("dimension_count", .uint32(configuration.headWidth))
+        if let sliding = configuration.traits.slidingRope, sliding.base != 10_000 {
+            add("freq_base_swa", .float32(Float(sliding.base)))
+        }
+        switch rope.scaling {
+        case .none, .llama3, .factors: break
+        case .linear(let factor):
+            add("scaling.type", .string("linear"))
+            add("scaling.factor", .float32(Float(factor)))
+        case .yarn(let factor, let fast, let slow, let original, let attention, _):
+            add("scaling.type", .string("yarn"))
+            add("scaling.factor", .float32(Float(factor)))
+            add("scaling.original_context_length", .uint32(original))
+            add("scaling.yarn_beta_fast", .float32(Float(fast)))
+            add("scaling.yarn_beta_slow", .float32(Float(slow)))
+            add("scaling.attn_factor", .float32(Float(attention / RopeScaling.yarnAttentionFactor(factor))))
+        case .longrope(_, _, let original, let attention):
+            add("scaling.original_context_length", .uint32(original))
+            add("scaling.attn_factor", .float32(Float(attention)))
+        }
+    }
+
     /// Rows of the embedding that no token has get the names that converters give them.
     private func padded(_ tokens: [String], to count: Int) -> [String] {
         tokens + (tokens.count..<max(count, tokens.count)).map { "[PAD\($0)]" }
+    }
+}
+
+extension ModelConfiguration {
+    /// Every how many layers one does not slide, the last of each run; nil without a window or where all slide.
+    var slidingPeriod: Int? {
+        guard traits.slidingWindow != nil, let full = traits.slidingLayers.firstIndex(of: false) else {
+            return nil
+        }
+        return full + 1
+    }
+
+    /// Why GGUF files cannot say what this model is; nil when they can.
+    var ggufObstacle: String? {
+        if family.ggufName == nil { return "architecture '\(architecture)'" }
+        if let period = slidingPeriod,
+            traits.slidingLayers != (0..<layers).map({ ($0 + 1) % period != 0 })
+                || family.ggufName?.hasPrefix("gemma") != true
+        {
+            return "this choice of sliding layers ('layer_types')"
+        }
+        if traits.slidingWindow != nil, family.ggufName?.hasPrefix("qwen") ?? false {
+            return "'use_sliding_window'"
+        }
+        if let scale = traits.attentionScale, abs(scale - ggufGemmaScale) > 1e-6 * scale {
+            return "this 'query_pre_attn_scalar'"
+        }
+        // Readers take the caps of Gemma 2 for granted, and know no other caps of scores.
+        if (traits.attentionCap > 0) != (family.ggufName == "gemma2")
+            || family.ggufName == "gemma2" && traits.logitCap == 0
+        {
+            return "this 'attn_logit_softcapping' or 'final_logit_softcapping'"
+        }
+        if traits.hasQueryKeyValueBiases, !family.traits.hasQueryKeyValueBiases, family.ggufName != "llama" {
+            return "'attention_bias'"
+        }
+        if case .yarn(_, _, _, _, _, truncates: false) = rope.scaling { return "'truncate': false of yarn" }
+        if let sliding = traits.slidingRope, sliding.scaling != .none {
+            return "rope scaling of sliding layers"
+        }
+        return nil
     }
 }
 

@@ -23,23 +23,35 @@ public struct GGUFWriter: Sendable {
     ) throws -> CheckpointWriter.Written {
         try write(
             configuration: source.configuration, tokenizer: source.tokenizer, names: source.names,
-            tensor: tensor ?? source.tensor)
+            fallbackName: source.folderName, tensor: tensor ?? source.tensor)
     }
 
     /// - Parameter names: Hugging Face keys, in the order to write them.
+    /// - Parameter fallbackName: `general.name` where the configuration has none.
     /// - Parameter tensor: called once for each name; q and k in the row order that `configuration` says.
     /// - Throws: ``CheckpointError/notWritable(tensor:format:into:)`` for a format that GGUF has not, what `tensor`
     ///   throws, `FileError`.
     @discardableResult
     public func write(
         configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
-        tensor: (String) throws -> CheckpointTensor
+        fallbackName: String? = nil, tensor: (String) throws -> CheckpointTensor
     ) throws -> CheckpointWriter.Written {
+        if let obstacle = configuration.ggufObstacle {
+            throw CheckpointError.unsupported(
+                file: path, feature: "\(obstacle) in a GGUF file", advice: "write a folder")
+        }
         let output = try AtomicOutput(path, .file, overwrite: overwrite)
         let file = try OutputFile(output.partialPath)
         let shapes = configuration.tensorShapes
-        var entries = try names.map { try Entry($0, shape: shapes[$0], path: path) }
-        let metadata = GGUFMetadata(configuration, tokenizer, vocabulary: configuration.vocabularySize)
+        var entries = try names.map {
+            try Entry($0, ggufName: configuration.ggufName($0), shape: shapes[$0], path: path)
+        }
+        let own = configuration.rope.ggufTensors(headWidth: configuration.headWidth)
+        entries += try own.map {
+            try Entry($0.name, ggufName: $0.name, shape: [$0.values.count], path: path)
+        }
+        let metadata = GGUFMetadata(
+            configuration, tokenizer, vocabulary: configuration.vocabularySize, fallbackName: fallbackName)
         let alignment = 32
 
         // Nothing in the head changes its length, so it is written twice: first to keep its place.
@@ -50,14 +62,18 @@ public struct GGUFWriter: Sendable {
         var weights: [UInt32: Int] = [:]
         for index in entries.indices {
             entries[index].offset = file.byteCount - dataStart
-            let (type, bytes) = try stored(entries[index], tensor(entries[index].name), configuration)
+            let name = entries[index].name
+            let made = own.first { $0.name == name }
+            let value = try made.map { .vector(Tensor($0.values)) } ?? tensor(name)
+            let (type, bytes) = try stored(entries[index], value, configuration)
             entries[index].type = type
             if entries[index].dimensions.count == 2 { weights[type.code, default: 0] += bytes.byteCount }
             try file.append(bytes)
             try file.append(count: -bytes.byteCount & (alignment - 1))
         }
         let most = weights.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? 0
-        try file.replace(at: 0, with: GGUFBytes.head(metadata, entries, fileType: GGUFMetadata.fileType(of: most)))
+        try file.replace(
+            at: 0, with: GGUFBytes.head(metadata, entries, fileType: GGUFMetadata.fileType(of: most)))
         try file.finish()
 
         // What was written must be a model before it takes the place of one.
@@ -65,6 +81,11 @@ public struct GGUFWriter: Sendable {
         try output.commit()
         return CheckpointWriter.Written(
             path: output.path, bytes: written.fileBytes, removedStale: output.removedStale)
+    }
+
+    /// What the last steps hold: the tokenizer that was written is read back, about 96 bytes for each entry.
+    static func checkingBytes(_ configuration: ModelConfiguration) -> Int {
+        configuration.vocabularySize * 96
     }
 
     struct Entry {
@@ -75,8 +96,8 @@ public struct GGUFWriter: Sendable {
         var type = GGMLType.supported[0]
         var offset = 0
 
-        init(_ name: String, shape: [Int]?, path: String) throws(CheckpointError) {
-            guard let ggufName = GGUFNames.gguf(name), let shape else {
+        init(_ name: String, ggufName: String?, shape: [Int]?, path: String) throws(CheckpointError) {
+            guard let ggufName, let shape else {
                 throw .unexpectedTensor(file: path, tensor: name)
             }
             self.name = name
@@ -95,6 +116,7 @@ public struct GGUFWriter: Sendable {
                     file: path, tensor: entry.name, shape: vector.shape, expected: entry.dimensions)
             }
             let f32 = GGMLType.supported[0]
+            let vector = try configuration.vector(vector, entry.name, intoFolder: false)
             if vector.dtype == .f32 { return (f32, vector.bytes) }
             guard let floats = vector.floats() else {
                 throw CheckpointError.unsupportedType(
@@ -108,7 +130,8 @@ public struct GGUFWriter: Sendable {
                     expected: entry.dimensions)
             }
             guard let type = GGMLType.with(format: matrix.format) else {
-                throw CheckpointError.notWritable(tensor: entry.name, format: matrix.format.name, into: "GGUF")
+                throw CheckpointError.notWritable(
+                    tensor: entry.name, format: matrix.format.name, into: "GGUF")
             }
             if configuration.rotaryStyle == .halves, let heads = configuration.rotaryHeads(of: entry.name) {
                 matrix = try matrix.permutingRows(

@@ -14,9 +14,9 @@ extension ModelConfiguration {
         guard let name = file["general.architecture"]?.string else {
             throw .missingKey(file: file.path, key: "general.architecture", expected: "the name of a family")
         }
-        let supported = ModelConfiguration.supportedArchitectures
-        guard supported.contains(name) else {
-            throw .unsupportedArchitecture(file: file.path, name: name, supported: supported)
+        guard let family = ModelFamilies.ofGGUF(name) else {
+            throw .unsupportedArchitecture(
+                file: file.path, name: name, supported: ModelFamilies.ggufNames)
         }
         let layers = try reader.integer("\(name).block_count", in: 1...1 << 16)
         let width = try reader.integer("\(name).embedding_length", in: 1...1 << 20)
@@ -35,28 +35,22 @@ extension ModelConfiguration {
         _ = try reader.integer(
             "\(name).attention.value_length", in: headWidth...headWidth, absent: headWidth)
         _ = try reader.integer("\(name).rope.dimension_count", in: headWidth...headWidth, absent: headWidth)
-        for key in ["\(name).rope.scaling.type", "\(name).rope.scaling.factor", "\(name).rope.scale_linear"] {
-            switch file[key] {
-            case nil: continue
-            case .string("none"), .string("linear"), .float(0), .float(1): continue
-            case let value?:
-                throw .unsupported(
-                    file: file.path, feature: "rope scaling (\(key) = \(value.summary))",
-                    advice: "use a model without it")
-            }
-        }
         if let experts = file["\(name).expert_count"]?.integer, experts > 0 {
             throw .unsupported(
                 file: file.path, feature: "a mixture of \(experts) experts", advice: "use a dense model")
         }
-        guard let table = file.tensors.first(where: { $0.name == "token_embd.weight" }), table.shape.count == 2
+        guard let table = file.tensors.first(where: { $0.name == "token_embd.weight" }),
+            table.shape.count == 2
         else {
             throw .missingKey(file: file.path, key: "token_embd.weight", expected: "a matrix of embeddings")
         }
         let vocabulary = table.shape[0]
         _ = try reader.integer("\(name).vocab_size", in: vocabulary...vocabulary, absent: vocabulary)
-        let base = try reader.number("\(name).rope.freq_base", in: 1...1e12, absent: 10_000)
-        let epsilon = try reader.number("\(name).attention.layer_norm_rms_epsilon", in: 0...1, absent: nil)
+        let context = try reader.integer("\(name).context_length", in: 1...1 << 30)
+        let rope = try reader.rope(
+            name, base: family.keys.ropeBase, headWidth: headWidth, context: context)
+        let epsilonKey = family.traits.norm == .rms ? "layer_norm_rms_epsilon" : "layer_norm_epsilon"
+        let epsilon = try reader.number("\(name).attention.\(epsilonKey)", in: 0...1, absent: nil)
         let bos = try reader.token("tokenizer.ggml.bos_token_id", vocabulary: vocabulary)
         let eos = try [
             reader.token("tokenizer.ggml.eos_token_id", vocabulary: vocabulary),
@@ -67,17 +61,19 @@ extension ModelConfiguration {
             keyValueHeads: keyHeads, headWidth: headWidth,
             feedForwardWidth: try reader.uniform(
                 "\(name).feed_forward_length", layers: layers, in: 1...1 << 20),
-            contextLength: try reader.integer("\(name).context_length", in: 1...1 << 30),
-            ropeBase: base, normEpsilon: Float(epsilon),
+            contextLength: context, ropeBase: rope.base, normEpsilon: Float(epsilon),
             tiesEmbeddings: !file.tensors.contains { $0.name == "output.weight" },
             bosID: bos, eosIDs: eos.count == 2 && eos[0] == eos[1] ? [eos[0]] : eos,
-            rotaryStyle: .interleaved, huggingFace: JSONObject())
-        huggingFace = made(padding: try reader.token("tokenizer.ggml.padding_token_id", vocabulary: vocabulary))
+            rotaryStyle: family.ggufRotary, huggingFace: JSONObject(), ropeScaling: rope.scaling,
+            traits: family.traits, metadata: try GeneralMetadata(file))
+        try family.readMetadata(reader, &self)
+        huggingFace = made(
+            padding: try reader.token("tokenizer.ggml.padding_token_id", vocabulary: vocabulary))
     }
 }
 
 /// Reads metadata values with the range they must be in.
-private struct MetadataReader {
+struct MetadataReader {
     let file: GGUFFile
 
     func wrong(_ key: String, _ expected: String) -> GGUFError {
@@ -100,7 +96,9 @@ private struct MetadataReader {
         guard file[key]?.array != nil else { return try integer(key, in: range, absent: absent) }
         guard let values = try file.integers(key), values.count == layers, let first = values.first,
             range.contains(first), values.allSatisfy({ $0 == first })
-        else { throw wrong(key, "one number, or \(layers) equal ones: layers of different shapes cannot be run") }
+        else {
+            throw wrong(key, "one number, or \(layers) equal ones: layers of different shapes cannot be run")
+        }
         return first
     }
 
@@ -117,6 +115,7 @@ private struct MetadataReader {
     }
 
     private func expectation(_ range: ClosedRange<Int>) -> String {
-        range.count == 1 ? "\(range.lowerBound)" : "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        range.count == 1
+            ? "\(range.lowerBound)" : "a whole number from \(range.lowerBound) to \(range.upperBound)"
     }
 }

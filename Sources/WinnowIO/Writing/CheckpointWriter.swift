@@ -57,6 +57,12 @@ public struct CheckpointWriter: Sendable {
             names: source.names, recipe: recipe ?? source.recipe, tensor: tensor ?? source.tensor)
     }
 
+    /// What the last steps hold: the tokenizer that was written is read back as JSON, about 256 bytes for
+    /// each of its entries.
+    public static func checkingBytes(_ configuration: ModelConfiguration) -> Int {
+        configuration.vocabularySize * 256
+    }
+
     private func write(
         configuration: ModelConfiguration, tokenizer: TokenizerDefinition, companions: [CompanionFile],
         names: [String], recipe: JSONObject?, tensor: (String) throws -> CheckpointTensor
@@ -66,10 +72,12 @@ public struct CheckpointWriter: Sendable {
         var shards = ShardedTensors(folder: folder, names: names, maxShardBytes: max(maxShardBytes, 1))
         for name in names {
             switch try tensor(name) {
-            case .vector(let vector): try shards.append(name, vector)
+            case .vector(let vector):
+                try shards.append(name, configuration.vector(vector, name, intoFolder: true))
             case .matrix(let matrix):
                 var matrix = matrix
-                if configuration.rotaryStyle == .interleaved, let heads = configuration.rotaryHeads(of: name) {
+                if configuration.rotaryStyle == .interleaved, let heads = configuration.rotaryHeads(of: name)
+                {
                     let order = rotaryRowOrder(
                         heads: heads, headWidth: configuration.headWidth, from: .interleaved, to: .halves)
                     guard order.count == matrix.rows else {
@@ -79,7 +87,9 @@ public struct CheckpointWriter: Sendable {
                     }
                     matrix = try matrix.permutingRows(order)
                 }
-                try shards.append(name, matrix)
+                // Packed layers are always `[outputs, inputs]`.
+                let turns = configuration.family.transposesLinears && configuration.isBlockLinear(name)
+                try shards.append(name, turns && matrix.format.isPlain ? matrix.transposed() : matrix)
             }
         }
         try shards.finish()
@@ -151,7 +161,8 @@ private struct ShardedTensors {
 
     mutating func append(_ name: String, _ vector: Tensor) throws {
         guard vector.shape.count <= 2 else {
-            throw CheckpointError.wrongShape(file: folder, tensor: name, shape: vector.shape, expected: [vector.count])
+            throw CheckpointError.wrongShape(
+                file: folder, tensor: name, shape: vector.shape, expected: [vector.count])
         }
         let writer = try begin(name, bytes: vector.bytes.byteCount)
         try writer.append(name, vector)
@@ -177,7 +188,12 @@ private struct ShardedTensors {
             packed.add(name, matrix)
             for (part, dtype, shape, bytes) in PackedLayers.parts(of: matrix) {
                 let fill = shape.reduce(1, *) * dtype.byteCount - bytes.byteCount
-                try writer.append(name + part.rawValue, dtype, shape, bytes, fill: fill)
+                if fill > 0 {
+                    try writer.append(name + part.rawValue, dtype, shape, bytes, fill: fill)
+                } else {
+                    // Shapes and row offsets end up side by side: opening reads one page, not two a matrix.
+                    try writer.append(name + part.rawValue, Tensor(dtype: dtype, shape: shape, bytes: bytes))
+                }
                 record(name + part.rawValue)
             }
         }
@@ -214,7 +230,9 @@ private struct ShardedTensors {
     mutating func finish() throws {
         if let writer { try close(writer) }
         guard shards.count > 1 else {
-            if !shards.isEmpty { try FilePath.rename("\(folder)/\(temporaryName(1))", "\(folder)/model.safetensors") }
+            if !shards.isEmpty {
+                try FilePath.rename("\(folder)/\(temporaryName(1))", "\(folder)/model.safetensors")
+            }
             return
         }
         var map = JSONObject()

@@ -85,6 +85,8 @@ public final class KVSequence {
     /// The first list of a layer; the next head's stands `segmentStride` further.
     func segments(layer: Int) -> UnsafePointer<wn_segment> { UnsafePointer(segments + list(layer, 0)) }
     var segmentStride: Int { pagesPerList }
+    /// Bytes of one key or one value.
+    var slotBytes: Int { pool.headWidth * pool.type.byteCount }
     func segmentCount(layer: Int) -> Int { pageCounts[layer] }
 
     /// Where the key and the value of a slot stand.

@@ -28,13 +28,16 @@ public final class ModelRunner {
     public let pool: KernelPool
 
     let pages: KVPagePool
-    let rotary: RotaryTable
+    let rotary: RotaryTables
+    private let windows: WindowLists
     var space: RunnerWorkspace
     private var blocks: [BoundBlock] = []
     private var finalNorm: BoundNorm
     private var head = ProductGroup()
     private var headInputs: [PreparedInput] = []
     private var boundVersion = -1
+    /// What pruning replaces: looked at before each step.
+    private let linears: [Parameter]
 
     /// Rows of the current step, one span a sequence.
     private var spans: [Span] = []
@@ -56,11 +59,13 @@ public final class ModelRunner {
         pages = KVPagePool(
             type: configuration.kvType, headWidth: shape.headWidth,
             pagesPerSlab: shape.layers * shape.keyValueHeads)
-        rotary = RotaryTable(headWidth: shape.headWidth, base: shape.ropeBase)
+        rotary = RotaryTables(shape)
+        windows = WindowLists(heads: shape.keyValueHeads)
         space = RunnerWorkspace(
             model: model, mode: configuration.activations, tokens: configuration.chunk,
             logitRows: configuration.logitRows)
         finalNorm = BoundNorm(model.finalNorm)
+        linears = model.blocks.flatMap { $0.linears.map(\.parameter) }
         spans.reserveCapacity(64)
         try bind()
     }
@@ -75,10 +80,15 @@ public final class ModelRunner {
             capacity: capacity)
     }
 
+    /// How often parameters were replaced.
+    private var version: Int {
+        var sum = 0
+        for parameter in linears { sum += parameter.version }
+        return sum
+    }
+
     /// Binds again when a parameter was replaced since.
     func bindIfChanged() throws {
-        var version = 0
-        for block in model.blocks { for linear in block.linearParameters { version += linear.version } }
         guard version != boundVersion else { return }
         space = RunnerWorkspace(
             model: model, mode: configuration.activations, tokens: configuration.chunk,
@@ -87,7 +97,7 @@ public final class ModelRunner {
     }
 
     private func bind() throws {
-        boundVersion = model.blocks.reduce(0) { $0 + $1.linearParameters.reduce(0) { $0 + $1.version } }
+        boundVersion = version
         blocks = model.blocks.map { BoundBlock($0, mode: configuration.activations, in: space) }
         let matrix = model.headMatrix
         headInputs = space.logitInputs.inputs(for: [matrix], mode: configuration.activations)
@@ -118,14 +128,8 @@ public final class ModelRunner {
             throw .promptTooLong(tokens: sequence.length + tokens.count, context: sequence.capacity)
         }
         let width = model.configuration.width
-        let table = model.embedding.matrix
-        for (index, token) in tokens.enumerated() {
-            guard token >= 0, Int(token) < table.rows else {
-                throw .tokenOutOfRange(id: Int(token), vocabulary: table.rows)
-            }
-            table.row(Int(token), into: space.hidden + (rows + index) * width)
-            space.positions[rows + index] = Int32(sequence.length + index)
-        }
+        try embed(tokens, at: sequence.length, into: space.hidden + rows * width)
+        for index in tokens.indices { space.positions[rows + index] = Int32(sequence.length + index) }
         addSpan(sequence, count: tokens.count)
     }
 
@@ -168,13 +172,13 @@ public final class ModelRunner {
             "rows \(wanted) of \(rows), \(configuration.logitRows) at once")
         let width = model.configuration.width
         space.gathered.update(from: space.hidden + wanted.lowerBound * width, count: wanted.count * width)
-        for input in headInputs {
-            input.fill(
-                space.gathered, stride: width, tokens: wanted.count,
-                norm: (finalNorm.weight, finalNorm.epsilon), on: pool)
-        }
+        finalNorm.fill(
+            headInputs, space.gathered, rows: wanted.count, columns: width, place: space.branch, on: pool)
         head.run(on: pool)
-        return UnsafeBufferPointer(start: space.logits, count: wanted.count * model.configuration.vocabularySize)
+        let cap = model.configuration.traits.logitCap
+        if cap > 0 { wn_soft_cap(space.logits, cap, wanted.count * model.configuration.vocabularySize) }
+        return UnsafeBufferPointer(
+            start: space.logits, count: wanted.count * model.configuration.vocabularySize)
     }
 
     // MARK: - A block
@@ -187,11 +191,8 @@ public final class ModelRunner {
         let shape = model.configuration
         let width = shape.width
         if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
-        for input in block.attentionInputs {
-            input.fill(
-                space.hidden, stride: width, tokens: rows,
-                norm: (block.attentionNorm.weight, block.attentionNorm.epsilon), on: pool)
-        }
+        block.attentionNorm.fill(
+            block.attentionInputs, space.hidden, rows: rows, columns: width, place: space.branch, on: pool)
         block.queryKeyValue.run(on: pool)
         storeKeysAndValues(layer: index)
         attend(layer: index)
@@ -202,13 +203,11 @@ public final class ModelRunner {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
         block.output.run(on: pool)
+        join(block.postAttentionNorm)
 
         if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
-        for input in block.feedForwardInputs {
-            input.fill(
-                space.hidden, stride: width, tokens: rows,
-                norm: (block.feedForwardNorm.weight, block.feedForwardNorm.epsilon), on: pool)
-        }
+        block.feedForwardNorm.fill(
+            block.feedForwardInputs, space.hidden, rows: rows, columns: width, place: space.branch, on: pool)
         block.gateUp.run(on: pool)
         if let observer { observe(.feedForwardHidden, space.gated, shape.feedForwardWidth, observer) }
         if stopsAtLastTap { return }
@@ -216,6 +215,18 @@ public final class ModelRunner {
             input.fill(space.gated, stride: shape.feedForwardWidth, tokens: rows, on: pool)
         }
         block.down.run(on: pool)
+        join(block.postFeedForwardNorm)
+    }
+
+    /// Adds a branch to the residual through its norm; without one the product has added it.
+    private func join(_ norm: BoundNorm?) {
+        guard let norm else { return }
+        let width = model.configuration.width
+        pool.inRows(rows) { range in
+            let offset = range.lowerBound * width
+            norm.apply(space.branch + offset, into: space.branch + offset, rows: range.count, columns: width)
+            wn_add(space.hidden + offset, space.branch + offset, range.count * width)
+        }
     }
 
     private func observe(
@@ -229,11 +240,11 @@ public final class ModelRunner {
     private func observeNormed(_ point: TapPoint, _ norm: BoundNorm, _ observer: (TapValues) -> Void) {
         let width = model.configuration.width
         let place = width <= model.configuration.feedForwardWidth ? space.gated : space.query
-        wn_rms_norm(space.hidden, width, norm.weight, norm.epsilon, place, width, rows, width)
+        norm.apply(space.hidden, into: place, rows: rows, columns: width)
         observe(point, place, width, observer)
     }
 
-    /// Turns queries and keys by their positions and writes keys and values into the sequences' pages.
+    /// Normalises the heads of queries and keys where the family does, turns them by their positions, and writes keys and values into the sequences' pages.
     private func storeKeysAndValues(layer: Int) {
         let shape = model.configuration
         let headWidth = shape.headWidth
@@ -243,7 +254,12 @@ public final class ModelRunner {
             span.sequence.ensure(layer: layer, slots: span.firstPosition + span.count)
             last = max(last, span.firstPosition + span.count)
         }
-        let table = rotary.rows(last)
+        // Tables move when they grow: first all spans' rows, then pointers.
+        let turns = shape.traits.learnedPositions == nil
+        if turns {
+            for span in spans { _ = rotary.rows(last, layer: layer, capacity: span.sequence.capacity) }
+        }
+        let block = blocks[layer]
         let queryWidth = shape.heads * headWidth
         let keyWidth = shape.keyValueHeads * headWidth
         let type = configuration.kvType.code
@@ -251,13 +267,18 @@ public final class ModelRunner {
         let spans = spans
         /// Rows `range`, all of one span.
         func store(_ span: Span, _ range: Range<Int>) {
-            let first = range.lowerBound
-            wn_rope(
-                space.query + first * queryWidth, queryWidth, shape.heads, headWidth, range.count, table,
-                space.positions + first, interleaved)
-            wn_rope(
-                space.key + first * keyWidth, keyWidth, shape.keyValueHeads, headWidth, range.count, table,
-                space.positions + first, interleaved)
+            let query = space.query + range.lowerBound * queryWidth
+            let key = space.key + range.lowerBound * keyWidth
+            block.queryNorm?.apply(query, into: query, rows: range.count * shape.heads, columns: headWidth)
+            block.keyNorm?.apply(key, into: key, rows: range.count * shape.keyValueHeads, columns: headWidth)
+            if turns {
+                let table = rotary.rows(last, layer: layer, capacity: span.sequence.capacity)
+                let positions = space.positions + range.lowerBound
+                wn_rope(
+                    query, queryWidth, shape.heads, headWidth, range.count, table, positions, interleaved)
+                wn_rope(
+                    key, keyWidth, shape.keyValueHeads, headWidth, range.count, table, positions, interleaved)
+            }
             for row in range {
                 let position = span.firstPosition + row - span.firstRow
                 for head in 0..<shape.keyValueHeads {
@@ -283,20 +304,31 @@ public final class ModelRunner {
     private func attend(layer: Int) {
         let shape = model.configuration
         let headsWidth = shape.heads * shape.headWidth
+        let window = shape.traits.window(ofLayer: layer)
+        if let window { windows.begin(rows: rows, window: window) }
         for span in spans {
-            let segments = span.sequence.segments(layer: layer)
+            let sequence = span.sequence
             for index in 0..<span.count {
                 let row = span.firstRow + index
-                space.attentionRows[row] = wn_attention_row(
+                let end = span.firstPosition + index + 1
+                var attentionRow = wn_attention_row(
                     query: space.query + row * headsWidth, out: space.heads + row * headsWidth,
-                    segments: segments, segment_stride: span.sequence.segmentStride,
-                    segment_count: span.sequence.segmentCount(layer: layer),
-                    visible: span.firstPosition + index + 1)
+                    segments: sequence.segments(layer: layer), segment_stride: sequence.segmentStride,
+                    segment_count: sequence.segmentCount(layer: layer), visible: end)
+                if let window, end > window {
+                    let own = windows.lists(of: sequence, layer: layer, slots: end - window..<end)
+                    attentionRow.segments = own.lists
+                    attentionRow.segment_stride = own.stride
+                    attentionRow.segment_count = own.stride
+                    attentionRow.visible = window
+                }
+                space.attentionRows[row] = attentionRow
             }
         }
-        wn_attend(
+        wn_attend_capped(
             pool.pointer, space.attentionRows, rows, shape.heads, shape.keyValueHeads, shape.headWidth,
-            1 / Float(shape.headWidth).squareRoot(), configuration.kvType.code)
+            shape.traits.attentionScale ?? 1 / Float(shape.headWidth).squareRoot(), shape.traits.attentionCap,
+            configuration.kvType.code)
     }
 
     // MARK: - One block over whole windows
@@ -308,10 +340,12 @@ public final class ModelRunner {
     /// - Parameter keepsInput: leaves `hidden` as it was, and computes only what the taps see.
     public func runBlock(
         _ index: Int, hidden: UnsafeMutableBufferPointer<Float>, windows: Int, length: Int,
-        observer: ((TapValues) -> Void)? = nil, keepsInput: Bool = false, cancellation: CancellationFlag? = nil
+        observer: ((TapValues) -> Void)? = nil, keepsInput: Bool = false,
+        cancellation: CancellationFlag? = nil
     ) throws {
         let width = model.configuration.width
-        precondition(hidden.count == windows * length * width, "\(hidden.count) values for \(windows) windows")
+        precondition(
+            hidden.count == windows * length * width, "\(hidden.count) values for \(windows) windows")
         try bindIfChanged()
         let together = max(1, configuration.chunk / length)
         let sequences = (0..<min(together, windows)).map { _ in makeSequence(capacity: length) }
@@ -343,22 +377,42 @@ public final class ModelRunner {
     }
 
     /// The embedding of tokens, `[tokens, width]`: the first block's input.
-    public func embed(_ tokens: [TokenID], into hidden: UnsafeMutablePointer<Float>) throws(ModelError) {
+    ///
+    /// - Parameter position: of the first token.
+    /// - Throws: ``ModelError`` for an id outside the vocabulary or a position that has no embedding.
+    public func embed(
+        _ tokens: [TokenID], at position: Int = 0, into hidden: UnsafeMutablePointer<Float>
+    ) throws(ModelError) {
+        try tokens.withUnsafeBufferPointer { (tokens) throws(ModelError) in
+            try embed(tokens, at: position, into: hidden)
+        }
+    }
+
+    private func embed(
+        _ tokens: UnsafeBufferPointer<TokenID>, at position: Int, into hidden: UnsafeMutablePointer<Float>
+    ) throws(ModelError) {
         let table = model.embedding.matrix
+        let width = table.columns
+        let traits = model.configuration.traits
+        if let positions = traits.learnedPositions,
+            position + tokens.count + positions.offset > positions.rows
+        {
+            throw .promptTooLong(tokens: position + tokens.count, context: positions.rows - positions.offset)
+        }
         for (index, token) in tokens.enumerated() {
             guard token >= 0, Int(token) < table.rows else {
                 throw .tokenOutOfRange(id: Int(token), vocabulary: table.rows)
             }
-            table.row(Int(token), into: hidden + index * table.columns)
+            let row = hidden + index * width
+            table.row(Int(token), into: row)
+            if traits.embeddingScale != 1 {
+                for column in 0..<width { row[column] *= traits.embeddingScale }
+            }
+            if let positions = traits.learnedPositions, let learned = model.positions {
+                // The branch is not in use before a step runs.
+                learned.matrix.row(position + index + positions.offset, into: space.branch)
+                wn_add(row, space.branch, width)
+            }
         }
-    }
-}
-
-extension TransformerBlock {
-    var linearParameters: [Parameter] {
-        [
-            attention.query, attention.key, attention.value, attention.output, feedForward.gate,
-            feedForward.up, feedForward.down,
-        ]
     }
 }

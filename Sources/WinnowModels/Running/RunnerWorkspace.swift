@@ -11,6 +11,8 @@ struct RunnerWorkspace {
     let value: UnsafeMutablePointer<Float>
     let heads: UnsafeMutablePointer<Float>
     let gated: UnsafeMutablePointer<Float>
+    /// A branch's input after a layer norm, or its output before a norm of its own; empty in families without.
+    let branch: UnsafeMutablePointer<Float>
     let gathered: UnsafeMutablePointer<Float>
     let logits: UnsafeMutablePointer<Float>
     let positions: UnsafeMutablePointer<Int32>
@@ -27,6 +29,7 @@ struct RunnerWorkspace {
         let headsWidth = shape.heads * shape.headWidth
         let keyWidth = shape.keyValueHeads * shape.headWidth
         let arena = arena
+        let usesBranch = shape.traits.norm == .layer || shape.traits.hasSandwichNorms
         let regions = (
             hidden: arena.reserve(floats: tokens * shape.width),
             query: arena.reserve(floats: tokens * headsWidth),
@@ -34,6 +37,7 @@ struct RunnerWorkspace {
             value: arena.reserve(floats: tokens * keyWidth),
             heads: arena.reserve(floats: tokens * headsWidth),
             gated: arena.reserve(floats: tokens * shape.feedForwardWidth),
+            branch: arena.reserve(floats: usesBranch ? max(tokens, logitRows) * shape.width : 0),
             gathered: arena.reserve(floats: logitRows * shape.width),
             logits: arena.reserve(floats: logitRows * shape.vocabularySize),
             positions: arena.reserve(bytes: tokens * MemoryLayout<Int32>.stride),
@@ -46,13 +50,10 @@ struct RunnerWorkspace {
         let plans = (
             width: plan(
                 blocks.flatMap { block in
-                    [
-                        block.attention.query, block.attention.key, block.attention.value,
-                        block.feedForward.gate, block.feedForward.up,
-                    ].map(\.matrix)
+                    (block.attention.inputWeights + block.feedForward.inputWeights).map(\.matrix)
                 }, tokens),
-            heads: plan(blocks.map(\.attention.output.matrix), tokens),
-            gated: plan(blocks.map(\.feedForward.down.matrix), tokens),
+            heads: plan(blocks.map(\.attention.output.weight.matrix), tokens),
+            gated: plan(blocks.map(\.feedForward.down.weight.matrix), tokens),
             logits: plan([model.headMatrix], logitRows)
         )
         arena.commit()
@@ -62,6 +63,7 @@ struct RunnerWorkspace {
         value = arena.floats(regions.value)
         heads = arena.floats(regions.heads)
         gated = arena.floats(regions.gated)
+        branch = arena.floats(regions.branch)
         gathered = arena.floats(regions.gathered)
         logits = arena.floats(regions.logits)
         positions = arena.pointer(regions.positions).assumingMemoryBound(to: Int32.self)
