@@ -147,11 +147,11 @@ import WinnowJSON
             "M/tokenizer.json: the tokenizer has no model (expected an object in tokenizer.json); get the model's "
                 + "files again", tokenizer { $0["model"] = nil })
         FolderErrorTests.expect(
-            "M/tokenizer.json: tokenizer model 'Unigram' is not supported; use a model with a byte-level BPE (gpt2) "
-                + "tokenizer", tokenizer { $0["model"] = ["type": "Unigram"] })
+            "M/tokenizer.json: tokenizer model 'WordLevel' is not supported; known are gpt2, llama, gemma4, t5 and bert "
+                + "in GGUF files, BPE, Unigram and WordPiece else", tokenizer { $0["model"] = ["type": "WordLevel"] })
         FolderErrorTests.expect(
-            "M/tokenizer.json: normalizer is 'NFC', which is not supported and would change token ids",
-            tokenizer { $0["normalizer"] = ["type": "NFC"] })
+            "M/tokenizer.json: normalizer is 'NFKC', which is not supported and would change token ids",
+            tokenizer { $0["normalizer"] = ["type": "NFKC"] })
         FolderErrorTests.expect(
             "M/tokenizer.json: merge 0, 'q q', needs the token 'qq', which the vocabulary does not have",
             tokenizer {

@@ -67,6 +67,7 @@ extension String {
                 index += 1
             }
         }
+        if start < bytes.count { parts.append(String(decoding: bytes[start...], as: UTF8.self)) }
         return parts
     }
 }
