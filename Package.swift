@@ -21,15 +21,16 @@ let package = Package(
         .target(name: "CWinnowCases", dependencies: ["CWinnow"]),
         .target(name: "CWinnowTexts", exclude: ["texts"]),
         .target(name: "WinnowJSON"),
+        .target(name: "WinnowNumbers"),
         // Floor 1
-        .target(name: "WinnowCore", dependencies: ["CWinnow"]),
+        .target(name: "WinnowCore", dependencies: ["CWinnow", "WinnowNumbers"]),
         .target(name: "WinnowText", dependencies: ["WinnowJSON"]),
-        .target(name: "WinnowReport", dependencies: ["WinnowJSON"]),
+        .target(name: "WinnowReport", dependencies: ["WinnowJSON", "WinnowNumbers"]),
         // Floor 2
-        .target(name: "WinnowWeights", dependencies: ["WinnowCore"]),
+        .target(name: "WinnowWeights", dependencies: ["WinnowCore", "WinnowNumbers"]),
         .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText"]),
         // Floor 3
-        .target(name: "WinnowIO", dependencies: ["WinnowWeights", "WinnowText"]),
+        .target(name: "WinnowIO", dependencies: ["WinnowWeights", "WinnowText", "WinnowNumbers"]),
         // Floor 4
         .target(name: "WinnowModels", dependencies: ["WinnowIO"]),
         // Floor 5
@@ -48,7 +49,7 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ]),
         // Tests
-        .target(name: "WinnowTestKit", dependencies: ["WinnowModels"]),
+        .target(name: "WinnowTestKit", dependencies: ["WinnowModels", "WinnowJSON", "WinnowNumbers"]),
         .testTarget(name: "WinnowCoreTests", dependencies: ["WinnowCore", "CWinnow"]),
         .testTarget(name: "WinnowKernelTests", dependencies: ["CWinnow", "CWinnowCases"]),
         .testTarget(name: "WinnowTextTests", dependencies: ["WinnowText", "WinnowData"]),

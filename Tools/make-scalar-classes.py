@@ -1,39 +1,53 @@
 #!/usr/bin/env python3
-"""Writes Sources/WinnowText/ScalarClassRanges.swift: which scalars are letters, numbers and white space.
+"""Writes Sources/WinnowText/ScalarClassRanges.swift: what each scalar is to a pre-tokenizer.
 
-The answer is asked of Hugging Face `tokenizers` itself, scalar by scalar, so that words split where it splits
-them whatever edition of Unicode it was built with. Needs: pip install tokenizers==0.23.3.
+The answer is asked of Hugging Face `tokenizers` itself, so that words split where it splits them whatever
+edition of Unicode it was built with. Needs: pip install tokenizers==0.23.3.
 
     python3 Tools/make-scalar-classes.py
 """
 import pathlib
 import tokenizers
-from tokenizers import pre_tokenizers
+from tokenizers import Regex, pre_tokenizers
 
-LETTER, NUMBER, SPACE, NUMERIC = 1, 2, 3, 4
-byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-digits = pre_tokenizers.Digits(individual_digits=True)
+# The bits of Sources/WinnowText/ScalarClass.swift.
+LETTER, NUMBER, SPACE = 1, 2, 3
+NUMERIC, MARK, PUNCTUATION, SYMBOL, UPPER, LOWER = 4, 8, 16, 32, 64, 128
+
+# A letter no class below changes stands between any two scalars, so that no match spans two of them.
+VALUES = [value for value in range(0x110000) if not 0xD800 <= value < 0xE000]
 
 
-def pieces(pre_tokenizer, text):
-    return len(pre_tokenizer.pre_tokenize_str(text))
+def members(pre_tokenizer, separator):
+    """The scalars that a pre-tokenizer cuts off when they stand between separators."""
+    found = set()
+    for start in range(0, len(VALUES), 0x4000):
+        values = VALUES[start:start + 0x4000]
+        text = separator + separator.join(map(chr, values)) + separator
+        for _, (first, last) in pre_tokenizer.pre_tokenize_str(text):
+            if last == first + 1 and first % 2 == 1:
+                found.add(values[first // 2])
+    return found
 
 
-def class_of(scalar):
-    if pieces(byte_level, "a" + scalar + "a") == 1:
-        kind = LETTER
-    elif pieces(byte_level, "1" + scalar + "1") == 1:
-        kind = NUMBER
-    elif pieces(byte_level, "!" + scalar + "!") == 1:
-        kind = 0
-    else:
-        kind = SPACE
-    return kind | (NUMERIC if pieces(digits, "a" + scalar + "a") == 3 else 0)
+def matching(expression, separator="a"):
+    return members(pre_tokenizers.Split(Regex(expression), "isolated"), separator)
 
+
+# Hangul jamo and the like would join with letters in no expression: only what the expression names is cut.
+classes = [
+    (matching(r"\p{L}", "!"), LETTER), (matching(r"\p{N}"), NUMBER), (matching(r"\s"), SPACE),
+    (members(pre_tokenizers.Digits(individual_digits=True), "a"), NUMERIC), (matching(r"\p{M}"), MARK),
+    (matching(r"\p{P}"), PUNCTUATION), (matching(r"\p{S}"), SYMBOL), (matching(r"[\p{Lu}\p{Lt}]", "!"), UPPER),
+    (matching(r"\p{Ll}", "!"), LOWER),
+]
+kinds = [0] * 0x110000
+for found, bits in classes:
+    for value in found:
+        kinds[value] |= bits
 
 ranges = []
-for value in range(0x110000):
-    kind = 0 if 0xD800 <= value < 0xE000 else class_of(chr(value))
+for value, kind in enumerate(kinds):
     if kind == 0:
         continue
     if ranges and ranges[-1][2] == kind and ranges[-1][1] == value:
@@ -43,7 +57,7 @@ for value in range(0x110000):
 
 numbers = []
 for start, end, kind in ranges:
-    numbers += [f"0x{start:X}", f"0x{(end - start) << 3 | kind:X}"]
+    numbers += [f"0x{start:X}", f"0x{(end - start) << 8 | kind:X}"]
 lines, line = [], "       "
 for number in numbers:
     if len(line) + len(number) + 2 > 108:
@@ -57,7 +71,7 @@ output.write_text(
     f"""// Made by Tools/make-scalar-classes.py from tokenizers {tokenizers.__version__}; do not edit.
 
 extension ScalarClass {{
-    /// Pairs of a first scalar and (count << 3 | class bits), ascending; scalars in no range have class 0.
+    /// Pairs of a first scalar and (count << 8 | class bits), ascending; scalars in no range have class 0.
     static let ranges: [UInt32] = [
 """
     + "\n".join(lines)

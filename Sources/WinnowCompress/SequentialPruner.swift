@@ -73,11 +73,17 @@ public struct SequentialPruner {
     /// What a run holds in memory beside the program, at its peak.
     ///
     /// - Parameter windows: how many, 0 without calibration.
-    public func memoryPlan(for model: LanguageModel, windows: Int, length: Int) -> MemoryPlan {
+    /// - Parameter readsAll: whether all of the model is in memory beside; a walk over a model that was only
+    ///   mapped so far reads the blocks, and of the embedding a page for each token at most.
+    public func memoryPlan(
+        for model: LanguageModel, windows: Int, length: Int, readsAll: Bool = true
+    ) -> MemoryPlan {
         var plan = MemoryPlan()
         let layers = PrunableLayers(model).layers
         let kept = 1 - method.goal.sparsity
-        plan.add("the model as stored", bytes: model.byteCount)
+        let blocks = layers.reduce(0) { $0 + $1.parameter.matrix.byteCount }
+        let read = readsAll ? model.byteCount : min(model.byteCount, blocks + windows * length * 4096)
+        plan.add(readsAll ? "the model as stored" : "the model as far as it is read", bytes: read)
         plan.add(
             "the pruned matrices",
             bytes: layers.reduce(0) { $0 + store.byteCount(of: $1.parameter.matrix, keeping: kept) })
@@ -93,9 +99,9 @@ public struct SequentialPruner {
             bytes: Walk.tapWidths(model).values.reduce(0) {
                 $0 + ActivationStatistics.byteCount(width: $1, method.statistics)
             })
-        // Bound again after each block: the old workspace goes when the new one is there.
+        // Planned anew after each block; the old one goes before anything is written into the new.
         let runner = runnerConfiguration(length: length)
-        plan.add("workspace", bytes: 2 * ModelRunner.workspaceBytes(model, runner))
+        plan.add("workspace", bytes: ModelRunner.workspaceBytes(model, runner))
         plan.add("keys and values", bytes: ModelRunner.cacheBytes(model, runner, tokens: length))
         return plan
     }

@@ -1,4 +1,5 @@
 import CWinnow
+import WinnowNumbers
 
 /// The worker threads that kernels run on: the caller is worker 0, N-1 more are started.
 ///
@@ -42,7 +43,7 @@ public enum KernelPoolError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .cannotStart(let threads): "cannot start \(threads) threads: use a smaller --threads"
-        case .outOfMemory(let bytes): "no memory for \(bytes) bytes of kernel scratch a thread"
+        case .outOfMemory(let bytes): "no memory for \(Format.bytes(bytes)) of kernel scratch a thread"
         }
     }
 }

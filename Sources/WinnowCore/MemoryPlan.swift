@@ -1,3 +1,5 @@
+import WinnowNumbers
+
 /// What long work will hold in memory at its peak, said before it starts.
 public struct MemoryPlan: Sendable, Equatable {
     public struct Item: Sendable, Equatable {
@@ -29,7 +31,9 @@ public struct MemoryLimitError: Error, Equatable, Sendable, CustomStringConverti
     public let largestBytes: Int
 
     public var description: String {
-        "this needs \(needed >> 20) MiB, more than the limit of \(limit >> 20) MiB; "
-            + "most of it (\(largestBytes >> 20) MiB) is \(largest)"
+        // Sizes that look alike at three digits differ by so much.
+        let excess = Format.bytes(needed) == Format.bytes(limit) ? "\(Format.bytes(needed - limit)) " : ""
+        return "this needs \(Format.bytes(needed)), \(excess)more than the limit of \(Format.bytes(limit)); "
+            + "most of it (\(Format.bytes(largestBytes))) is \(largest)"
     }
 }

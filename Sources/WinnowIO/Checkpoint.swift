@@ -68,6 +68,12 @@ public final class Checkpoint: Sendable {
         self.companions = companions
     }
 
+    /// Where a tensor is, nothing of it read; nil when there is none of the name.
+    func stored(_ name: String) -> StoredTensor? { tensors[name] }
+
+    /// What the folder is called; nil for a GGUF file.
+    var folderName: String? { FilePath.kind(path) == .folder ? FilePath.ownName(path) : nil }
+
     /// A matrix in its file's format, not copied; rows as in the file (``ModelConfiguration/rotaryStyle``).
     public func matrix(_ name: String) throws -> WeightMatrix {
         guard let stored = tensors[name] else {
@@ -127,6 +133,14 @@ enum StoredTensor: Sendable {
         case .transposed(let layout, _): [layout.columns, layout.rows]
         case .matrix(let layout, _): [layout.rows, layout.columns]
         case .vector(let tensor): tensor.shape
+        }
+    }
+
+    /// Bytes of all its arrays.
+    var byteCount: Int {
+        switch self {
+        case .matrix(_, let parts), .transposed(_, let parts): parts.byteCount
+        case .vector(let tensor): tensor.bytes.byteCount
         }
     }
 

@@ -1,4 +1,5 @@
 import WinnowJSON
+import WinnowNumbers
 import WinnowWeights
 
 /// Why a model cannot be opened or written: what, where, and what to do.
@@ -29,6 +30,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
     case outputExists(path: String)
     case notReplaceable(path: String)
     case outputBusy(path: String)
+    case outputDiscarded(path: String)
     case notWritable(tensor: String, format: String, into: String)
 
     public var description: String {
@@ -46,7 +48,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
         case .badShardName(let file, let shard):
             "\(file): weight_map names '\(shard)'; a shard is a file in the same folder"
         case .tooLarge(let file, let bytes, let limit):
-            "\(file): \(bytes) bytes, more than the \(limit) that such a file may have"
+            "\(file): \(Format.bytes(bytes)), more than the \(Format.bytes(limit)) that such a file may have"
         case .badJSON(let file, let error): "\(file): \(error); is the file damaged?"
         case .missingField(let file, let field, let expected):
             "\(file): '\(field)' is missing; expected \(expected)"
@@ -77,6 +79,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
         case .notReplaceable(let path):
             "\(path) is a folder that Winnow did not write, so --overwrite leaves it alone; choose another name"
         case .outputBusy(let path): "\(path) is being written already"
+        case .outputDiscarded(let path): "\(path) was not written: the process is ending"
         case .notWritable(let tensor, let format, let into):
             "tensor \(tensor) is \(format), which \(into) cannot hold; convert it to a dense format first"
         }

@@ -59,6 +59,16 @@ enum FilePath {
         guard result == 0 else { throw FileError(to, operation: "create", code: errno) }
     }
 
+    /// The name of a folder itself, where the path ends with one that only points to it (`.`, `..`).
+    static func ownName(_ path: String) -> String? {
+        let name = split(path).name
+        guard name.isEmpty || name == "." || name == ".." else { return name == "/" ? nil : name }
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        let found = split(String(cString: real)).name
+        return found.isEmpty || found == "/" ? nil : found
+    }
+
     /// A path cut into the folder it is in and its last name, trailing slashes ignored.
     static func split(_ path: String) -> (folder: String, name: String) {
         var text = path[...]

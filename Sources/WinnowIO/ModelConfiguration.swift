@@ -24,13 +24,15 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// `generation_config.json` as read; empty where there was none.
     public var generation: JSONObject
     public var traits: DecoderTraits
+    /// What the files say of the model itself: name, licence, tags.
+    public var metadata: GeneralMetadata
 
     public init(
         architecture: String, vocabularySize: Int, width: Int, layers: Int, heads: Int, keyValueHeads: Int,
         headWidth: Int, feedForwardWidth: Int, contextLength: Int, ropeBase: Double, normEpsilon: Float,
         tiesEmbeddings: Bool, bosID: Int?, eosIDs: [Int], rotaryStyle: RotaryStyle, huggingFace: JSONObject,
         generation: JSONObject = JSONObject(), ropeScaling: RopeScaling = .none,
-        traits: DecoderTraits = DecoderTraits()
+        traits: DecoderTraits = DecoderTraits(), metadata: GeneralMetadata = GeneralMetadata()
     ) {
         self.architecture = architecture
         self.vocabularySize = vocabularySize
@@ -50,6 +52,7 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.huggingFace = huggingFace
         self.generation = generation
         self.traits = traits
+        self.metadata = metadata
     }
 
     public var ropeBase: Double { rope.base }

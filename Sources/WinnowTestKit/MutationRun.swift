@@ -1,3 +1,5 @@
+import WinnowNumbers
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -23,18 +25,29 @@ public struct MutationRun {
     /// How often to repeat the seeded run; `WINNOW_MUTATIONS` raises it for a long one.
     public static let scale: Int = getenv("WINNOW_MUTATIONS").flatMap { Int(String(cString: $0)) } ?? 1
 
-    /// - Parameter isExpected: whether the reader may throw this error.
-    /// - Parameter read: takes a damaged copy.
+    /// Damages bytes.
     public init(
         _ name: String, _ bytes: [UInt8], seed: UInt64, count: Int, window: Int = .max,
         isExpected: (any Error) -> Bool, read: ([UInt8]) throws -> Void
     ) {
-        self.name = name
         var mutator = ByteMutator(seed: seed)
+        self.init(
+            name, count: count, damaged: { mutator.mutated(bytes, window: window) }, isExpected: isExpected,
+            read: read)
+    }
+
+    /// - Parameter damaged: the next damaged copy.
+    /// - Parameter isExpected: whether the reader may throw this error.
+    /// - Parameter read: takes a damaged copy.
+    public init(
+        _ name: String, count: Int, damaged: () -> [UInt8], isExpected: (any Error) -> Bool,
+        read: ([UInt8]) throws -> Void
+    ) {
+        self.name = name
         let before = MutationRun.peakBytes
         let clock = ContinuousClock()
         for _ in 0..<count * MutationRun.scale {
-            let copy = mutator.mutated(bytes, window: window)
+            let copy = damaged()
             let elapsed = clock.measure {
                 do {
                     try read(copy)
@@ -49,7 +62,7 @@ public struct MutationRun {
         grownBytes = MutationRun.peakBytes - before
         print(
             "\(name): \(inputs) damaged inputs tried, \(opened) opened, longest \(Int(longestSeconds * 1000)) ms, "
-                + "peak memory grew by \(grownBytes >> 20) MiB")
+                + "peak memory grew by \(Format.bytes(grownBytes))")
     }
 
     private static var peakBytes: Int {

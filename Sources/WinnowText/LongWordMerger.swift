@@ -9,7 +9,8 @@ struct LongWordMerger {
 
         @inline(__always)
         static func < (a: Candidate, b: Candidate) -> Bool {
-            a.value < b.value || (a.value == b.value && a.position < b.position)
+            // Ranks stand in the high half; merges of SentencePiece models may share one.
+            a.value >> 32 < b.value >> 32 || (a.value >> 32 == b.value >> 32 && a.position < b.position)
         }
     }
 
@@ -18,19 +19,15 @@ struct LongWordMerger {
     private var previous: [Int32] = []
     private var heap: [Candidate] = []
 
-    /// Writes the ids of a word to `output`; returns how many.
+    /// Merges the first `size` ids of `output` in place; returns how many are left.
     mutating func merge(
-        _ word: UnsafeBufferPointer<UInt8>, byteIDs: UnsafePointer<TokenID>,
-        merges: UnsafeBufferPointer<MergeTable.Slot>, into output: UnsafeMutablePointer<TokenID>
+        _ size: Int, merges: UnsafeBufferPointer<MergeTable.Slot>, in output: UnsafeMutablePointer<TokenID>
     ) -> Int {
         ids.removeAll(keepingCapacity: true)
         next.removeAll(keepingCapacity: true)
         previous.removeAll(keepingCapacity: true)
         heap.removeAll(keepingCapacity: true)
-        for byte in word {
-            let id = byteIDs[Int(byte)]
-            if id >= 0 { ids.append(id) }
-        }
+        ids.append(contentsOf: UnsafeBufferPointer(start: output, count: size))
         guard !ids.isEmpty else { return 0 }
         let last = ids.count - 1
         for index in 0...last {

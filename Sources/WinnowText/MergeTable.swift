@@ -11,18 +11,26 @@ struct MergeTable: Sendable {
 
     let slots: [Slot]
 
-    init(_ merges: [TokenizerDefinition.Merge]) {
+    /// - Parameter scores: by token; merges whose tokens have the same score share a rank. Empty: none do.
+    init(_ merges: [TokenizerDefinition.Merge], scores: [Float] = []) {
         var size = 16
         while size < merges.count * 2 { size *= 2 }
         var slots = [Slot](repeating: Slot(pair: .max, value: MergeTable.none), count: size)
-        for (rank, merge) in merges.enumerated() {
+        var rank = 0
+        for (index, merge) in merges.enumerated() {
+            if scores.isEmpty || index == 0
+                || scores[Int(merge.merged)] != scores[Int(merges[index - 1].merged)]
+            {
+                rank = index
+            }
             let pair = MergeTable.pair(merge.left, merge.right)
             var slot = MergeTable.slot(pair, mask: size - 1)
             while slots[slot].value != MergeTable.none, slots[slot].pair != pair {
                 slot = (slot + 1) & (size - 1)
             }
             // A merge that stands twice counts at its last place, as in Hugging Face's tokenizers.
-            slots[slot] = Slot(pair: pair, value: UInt64(rank) << 32 | UInt64(UInt32(bitPattern: merge.merged)))
+            slots[slot] = Slot(
+                pair: pair, value: UInt64(rank) << 32 | UInt64(UInt32(bitPattern: merge.merged)))
         }
         self.slots = slots
     }

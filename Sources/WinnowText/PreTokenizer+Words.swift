@@ -6,24 +6,26 @@ extension PreTokenizer {
         var text = text
         return text.withUTF8 { bytes in
             guard let start = bytes.baseAddress, !bytes.isEmpty else { return [] }
-            let table = ScalarClass.table
-            return table.pages.withUnsafeBufferPointer { pages in
-                table.classes.withUnsafeBufferPointer { classes in
-                    let scanner = WordScanner(
-                        text: start, pages: pages.baseAddress!, classes: classes.baseAddress!, rule: self)
-                    var words: [String] = []
-                    var position = 0
-                    while position < bytes.count {
-                        let stop = scanner.stretchEnd(from: position, end: bytes.count)
-                        while position < stop {
-                            let end = scanner.wordEnd(from: position, end: stop)
-                            words.append(
-                                String(decoding: UnsafeBufferPointer(rebasing: bytes[position..<end]), as: UTF8.self))
-                            position = end
-                        }
-                    }
-                    return words
+            var words: [String] = []
+            WordScanner.withScanner(of: start) { scanner in
+                scanner.forEachWord(cuts[...], from: 0, end: bytes.count) { start, end in
+                    words.append(
+                        String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<end]), as: UTF8.self))
                 }
+            }
+            return words
+        }
+    }
+}
+
+extension WordScanner {
+    /// Calls `body` with a scanner of a text, which must be valid UTF-8.
+    @inline(__always)
+    static func withScanner(of text: UnsafePointer<UInt8>, _ body: (WordScanner) -> Void) {
+        let table = ScalarClass.table
+        table.pages.withUnsafeBufferPointer { pages in
+            table.classes.withUnsafeBufferPointer { classes in
+                body(WordScanner(text: text, pages: pages.baseAddress!, classes: classes.baseAddress!))
             }
         }
     }

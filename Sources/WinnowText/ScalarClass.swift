@@ -1,4 +1,4 @@
-/// What a scalar is to a pre-tokenizer: letter, number, white space or other, looked up in two steps.
+/// What a scalar is to a pre-tokenizer: letter, number, white space or other, and flags; looked up in two steps.
 ///
 /// A table instead of the standard library's Unicode properties: it is several times faster, and it splits
 /// where Hugging Face's tokenizers split even for scalars that newer editions of Unicode added.
@@ -11,6 +11,12 @@ enum ScalarClass {
     static let mask: UInt8 = 3
     /// Set for what the `Digits` pre-tokenizer splits off.
     static let numericFlag: UInt8 = 4
+    /// Flags for `\p{M}`, `\p{P}`, `\p{S}`, `[\p{Lu}\p{Lt}]` and `\p{Ll}`.
+    static let markFlag: UInt8 = 8
+    static let punctuationFlag: UInt8 = 16
+    static let symbolFlag: UInt8 = 32
+    static let upperFlag: UInt8 = 64
+    static let lowerFlag: UInt8 = 128
 
     /// Scalars of a page share the entry of ``Table/pages``; pages of one class are stored once.
     static let pageBits = 7
@@ -28,8 +34,8 @@ enum ScalarClass {
         var flat = [UInt8](repeating: 0, count: 0x110000)
         for index in stride(from: 0, to: ranges.count, by: 2) {
             let start = Int(ranges[index])
-            let kind = UInt8(ranges[index + 1] & 7)
-            for scalar in start..<(start + Int(ranges[index + 1] >> 3)) { flat[scalar] = kind }
+            let kind = UInt8(truncatingIfNeeded: ranges[index + 1])
+            for scalar in start..<(start + Int(ranges[index + 1] >> 8)) { flat[scalar] = kind }
         }
         var table = Table(pages: [], classes: [])
         table.pages.reserveCapacity(pageCount)

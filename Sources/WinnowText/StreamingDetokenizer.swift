@@ -8,15 +8,24 @@ public struct StreamingDetokenizer: Sendable {
     /// The start of a scalar whose rest has not come.
     private var pending: [UInt8] = []
 
-    public init(_ tokenizer: Tokenizer, skipSpecial: Bool = false) {
+    /// Whether a space at the very start is still to be left out.
+    private var stripsSpace: Bool
+
+    /// - Parameter continues: the ids go on after others, so that a space at their start belongs to the text.
+    public init(_ tokenizer: Tokenizer, skipSpecial: Bool = false, continues: Bool = false) {
         self.tokenizer = tokenizer
         skipsSpecial = skipSpecial
+        stripsSpace = tokenizer.definition.stripsFirstSpace && !continues
     }
 
     /// The text that is complete with this token; often empty within a character.
     public mutating func append(_ id: TokenID) -> String {
         if skipsSpecial, tokenizer.isSpecial(id) { return "" }
         tokenizer.append(id, to: &pending)
+        if stripsSpace, let first = pending.first {
+            if first == 0x20 { pending.removeFirst() }
+            stripsSpace = false
+        }
         let complete = pending.count - StreamingDetokenizer.incompleteSuffix(pending)
         guard complete > 0 else { return "" }
         let text = String(decoding: pending[..<complete], as: UTF8.self)

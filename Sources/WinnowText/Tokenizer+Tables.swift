@@ -1,10 +1,22 @@
 extension Tokenizer {
     /// What encoding and decoding look up; made once, never changed.
     final class Tables: Sendable {
-        let rule: PreTokenizer
+        /// What makes tokens of words.
+        enum Model: Sendable {
+            case merges
+            case unigram(UnigramModel)
+            case wordPiece(WordPieceModel)
+        }
+
+        let model: Model
+        let normalizer: Normalizer
+        let spaceMarks: SpaceMarks?
+        let cuts: [WordCut]
         let merges: MergeTable
         /// The token of each single byte, -1 where the vocabulary has none: such bytes are dropped.
         let byteIDs: [TokenID]
+        /// What begins the merges of characters, nil for byte-level models.
+        let characters: CharacterPieces?
         /// Ids by spelling.
         let pieces: ByteKeyTable
         /// Ids by bytes, when whole words are taken before merging.
@@ -12,120 +24,114 @@ extension Tokenizer {
         /// Token i decodes to `bytes[offsets[i]..<offsets[i + 1]]`.
         let bytes: [UInt8]
         let offsets: [Int32]
-        /// Matchers in order of precedence, with and without control tokens.
-        let matchers: [AddedTokenMatcher]
-        let matchersOfText: [AddedTokenMatcher]
+        /// Added tokens: those found in the text as it is, then those found in its normalized form.
+        let matchers: (AddedTokenMatcher, AddedTokenMatcher)
+        /// The same without control tokens.
+        let matchersOfText: (AddedTokenMatcher, AddedTokenMatcher)
 
-        init(_ definition: TokenizerDefinition) {
-            rule = definition.preTokenizer
-            merges = MergeTable(definition.merges)
-            let added = Set(definition.addedTokens.map(\.id))
-            var bytes: [UInt8] = []
-            var offsets: [Int32] = [0]
+        init(_ definition: TokenizerDefinition) throws(TokenizerError) {
+            normalizer = definition.normalizer
+            spaceMarks = definition.spaceMarks
+            cuts = definition.preTokenizer.cuts
+            merges = MergeTable(
+                definition.merges, scores: definition.model == .characterBPE ? definition.scores : [])
             var pieces = ByteKeyTable(capacity: definition.tokens.count)
-            bytes.reserveCapacity(definition.tokens.count * 8)
-            offsets.reserveCapacity(definition.tokens.count + 1)
-            for (id, token) in definition.tokens.enumerated() {
-                _ = pieces.append(token)
-                if added.contains(TokenID(id)) {
-                    bytes.append(contentsOf: token.utf8)
-                } else {
-                    ByteAlphabet.append(token, to: &bytes)
-                }
-                offsets.append(Int32(bytes.count))
-            }
-            self.bytes = bytes
-            self.offsets = offsets
+            for token in definition.tokens { _ = pieces.append(token) }
             self.pieces = pieces
-            byteIDs = ByteAlphabet.scalars.map { scalar in
-                guard let id = pieces.find(String(Character(scalar))) else { return -1 }
-                return TokenID(id)
+            (bytes, offsets) = Tables.decodedBytes(definition)
+            let isByteLevel = definition.model == .byteLevelBPE
+            byteIDs =
+                isByteLevel
+                ? ByteAlphabet.scalars.map { TokenID(pieces.find(String(Character($0))) ?? -1) }
+                : CharacterPieces.byteIDs(pieces)
+            characters = isByteLevel ? nil : CharacterPieces(definition, pieces: pieces, byteIDs: byteIDs)
+            switch definition.model {
+            case .byteLevelBPE, .characterBPE: model = .merges
+            case .unigram: model = .unigram(try UnigramModel(definition, byteIDs: byteIDs))
+            case .wordPiece: model = .wordPiece(try WordPieceModel(definition))
             }
             if definition.ignoresMerges {
-                var table = ByteKeyTable(capacity: definition.tokens.count)
-                for id in definition.tokens.indices {
-                    bytes[Int(offsets[id])..<Int(offsets[id + 1])].withUnsafeBufferPointer {
-                        _ = table.append($0)
+                if isByteLevel {
+                    var table = ByteKeyTable(capacity: definition.tokens.count)
+                    for id in definition.tokens.indices {
+                        bytes[Int(offsets[id])..<Int(offsets[id + 1])].withUnsafeBufferPointer {
+                            _ = table.append($0)
+                        }
                     }
+                    wholeWords = table
+                } else {
+                    wholeWords = pieces
                 }
-                wholeWords = table
             } else {
                 wholeWords = nil
             }
-            func matchers(_ tokens: [TokenizerDefinition.AddedToken]) -> [AddedTokenMatcher] {
-                [false, true].map { isNormalized in
-                    AddedTokenMatcher(tokens.filter { $0.isNormalized == isNormalized })
-                }.filter { !$0.isEmpty }
+            let normalizer = normalizer
+            func matchers(_ tokens: [TokenizerDefinition.AddedToken]) -> (
+                AddedTokenMatcher, AddedTokenMatcher
+            ) {
+                // The text that the second one looks into is normalized, and so is what it looks for.
+                let normalized = tokens.filter(\.isNormalized).map { token in
+                    guard !normalizer.isEmpty else { return token }
+                    var token = token
+                    token.content = String(decoding: normalizer.normalize(token.content), as: UTF8.self)
+                    return token
+                }
+                return (AddedTokenMatcher(tokens.filter { !$0.isNormalized }), AddedTokenMatcher(normalized))
             }
             self.matchers = matchers(definition.addedTokens)
             matchersOfText = matchers(definition.addedTokens.filter { !$0.isSpecial })
         }
 
+        /// What each token decodes to, one after the other, and where each begins.
+        private static func decodedBytes(_ definition: TokenizerDefinition) -> ([UInt8], [Int32]) {
+            let added = Set(definition.addedTokens.map(\.id))
+            var bytes: [UInt8] = []
+            var offsets: [Int32] = [0]
+            bytes.reserveCapacity(definition.tokens.count * 8)
+            offsets.reserveCapacity(definition.tokens.count + 1)
+            for (id, token) in definition.tokens.enumerated() {
+                if added.contains(TokenID(id)), definition.model != .wordPiece {
+                    bytes.append(contentsOf: token.utf8)
+                } else {
+                    switch definition.model {
+                    case .byteLevelBPE: ByteAlphabet.append(token, to: &bytes)
+                    case .characterBPE, .unigram:
+                        if let byte = CharacterPieces.byte(token) {
+                            bytes.append(byte)
+                        } else {
+                            bytes.append(contentsOf: spaced(Array(token.utf8)))
+                        }
+                    case .wordPiece:
+                        let (isStart, text) = WordPieceModel.split(token, definition) ?? (true, [])
+                        if isStart || added.contains(TokenID(id)) { bytes.append(0x20) }
+                        bytes.append(contentsOf: text)
+                    }
+                }
+                offsets.append(Int32(bytes.count))
+            }
+            return (bytes, offsets)
+        }
+
+        /// A piece with spaces for U+2581.
+        private static func spaced(_ bytes: [UInt8]) -> [UInt8] {
+            guard bytes.contains(SpaceMarks.mark[0]) else { return bytes }
+            var result: [UInt8] = []
+            var index = 0
+            while index < bytes.count {
+                if bytes[index...].starts(with: SpaceMarks.mark) {
+                    result.append(0x20)
+                    index += 3
+                } else {
+                    result.append(bytes[index])
+                    index += 1
+                }
+            }
+            return result
+        }
+
         func append(_ id: TokenID, to output: inout [UInt8]) {
             guard id >= 0, Int(id) < offsets.count - 1 else { return }
             output.append(contentsOf: bytes[Int(offsets[Int(id)])..<Int(offsets[Int(id) + 1])])
-        }
-
-        /// Encodes valid UTF-8.
-        func encode(
-            _ text: UnsafeBufferPointer<UInt8>, special: SpecialTokens, first: TokenID?
-        ) -> [TokenID] {
-            guard let start = text.baseAddress, !text.isEmpty else { return first.map { [$0] } ?? [] }
-            let table = ScalarClass.table
-            return table.pages.withUnsafeBufferPointer { pages in
-                table.classes.withUnsafeBufferPointer { classes in
-                    merges.slots.withUnsafeBufferPointer { slots in
-                        byteIDs.withUnsafeBufferPointer { byteIDs in
-                            let scanner = WordScanner(
-                                text: start, pages: pages.baseAddress!, classes: classes.baseAddress!,
-                                rule: rule)
-                            var encoder = WordEncoder(
-                                text: text, start: start, merges: slots, byteIDs: byteIDs.baseAddress!,
-                                wholeWords: wholeWords)
-                            if let first { encoder.append(first) }
-                            encode(
-                                text, 0..<text.count, special == .parse ? matchers[...] : matchersOfText[...],
-                                scanner, &encoder)
-                            return encoder.finish()
-                        }
-                    }
-                }
-            }
-        }
-
-        /// Takes out added tokens of the first matcher, gives what is between to the rest.
-        private func encode(
-            _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ matchers: ArraySlice<AddedTokenMatcher>,
-            _ scanner: WordScanner, _ encoder: inout WordEncoder
-        ) {
-            guard let matcher = matchers.first else {
-                encodeWords(range, scanner, &encoder)
-                return
-            }
-            var position = range.lowerBound
-            while let match = matcher.next(in: text, from: position, end: range.upperBound) {
-                if position < match.range.lowerBound {
-                    encode(
-                        text, position..<match.range.lowerBound, matchers.dropFirst(), scanner, &encoder)
-                }
-                encoder.append(match.id)
-                position = match.range.upperBound
-            }
-            if position < range.upperBound {
-                encode(text, position..<range.upperBound, matchers.dropFirst(), scanner, &encoder)
-            }
-        }
-
-        private func encodeWords(_ range: Range<Int>, _ scanner: WordScanner, _ encoder: inout WordEncoder) {
-            var position = range.lowerBound
-            while position < range.upperBound {
-                let stop = scanner.stretchEnd(from: position, end: range.upperBound)
-                while position < stop {
-                    let end = scanner.wordEnd(from: position, end: stop)
-                    encoder.encode(from: position, to: end)
-                    position = end
-                }
-            }
         }
     }
 }

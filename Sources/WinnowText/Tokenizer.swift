@@ -6,7 +6,7 @@ public enum SpecialTokens: Sendable {
     case asText
 }
 
-/// Turns text into token ids and back: byte-level BPE, equal to Hugging Face's `tokenizers`.
+/// Turns text into token ids and back, equal to Hugging Face's `tokenizers`; which kinds, ``TokenizerModel`` says.
 ///
 /// A value; copies share their tables, and all of it may be used from any thread at once.
 public struct Tokenizer: Sendable {
@@ -18,7 +18,7 @@ public struct Tokenizer: Sendable {
 
     public init(_ definition: TokenizerDefinition) throws(TokenizerError) {
         self.definition = definition
-        tables = Tables(definition)
+        tables = try Tables(definition)
         var ends = Set(definition.endIDs)
         if let eos = definition.eosID { ends.insert(eos) }
         for token in definition.addedTokens where Tokenizer.endTokens.contains(token.content) {
@@ -63,11 +63,13 @@ public struct Tokenizer: Sendable {
 
     // MARK: ids to text
 
-    /// The text of ids; bytes that are not UTF-8 become U+FFFD, ids out of range become nothing.
+    /// The text of ids; bytes that are not UTF-8 become U+FFFD, ids out of range become nothing. The space that
+    /// SentencePiece and WordPiece models put before a text is taken off.
     public func decode(_ ids: [TokenID], skipSpecial: Bool = false) -> String {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(ids.count * 4)
         for id in ids where !(skipSpecial && isSpecial(id)) { append(id, to: &bytes) }
+        if definition.stripsFirstSpace, bytes.first == 0x20 { bytes.removeFirst() }
         return String(decoding: bytes, as: UTF8.self)
     }
 

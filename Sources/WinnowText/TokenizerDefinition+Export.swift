@@ -3,33 +3,48 @@ import WinnowJSON
 extension TokenizerDefinition {
     /// A tokenizer.json with which Hugging Face's `tokenizers` gives the same ids.
     public func tokenizerJSON() -> JSONValue {
-        var vocabulary = JSONObject()
-        for (id, token) in tokens.enumerated() { vocabulary[token] = .integer(Int64(id)) }
         let byteLevel: JSONValue = [
             "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,
         ]
+        let isByteLevel = model == .byteLevelBPE
         return [
             "version": "1.0",
             "truncation": .null,
             "padding": .null,
             "added_tokens": .array(addedTokens.map(json(of:))),
-            "normalizer": .null,
-            "pre_tokenizer": preTokenizer.json,
-            "post_processor": postProcessor ?? byteLevel,
-            "decoder": byteLevel,
-            "model": [
-                "type": "BPE",
-                "dropout": .null,
-                "unk_token": .null,
-                "continuing_subword_prefix": .null,
-                "end_of_word_suffix": .null,
-                "fuse_unk": false,
-                "byte_fallback": false,
-                "ignore_merges": .bool(ignoresMerges),
-                "vocab": .object(vocabulary),
-                "merges": .array(mergeTexts.map { .string($0) }),
-            ],
+            "normalizer": normalizer.json,
+            "pre_tokenizer": isByteLevel ? preTokenizer.json : spaceMarks?.json ?? .null,
+            "post_processor": postProcessor ?? (isByteLevel ? byteLevel : .null),
+            "decoder": isByteLevel ? byteLevel : decoder,
+            "model": modelJSON,
         ]
+    }
+
+    private var modelJSON: JSONValue {
+        var vocabulary = JSONObject()
+        for (id, token) in tokens.enumerated() { vocabulary[token] = .integer(Int64(id)) }
+        return [
+            "type": "BPE",
+            "dropout": .null,
+            "unk_token": model == .characterBPE ? text(unknownID).map { .string($0) } ?? .null : .null,
+            "continuing_subword_prefix": .null,
+            "end_of_word_suffix": .null,
+            "fuse_unk": .bool(fusesUnknown),
+            "byte_fallback": .bool(hasByteFallback),
+            "ignore_merges": .bool(ignoresMerges),
+            "vocab": .object(vocabulary),
+            "merges": .array(mergeTexts.map { .string($0) }),
+        ]
+    }
+
+    /// Llama's: spaces for U+2581, bytes for their tokens, and no space at the start.
+    private var decoder: JSONValue {
+        var parts: [JSONValue] = [
+            ["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"],
+            ["type": "Fuse"],
+        ]
+        if stripsFirstSpace { parts.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
+        return ["type": "Sequence", "decoders": .array(parts)]
     }
 
     /// A tokenizer_config.json that goes with it.
@@ -91,5 +106,32 @@ extension TokenizerDefinition {
             "pair": .array(first + special(before, 1) + sequence("B", 1) + special(after, 1)),
             "special_tokens": .object(specials),
         ]
+    }
+}
+
+extension Normalizer {
+    /// As tokenizer.json spells the steps that merging models have; others are read but not written.
+    fileprivate var json: JSONValue {
+        let parts: [JSONValue] = steps.compactMap { step in
+            switch step {
+            case .prepend(let text):
+                ["type": "Prepend", "prepend": .string(String(decoding: text, as: UTF8.self))]
+            case .replace(let part, let other):
+                [
+                    "type": "Replace", "pattern": ["String": .string(String(decoding: part, as: UTF8.self))],
+                    "content": .string(String(decoding: other, as: UTF8.self)),
+                ]
+            case .unicode(let form): ["type": form.composes ? "NFC" : "NFD"]
+            default: nil
+            }
+        }
+        return parts.isEmpty ? .null : ["type": "Sequence", "normalizers": .array(parts)]
+    }
+}
+
+extension SpaceMarks {
+    fileprivate var json: JSONValue {
+        let scheme = prefix == .always ? "always" : prefix == .first ? "first" : "never"
+        return ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false]
     }
 }

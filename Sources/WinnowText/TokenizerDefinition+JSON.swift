@@ -12,20 +12,17 @@ extension TokenizerDefinition {
         guard let model = json["model"], model.object != nil else {
             throw .missingKey("model", expected: "an object in tokenizer.json")
         }
-        let type = model["type"]?.string ?? (model["merges"] == nil ? "none" : "BPE")
-        guard type == "BPE" else { throw .unsupportedModel(type) }
-        try TokenizerDefinition.checkFeatures(json, model)
-        preTokenizer = try PreTokenizer(json: json["pre_tokenizer"])
-        ignoresMerges = model["ignore_merges"]?.bool ?? false
-
         let added = try TokenizerDefinition.addedTokens(json["added_tokens"])
+        let kind = try TokenizerDefinition.kind(model)
         let (tokens, isSet) = try TokenizerDefinition.tokens(model["vocab"], added: added)
-        self.tokens = tokens
+        self.init(tokens: tokens)
+        self.model = kind
         kinds = isSet.map { $0 ? .normal : .unused }
         addedTokens = added.sorted { $0.id < $1.id }
         for token in added { kinds[Int(token.id)] = token.isSpecial ? .control : .userDefined }
         let table = try TokenizerDefinition.index(tokens)
-        merges = try TokenizerDefinition.merges(model["merges"], table: table)
+        try readModel(model, table: table)
+        try readSteps(json, isByteLevel: kind == .byteLevelBPE)
 
         func id(_ key: String) throws(TokenizerError) -> TokenID? {
             guard let entry = configuration?[key], !entry.isNull else { return nil }
@@ -39,7 +36,7 @@ extension TokenizerDefinition {
         }
         bosID = try id("bos_token")
         eosID = try id("eos_token")
-        unknownID = try id("unk_token")
+        if unknownID == nil { unknownID = try id("unk_token") }
         paddingID = try id("pad_token")
         endIDs = try TokenizerDefinition.endIDs(generation, count: tokens.count)
         let processor = TokenizerDefinition.addedAround(json["post_processor"])
@@ -52,22 +49,6 @@ extension TokenizerDefinition {
         addsBOS = processor.before ?? configuration?["add_bos_token"]?.bool ?? false
         addsEOS = processor.after ?? configuration?["add_eos_token"]?.bool ?? false
         chatTemplate = TokenizerDefinition.chatTemplate(configuration?["chat_template"])
-    }
-
-    /// Refuses what would change ids and is not implemented.
-    private static func checkFeatures(_ json: JSONValue, _ model: JSONValue) throws(TokenizerError) {
-        for key in ["normalizer"] {
-            if let value = json[key], !value.isNull {
-                throw .unsupportedFeature(key: key, value: value["type"]?.string ?? value.text())
-            }
-        }
-        for key in ["dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"] {
-            guard let value = model[key], !value.isNull, value.string != "", value.number != 0 else { continue }
-            throw .unsupportedFeature(key: "model.\(key)", value: value.text())
-        }
-        if model["byte_fallback"]?.bool == true {
-            throw .unsupportedFeature(key: "model.byte_fallback", value: "true")
-        }
     }
 
     private static func addedTokens(_ json: JSONValue?) throws(TokenizerError) -> [AddedToken] {
@@ -96,9 +77,23 @@ extension TokenizerDefinition {
     private static func tokens(
         _ vocabulary: JSONValue?, added: [AddedToken]
     ) throws(TokenizerError) -> ([String], [Bool]) {
-        guard let vocabulary = vocabulary?.object else {
+        let pairs: [(String, JSONValue)]
+        if let list = vocabulary?.array {
+            // Unigram models: pairs of a token and its score, by id.
+            var tokens: [(String, JSONValue)] = []
+            for (id, entry) in list.enumerated() {
+                guard let token = entry.array?.first?.string else {
+                    throw .missingKey("model.vocab[\(id)]", expected: "a token and its score")
+                }
+                tokens.append((token, .integer(Int64(id))))
+            }
+            pairs = tokens
+        } else if let object = vocabulary?.object {
+            pairs = object.pairs.map { ($0.0, $0.1) }
+        } else {
             throw .missingKey("model.vocab", expected: "an object of tokens and ids")
         }
+        let vocabulary = pairs
         guard vocabulary.count + added.count > 0 else { throw .emptyVocabulary }
         // Holes are allowed, but not so many that the ids must be wrong.
         let limit = min(maximumCount, 2 * (vocabulary.count + added.count) + 4096)
@@ -106,7 +101,9 @@ extension TokenizerDefinition {
         var isSet: [Bool] = []
         result.reserveCapacity(vocabulary.count + added.count)
         func place(_ token: String, _ id: Int) throws(TokenizerError) {
-            guard id >= 0, id < limit else { throw .idOutOfRange(name: "token '\(token)'", id: id, count: limit) }
+            guard id >= 0, id < limit else {
+                throw .idOutOfRange(name: "token '\(token)'", id: id, count: limit)
+            }
             while result.count <= id {
                 result.append("")
                 isSet.append(false)
@@ -117,8 +114,10 @@ extension TokenizerDefinition {
             result[id] = token
             isSet[id] = true
         }
-        for (token, id) in vocabulary.pairs {
-            guard let id = id.integer else { throw .missingKey("id of token '\(token)'", expected: "a number") }
+        for (token, id) in vocabulary {
+            guard let id = id.integer else {
+                throw .missingKey("id of token '\(token)'", expected: "a number")
+            }
             try place(token, id)
         }
         for token in added { try place(token.content, Int(token.id)) }
@@ -126,7 +125,7 @@ extension TokenizerDefinition {
         return (result, isSet)
     }
 
-    private static func merges(_ json: JSONValue?, table: ByteKeyTable) throws(TokenizerError) -> [Merge] {
+    static func merges(_ json: JSONValue?, table: ByteKeyTable) throws(TokenizerError) -> [Merge] {
         guard let list = json?.array, !list.isEmpty else { throw .missingMerges }
         var result: [Merge] = []
         result.reserveCapacity(list.count)

@@ -12,7 +12,7 @@ public enum TokenKind: Int32, Sendable {
     case byte = 6
 }
 
-/// Everything a byte-level BPE tokenizer is made of, whatever file it came from.
+/// Everything a tokenizer is made of, whatever file it came from.
 public struct TokenizerDefinition: Sendable {
     /// Two tokens that become one; a merge's rank is its place in the list.
     public struct Merge: Sendable, Equatable {
@@ -35,7 +35,8 @@ public struct TokenizerDefinition: Sendable {
         public var isNormalized = false
     }
 
-    /// Spellings by id: of normal tokens in GPT-2's byte alphabet, of others as they are.
+    public internal(set) var model = TokenizerModel.byteLevelBPE
+    /// Spellings by id: of a byte-level model's normal tokens in GPT-2's byte alphabet, of others as they are.
     public internal(set) var tokens: [String]
     /// A kind per token.
     public internal(set) var kinds: [TokenKind]
@@ -43,6 +44,11 @@ public struct TokenizerDefinition: Sendable {
     public internal(set) var addedTokens: [AddedToken]
     /// Best first.
     public internal(set) var merges: [Merge]
+    /// A score per token of SentencePiece models, else empty.
+    public internal(set) var scores: [Float] = []
+    public internal(set) var normalizer = Normalizer()
+    /// Nil where spaces stay spaces, or the normalizer marks them.
+    public internal(set) var spaceMarks: SpaceMarks?
     public internal(set) var preTokenizer: PreTokenizer
     /// Whether a whole word that is a token is taken before any merge.
     public internal(set) var ignoresMerges: Bool
@@ -56,8 +62,39 @@ public struct TokenizerDefinition: Sendable {
     public internal(set) var addsEOS: Bool
     public var chatTemplate: String?
 
+    /// Whether characters without a token are spelled with tokens of bytes.
+    var hasByteFallback = false
+    /// Whether unknown characters that follow one another are one token.
+    var fusesUnknown = false
+    /// Whether tokens of every kind take part by their scores, as in tokenizer.json.
+    var scoresCoverAll = false
+    /// Whether a space that the normalizer put first is left out of decoded text.
+    var stripsFirstSpace = false
+    /// Before pieces that go on in a word; nil where those that begin one are marked.
+    var continuingPrefix: String?
+    /// Longer words of WordPiece models are unknown.
+    var maximumWordLength = 100
+
     /// The name under `tokenizer.ggml.model`.
-    public var ggufModel: String { "gpt2" }
+    public var ggufModel: String { model.ggufName }
+
+    /// The name under `tokenizer.ggml.pre`; `default` for kinds that have no choice.
+    public var ggufPreTokenizer: String {
+        model == .byteLevelBPE ? preTokenizer.name ?? "unnamed" : "default"
+    }
+
+    /// Whether a space is put before a text, as `tokenizer.ggml.add_space_prefix` says it.
+    public var addsSpacePrefix: Bool { stripsFirstSpace && model != .wordPiece }
+
+    /// `tokenizer.ggml.scores`. Merges that came without scores give each token the negative place of its first one.
+    public var ggufScores: [Float] {
+        guard scores.isEmpty else { return scores }
+        var result = [Float](repeating: -10000, count: tokens.count)
+        for id in result.indices where kinds[id] != .normal { result[id] = 0 }
+        for (rank, merge) in merges.enumerated().reversed() { result[Int(merge.merged)] = -Float(rank) }
+        // Single characters are never merged to: their score says nothing, but must not be above the others'.
+        return result
+    }
 
     /// Merges as GGUF and tokenizer.json spell them: two pieces with a space between.
     public var mergeTexts: [String] {
@@ -106,7 +143,8 @@ extension TokenizerDefinition {
         }
         guard let leftID = found.0, let rightID = found.1, let merged = found.2 else {
             let missing =
-                found.0 == nil ? Substring(left) : found.1 == nil ? Substring(right) : Substring(left) + Substring(right)
+                found.0 == nil
+                ? Substring(left) : found.1 == nil ? Substring(right) : Substring(left) + Substring(right)
             throw .mergeOfUnknownToken(
                 index: index, text: "\(Substring(left)) \(Substring(right))", missing: String(missing))
         }
@@ -122,6 +160,7 @@ extension TokenizerDefinition {
             throw .malformedMerge(index: index, text: text)
         }
         return try merge(
-            bytes[..<space], bytes[bytes.index(after: space)...], index: index, table: table, scratch: &scratch)
+            bytes[..<space], bytes[bytes.index(after: space)...], index: index, table: table,
+            scratch: &scratch)
     }
 }

@@ -2,7 +2,7 @@
 public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A key that must be there is not, or is not of the expected type.
     case missingKey(String, expected: String)
-    /// A kind of tokenizer model other than byte-level BPE.
+    /// A kind of tokenizer model that is not known.
     case unsupportedModel(String)
     /// A pre-tokenizer that is not in ``PreTokenizer``'s rows.
     case unsupportedPreTokenizer(String)
@@ -19,13 +19,18 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     /// A merge that is not two non-empty pieces.
     case malformedMerge(index: Int, text: String)
     case mergeOfUnknownToken(index: Int, text: String, missing: String)
+    /// SentencePiece models need a score per token.
+    case scoreCount(scores: Int, tokens: Int)
+    case badScore(token: Int)
+    /// A binary part of a tokenizer that does not hold together.
+    case malformed(String, reason: String)
 
     public var description: String {
         switch self {
         case .missingKey(let key, let expected):
             "the tokenizer has no \(key) (expected \(expected)); get the model's files again"
         case .unsupportedModel(let name):
-            "tokenizer model '\(name)' is not supported; use a model with a byte-level BPE (gpt2) tokenizer"
+            "tokenizer model '\(name)' is not supported; known are \(TokenizerModel.knownNames)"
         case .unsupportedPreTokenizer(let name):
             "pre-tokenizer '\(name)' is not supported; known are \(PreTokenizer.knownNames)"
         case .unsupportedFeature(let key, let value):
@@ -43,11 +48,15 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
         case .unknownKind(let kind, let token):
             "token \(token) has type \(kind); known types are 1 to 6"
         case .missingMerges:
-            "the tokenizer has no merges, which byte-level BPE needs; get the model's files again"
+            "the tokenizer has no merges, which its kind needs; get the model's files again"
         case .malformedMerge(let index, let text):
             "merge \(index) is '\(text)'; a merge is two pieces with one space between"
         case .mergeOfUnknownToken(let index, let text, let missing):
             "merge \(index), '\(text)', needs the token '\(missing)', which the vocabulary does not have"
+        case .scoreCount(let scores, let tokens):
+            "there are \(scores) scores for \(tokens) tokens; this kind of tokenizer needs one for each"
+        case .badScore(let token): "the score of token \(token) is not a number"
+        case .malformed(let part, let reason): "\(part) is damaged: \(reason); get the model's files again"
         }
     }
 }

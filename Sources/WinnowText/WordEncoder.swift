@@ -3,6 +3,8 @@ struct WordEncoder: ~Copyable {
     private let text: UnsafePointer<UInt8>
     private let merges: UnsafeBufferPointer<MergeTable.Slot>
     private let byteIDs: UnsafePointer<TokenID>
+    /// What makes the first pieces of characters; nil where they are bytes.
+    private let characters: CharacterPieces?
     /// Whole words that are tokens, nil unless they are taken before merging.
     private let wholeWords: ByteKeyTable?
 
@@ -28,11 +30,14 @@ struct WordEncoder: ~Copyable {
 
     init(
         text: UnsafeBufferPointer<UInt8>, start: UnsafePointer<UInt8>,
-        merges: UnsafeBufferPointer<MergeTable.Slot>, byteIDs: UnsafePointer<TokenID>, wholeWords: ByteKeyTable?
+        merges: UnsafeBufferPointer<MergeTable.Slot>, byteIDs: UnsafePointer<TokenID>,
+        characters: CharacterPieces?,
+        wholeWords: ByteKeyTable?
     ) {
         self.text = start
         self.merges = merges
         self.byteIDs = byteIDs
+        self.characters = characters
         self.wholeWords = wholeWords
         output = .allocate(capacity: text.count + 1)
         ids = .allocate(capacity: WordEncoder.shortWord)
@@ -54,7 +59,9 @@ struct WordEncoder: ~Copyable {
         seen.deallocate()
     }
 
-    consuming func finish() -> [TokenID] { Array(UnsafeBufferPointer(start: output, count: count)) }
+    consuming func finish(into ids: inout [TokenID]) {
+        ids.append(contentsOf: UnsafeBufferPointer(start: output, count: count))
+    }
 
     @inline(__always)
     mutating func append(_ id: TokenID) {
@@ -66,7 +73,7 @@ struct WordEncoder: ~Copyable {
     @inline(__always)
     mutating func encode(from start: Int, to end: Int) {
         let length = end - start
-        if length == 1 {
+        if length == 1, characters == nil {
             let id = byteIDs[Int(text[start])]
             if id >= 0 { append(id) }
             return
@@ -96,13 +103,17 @@ struct WordEncoder: ~Copyable {
         while offset + 8 <= length {
             if left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
                 != right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            { return false }
+            {
+                return false
+            }
             offset += 8
         }
         while offset < length {
             if left.load(fromByteOffset: offset, as: UInt8.self)
                 != right.load(fromByteOffset: offset, as: UInt8.self)
-            { return false }
+            {
+                return false
+            }
             offset += 1
         }
         return true
@@ -114,16 +125,19 @@ struct WordEncoder: ~Copyable {
             return
         }
         if length > WordEncoder.shortWord {
-            count += long.merge(
-                UnsafeBufferPointer(start: text + start, count: length), byteIDs: byteIDs, merges: merges,
-                into: output + count)
+            let size = firstPieces(start, length, output + count)
+            count += long.merge(size, merges: merges, in: output + count)
         } else {
             mergeShort(start, length)
         }
     }
 
-    /// Joins the best pair, leftmost first, until none is left; bytes without a token are dropped before.
-    private mutating func mergeShort(_ start: Int, _ length: Int) {
+    /// Writes what a word is before merges; bytes without a token are dropped.
+    @inline(__always)
+    private func firstPieces(_ start: Int, _ length: Int, _ ids: UnsafeMutablePointer<TokenID>) -> Int {
+        if let characters {
+            return characters.write(UnsafeBufferPointer(start: text + start, count: length), to: ids)
+        }
         var size = 0
         for index in 0..<length {
             let id = byteIDs[Int(text[start + index])]
@@ -132,12 +146,20 @@ struct WordEncoder: ~Copyable {
                 size += 1
             }
         }
+        return size
+    }
+
+    /// Joins the best pair, leftmost first, until none is left.
+    private mutating func mergeShort(_ start: Int, _ length: Int) {
+        var size = firstPieces(start, length, ids)
         guard size > 0 else { return }
-        for index in 0..<(size - 1) { values[index] = MergeTable.find(ids[index], ids[index + 1], in: merges) }
+        for index in 0..<(size - 1) {
+            values[index] = MergeTable.find(ids[index], ids[index + 1], in: merges)
+        }
         while size > 1 {
             var best = MergeTable.none
             var place = 0
-            for index in 0..<(size - 1) where values[index] < best {
+            for index in 0..<(size - 1) where values[index] >> 32 < best >> 32 {
                 best = values[index]
                 place = index
             }

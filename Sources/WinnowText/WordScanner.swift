@@ -1,12 +1,12 @@
-/// Cuts valid UTF-8 into words as a ``PreTokenizer``'s expression would, byte by byte for ASCII.
+/// Cuts valid UTF-8 into words as the expressions of a ``PreTokenizer`` would, byte by byte for ASCII.
 struct WordScanner {
     let text: UnsafePointer<UInt8>
     let pages: UnsafePointer<UInt16>
     let classes: UnsafePointer<UInt8>
-    let rule: PreTokenizer
 
-    private struct Step {
-        /// Class bits of the scalar and its flag.
+    struct Step {
+        var scalar: UInt32
+        /// Class bits of the scalar and its flags.
         var bits: UInt8
         var next: Int
 
@@ -15,9 +15,9 @@ struct WordScanner {
 
     /// The class of the scalar at a byte and the byte after it. The text is valid UTF-8.
     @inline(__always)
-    private func step(_ position: Int) -> Step {
+    func step(_ position: Int) -> Step {
         let lead = text[position]
-        if lead < 0x80 { return Step(bits: classes[Int(lead)], next: position + 1) }
+        if lead < 0x80 { return Step(scalar: UInt32(lead), bits: classes[Int(lead)], next: position + 1) }
         return wideStep(position, UInt32(lead))
     }
 
@@ -37,12 +37,12 @@ struct WordScanner {
         }
         let page = Int(pages[Int(scalar >> UInt32(ScalarClass.pageBits))])
         let low = Int(scalar) & (1 << ScalarClass.pageBits - 1)
-        return Step(bits: classes[page << ScalarClass.pageBits + low], next: position + width)
+        return Step(scalar: scalar, bits: classes[page << ScalarClass.pageBits + low], next: position + width)
     }
 
     /// The end of the run of scalars of one class from `position`.
     @inline(__always)
-    private func run(_ kind: UInt8, from position: Int, end: Int) -> Int {
+    func run(_ kind: UInt8, from position: Int, end: Int) -> Int {
         var position = position
         while position < end {
             let step = step(position)
@@ -52,121 +52,63 @@ struct WordScanner {
         return position
     }
 
-    /// The end of the word that starts at `start`; a text that ends at `end` decides what is last.
+    /// The end of the run of scalars for which a condition holds.
     @inline(__always)
-    func wordEnd(from start: Int, end: Int) -> Int {
-        switch rule {
-        case .gpt2, .smollm: gpt2(from: start, end: end)
-        case .llama3: llama(from: start, end: end, digits: 3)
-        case .qwen2: llama(from: start, end: end, digits: 1)
-        }
-    }
-
-    /// The end of the stretch from `start` that is cut on its own: with smollm, digits stand between them.
-    @inline(__always)
-    func stretchEnd(from start: Int, end: Int) -> Int {
-        guard rule == .smollm else { return end }
-        let first = step(start)
-        if first.bits & ScalarClass.numericFlag != 0 { return first.next }
-        var position = first.next
+    func run(from position: Int, end: Int, while condition: (Step) -> Bool) -> Int {
+        var position = position
         while position < end {
             let step = step(position)
-            if step.bits & ScalarClass.numericFlag != 0 { break }
+            if !condition(step) { break }
             position = step.next
         }
         return position
     }
 
-    // MARK: expressions
-
-    /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+    /// The end of the piece that starts at `start`, a match or what lies before the next; a text that ends at
+    /// `end` decides what is last.
     @inline(__always)
-    private func gpt2(from start: Int, end: Int) -> Int {
-        let lead = text[start]
-        if lead == UInt8(ascii: "'"), let contraction = contraction(from: start, end: end, foldsCase: false) {
-            return contraction
+    func wordEnd(_ cut: WordCut, from start: Int, end: Int) -> Int {
+        switch cut {
+        case .gpt2: gpt2(from: start, end: end)
+        case .llama(let cut): llama(cut, from: start, end: end)
+        case .cased(let cut): cased(cut, from: start, end: end)
+        case .run(let cut): run(cut, from: start, end: end)
+        case .deepSeek3: deepSeek3(from: start, end: end)
+        case .trailingSpaces: trailingSpaces(from: start, end: end)
+        case .lines:
+            text[start] == 0x0A
+                ? run(from: start, end: end) { $0.scalar == 0x0A }
+                : run(from: start, end: end) { $0.scalar != 0x0A }
+        case .spaceMarks(let all): spaceMarks(all: all, from: start, end: end)
+        case .bert: bert(from: start, end: end)
         }
-        var first = step(start)
-        if lead == 0x20 {
-            guard start + 1 < end else { return end }
-            first = step(start + 1)
-        }
-        if first.kind == ScalarClass.space { return spaces(from: start, end: end) }
-        return run(first.kind, from: first.next, end: end)
     }
 
-    /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|`
-    /// `\s+(?!\S)|\s+`
-    private func llama(from start: Int, end: Int, digits: Int) -> Int {
-        let lead = text[start]
-        if lead == UInt8(ascii: "'"), let contraction = contraction(from: start, end: end, foldsCase: true) {
-            return contraction
-        }
-        let first = step(start)
-        switch first.kind {
-        case ScalarClass.letter: return run(ScalarClass.letter, from: first.next, end: end)
-        case ScalarClass.number:
-            var position = first.next
-            for _ in 1..<max(digits, 1) where position < end {
-                let step = step(position)
-                if step.kind != ScalarClass.number { break }
-                position = step.next
-            }
-            return position
-        default: break
-        }
-        let second = first.next < end ? step(first.next) : nil
-        if let second, second.kind == ScalarClass.letter, !isLineEnd(lead) {
-            return run(ScalarClass.letter, from: second.next, end: end)
-        }
-        if first.kind == ScalarClass.other {
-            return lineEnds(from: run(ScalarClass.other, from: first.next, end: end), end: end)
-        }
-        if lead == 0x20, let second, second.kind == ScalarClass.other {
-            return lineEnds(from: run(ScalarClass.other, from: second.next, end: end), end: end)
-        }
-        let stop = run(ScalarClass.space, from: start, end: end)
-        var lineEnd = stop
-        while lineEnd > start, !isLineEnd(text[lineEnd - 1]) { lineEnd -= 1 }
-        return lineEnd > start ? lineEnd : spaces(from: start, end: end)
-    }
-
-    /// `\s+(?!\S)|\s+`: a run of white space without its last scalar, unless it ends the text or is alone.
-    private func spaces(from start: Int, end: Int) -> Int {
-        let stop = run(ScalarClass.space, from: start, end: end)
-        guard stop < end else { return stop }
-        var last = stop - 1
-        while text[last] & 0xC0 == 0x80 { last -= 1 }
-        return last > start ? last : stop
-    }
-
+    /// Calls `body` with the words of a range: the pieces of the last of `cuts`.
     @inline(__always)
-    private func isLineEnd(_ byte: UInt8) -> Bool { byte == 0x0A || byte == 0x0D }
-
-    private func lineEnds(from start: Int, end: Int) -> Int {
+    func forEachWord(
+        _ cuts: ArraySlice<WordCut>, from start: Int, end: Int, _ body: (Int, Int) -> Void
+    ) {
+        // Most pre-tokenizers have one or two steps: a stack of the ends of open pieces stands for recursion.
+        guard let last = cuts.last else {
+            if start < end { body(start, end) }
+            return
+        }
+        var ends = [Int](repeating: end, count: cuts.count)
+        var depth = 0
         var position = start
-        while position < end, isLineEnd(text[position]) { position += 1 }
-        return position
-    }
-
-    /// The end of `'s 't 're 've 'm 'll 'd` at an apostrophe.
-    private func contraction(from start: Int, end: Int, foldsCase: Bool) -> Int? {
-        guard start + 1 < end else { return nil }
-        let fold: UInt8 = foldsCase ? 0x20 : 0
-        let first = text[start + 1]
-        switch first | fold {
-        case UInt8(ascii: "s"), UInt8(ascii: "t"), UInt8(ascii: "m"), UInt8(ascii: "d"): return start + 2
-        default: break
-        }
-        guard start + 2 < end else { return nil }
-        let second = text[start + 2]
-        // U+017F folds to s.
-        if foldsCase, first == 0xC5, second == 0xBF { return start + 3 }
-        switch (first | fold, second | fold) {
-        case (UInt8(ascii: "r"), UInt8(ascii: "e")), (UInt8(ascii: "v"), UInt8(ascii: "e")),
-            (UInt8(ascii: "l"), UInt8(ascii: "l")):
-            return start + 3
-        default: return nil
+        while position < end {
+            while depth > 0, position == ends[depth] { depth -= 1 }
+            while depth + 1 < cuts.count {
+                ends[depth + 1] = wordEnd(cuts[cuts.startIndex + depth], from: position, end: ends[depth])
+                depth += 1
+            }
+            let stop = ends[depth]
+            while position < stop {
+                let word = wordEnd(last, from: position, end: stop)
+                body(position, word)
+                position = word
+            }
         }
     }
 }

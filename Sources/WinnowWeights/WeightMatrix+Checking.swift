@@ -1,5 +1,6 @@
 import CWinnow
 import WinnowCore
+import WinnowNumbers
 
 /// Why arrays do not make a weight matrix.
 public enum WeightError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -29,7 +30,8 @@ public enum WeightError: Error, Equatable, Sendable, CustomStringConvertible {
             "\(name): row \(row) has \(bits) bits in its mask but \(values) bytes of values"
         case .maskPastColumns(let name, let row): "\(name): the mask of row \(row) has bits past the last column"
         case .notFinite(let name, let row): "\(name): row \(row) holds NaN or infinity; is the file damaged?"
-        case .tooLarge(let name, let bytes): "\(name): \(bytes) bytes of kept values; 4 GiB is the most"
+        case .tooLarge(let name, let bytes):
+            "\(name): \(Format.bytes(bytes)) of kept values; 4 GiB is the most"
         case .cannotEncode(let name, let format): "\(name): \(format) can be read, not written; choose another format"
         }
     }

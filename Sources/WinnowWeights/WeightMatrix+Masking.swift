@@ -89,6 +89,46 @@ extension WeightMatrix {
             .masked(by: mask, on: pool, name: name)
     }
 
+    /// The matrix in a masked format, its zeros the pruned weights: all of them stay zero, and no other
+    /// weight is pruned. A matrix without zeros gets a mask that keeps everything.
+    ///
+    /// A matrix of the format's dense twin keeps its codes and scales; others are rounded to the nearest
+    /// code.
+    ///
+    /// - Parameter format: a masked format.
+    /// - Parameter group: columns a scale covers, for int4 of a matrix that has no groups yet.
+    /// - Throws: ``WeightError/notFinite(name:row:)``, ``WeightError/tooLarge(name:bytes:)``,
+    ///   ``WeightError/unevenBlocks(name:columns:blockWidth:)``.
+    public func maskingZeros(
+        in format: WeightFormat, group: Int, on pool: KernelPool, name: String
+    ) throws(WeightError) -> WeightMatrix {
+        precondition(format.isMasked, "\(format.name) is not a masked format")
+        guard format != self.format else { return self }
+        let mask = nonzeros(on: pool)
+        guard self.format != format.dense else { return try masked(by: mask, on: pool, name: name) }
+        return try masked(by: mask, storedAs: format.dense, group: group, on: pool, name: name)
+    }
+
+    /// A mask that keeps the weights that are not zero.
+    public func nonzeros(on pool: KernelPool) -> SparsityMask {
+        let stride = WeightMatrix.maskStride(columns: columns)
+        let bits = Buffer<UInt8>(count: rows * stride)
+        let out = bits.base
+        let rowsAtOnce = max(1, 1 << 16 / columns)
+        pool.run(chunks: (rows + rowsAtOnce - 1) / rowsAtOnce) { chunk, _ in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
+                for row in chunk * rowsAtOnce..<min(rows, (chunk + 1) * rowsAtOnce) {
+                    wn_row_f32(descriptor, row, values.baseAddress)
+                    let mask = out + row * stride
+                    for column in 0..<columns where values[column] != 0 {
+                        mask[column >> 3] |= 1 << UInt8(truncatingIfNeeded: column & 7)
+                    }
+                }
+            }
+        }
+        return SparsityMask(rows: rows, columns: columns, bytes: StorageSlice(bits.freeze()))
+    }
+
     /// Calls `body` for every row with scratch of two bytes a column, rows spread over the pool.
     private func eachRow(on pool: KernelPool, _ body: (_ row: Int, _ scratch: UnsafeMutablePointer<UInt8>) -> Void) {
         let rowsAtOnce = max(1, 1 << 16 / columns)

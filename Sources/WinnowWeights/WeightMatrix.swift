@@ -22,6 +22,12 @@ public final class WeightMatrix: Sendable {
             self.rowOffsets = rowOffsets
             self.scales = scales
         }
+
+        /// Bytes of all arrays.
+        public var byteCount: Int {
+            values.byteCount + (mask?.byteCount ?? 0) + (rowOffsets?.byteCount ?? 0)
+                + (scales?.byteCount ?? 0)
+        }
     }
 
     public let format: WeightFormat
@@ -104,10 +110,7 @@ public final class WeightMatrix: Sendable {
     public var count: Int { rows * columns }
 
     /// Bytes of all parts: what a product reads, and what a file stores.
-    public var byteCount: Int {
-        parts.values.byteCount + (parts.mask?.byteCount ?? 0) + (parts.rowOffsets?.byteCount ?? 0)
-            + (parts.scales?.byteCount ?? 0)
-    }
+    public var byteCount: Int { parts.byteCount }
 
     public var bitsPerWeight: Double { Double(byteCount) * 8 / Double(count) }
 

@@ -16,7 +16,8 @@ struct ConvertCommand: AsyncParsableCommand {
             packed  a folder that keeps packed formats, for Winnow
 
             Without --format nothing is lost: a matrix keeps its own grid where the target can hold it, and \
-            becomes float32 where it cannot. A 4-bit format leaves the embedding and the head at 8 bits or wider.
+            becomes float32 where it cannot. A 4-bit format leaves the embedding and the head at 8 bits or wider. \
+            A masked format keeps exactly the zeros that are there: it prunes nothing.
 
             Examples:
               winnow convert --model smollm2-135m-q4_1 --to hf --output smollm2-hf
@@ -28,7 +29,11 @@ struct ConvertCommand: AsyncParsableCommand {
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
     @Option(help: "hf, gguf, dense or packed.") var to: ModelConversion.Target
-    @Option(help: "Weight format: f32, f16, bf16, q8_0, q4_0, q4_1; packed also takes int8 and int4.")
+    @Option(
+        help: """
+            Weight format: f32, f16, bf16, q8_0, q4_0, q4_1; packed also takes int8, int4 and masked-q4_0, \
+            masked-q4_1, masked-q8_0, masked-int8, masked-int4, masked-f16.
+            """)
     var format: String?
     @Option(name: .customLong("output"), help: "The folder or file to write.", completion: .file())
     var destination: String
@@ -41,19 +46,29 @@ struct ConvertCommand: AsyncParsableCommand {
 
     func run() async throws {
         let conversion = try conversion()
+        FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
         let source = try await model.openCheckpoint(output)
-        if dryRun { return try plan(conversion, source) }
+        var plan = conversion.memoryPlan(for: source)
+        plan.add("the program and tokenizer", bytes: Machine.residentBytes)
+        if dryRun { return try show(plan, of: conversion, source) }
+        try running.admit(plan, output)
         let pool = try KernelPool(threads: running.threadCount)
         let progress = ProgressPrinter(output)
         let written = try conversion.write(source, to: destination, overwrite: overwrite, on: pool) { done, all in
             progress.update("converting", done, of: all, "tensors")
+            // Small arrays of the last tensor would pin what the large ones left, and the peak would creep up.
+            FreedMemory.release()
         }
         for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }
         if output.json {
-            StandardOutput.write(["path": .string(written.path), "bytes": .integer(Int64(written.bytes))])
+            StandardOutput.write([
+                "path": .string(written.path), "bytes": .integer(Int64(written.bytes)),
+                "bytesBefore": .integer(Int64(source.fileBytes)),
+            ])
         } else {
-            StandardOutput.write("\(written.path): \(Format.bytes(written.bytes))\n")
+            StandardOutput.write(
+                "\(written.path): \(Format.bytes(written.bytes)), was \(Format.bytes(source.fileBytes))\n")
         }
     }
 
@@ -73,7 +88,7 @@ struct ConvertCommand: AsyncParsableCommand {
         } catch { throw ValidationError(error.description) }
     }
 
-    private func plan(_ conversion: ModelConversion, _ source: Checkpoint) throws {
+    private func show(_ memory: MemoryPlan, of conversion: ModelConversion, _ source: Checkpoint) throws {
         var layers: [JSONValue] = []
         for name in source.names {
             guard case .matrix(let matrix) = try source.tensor(name) else { continue }
@@ -81,7 +96,11 @@ struct ConvertCommand: AsyncParsableCommand {
             layers.append(["name": .string(name), "from": .string(matrix.format.name), "to": .string(format.name)])
             if !output.json { StandardOutput.write("\(name)\t\(matrix.format.name) -> \(format.name)\n") }
         }
-        if output.json { StandardOutput.write(["path": .string(destination), "plan": .array(layers)]) }
+        guard output.json else { return StandardOutput.write("\n" + memory.table.text) }
+        StandardOutput.write([
+            "path": .string(destination), "plan": .array(layers),
+            "predictedPeakBytes": .integer(Int64(memory.total)), "memory": memory.json,
+        ])
     }
 }
 

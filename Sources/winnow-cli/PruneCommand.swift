@@ -84,9 +84,7 @@ struct PruneCommand: AsyncParsableCommand {
         let start = ContinuousClock.now
         FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
-        if !overwrite, !dryRun, FileTree.isDirectory(destination) || FileTree.isFile(destination) {
-            throw CheckpointError.outputExists(path: destination)
-        }
+        if !dryRun { try AtomicOutput.check(destination, .folder, overwrite: overwrite) }
         let loaded = try LoadedModel(opening: try await model.resolve(output))
         var pruner = SequentialPruner(try makeMethod(), threads: running.threadCount)
         pruner.store = StoredForm(store, group: group)!
@@ -145,20 +143,18 @@ struct PruneCommand: AsyncParsableCommand {
         return TextSource(name: String(cString: text.name), bytes: Array(bytes))
     }
 
-    /// What is held at the peak: the model, what becomes of it, and the largest of the steps, which come in turn.
+    /// What is held in that of the steps, which come in turn, that holds most: the walk, or what follows it.
     private func memoryPlan(_ pruner: SequentialPruner, _ loaded: LoadedModel, windows: Int) -> MemoryPlan {
-        var plan = pruner.memoryPlan(for: loaded.model, windows: windows, length: length)
-        let walk = plan.total - pruner.memoryPlan(for: loaded.model, windows: 0, length: 0).total
+        let model = loaded.model
+        let walk = pruner.memoryPlan(for: model, windows: windows, length: length, readsAll: eval != nil)
+        var later = pruner.memoryPlan(for: model, windows: 0, length: 0)
+        let writing = CheckpointWriter.checkingBytes(model.configuration)
+        let evaluation = eval == nil ? 0 : ModelRunner.workspaceBytes(model, evaluationConfiguration)
+        later.add(
+            writing > evaluation ? "writing and checking the folder" : "evaluation",
+            bytes: max(writing, evaluation))
+        var plan = walk.total > later.total ? walk : later
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
-        // The written tokenizer is read back as JSON: about 1.1 KiB for each of its entries.
-        let writing = loaded.model.configuration.vocabularySize * 1126
-        let evaluation =
-            eval == nil ? 0 : ModelRunner.workspaceBytes(loaded.model, evaluationConfiguration)
-        if max(writing, evaluation) > walk {
-            plan.add(
-                writing > evaluation ? "writing and checking the folder" : "evaluation",
-                bytes: max(writing, evaluation) - walk)
-        }
         return plan
     }
 
@@ -275,7 +271,7 @@ struct PruneCommand: AsyncParsableCommand {
         if output.json {
             return StandardOutput.write([
                 "path": .string(destination), "predictedPeakBytes": .integer(Int64(plan.total)),
-                "memory": .object(JSONObject(plan.items.map { ($0.name, .integer(Int64($0.bytes))) })),
+                "memory": plan.json,
                 "plan": .array(
                     layers.map {
                         let matrix = $0.parameter.matrix
@@ -292,10 +288,7 @@ struct PruneCommand: AsyncParsableCommand {
             let matrix = layer.parameter.matrix
             table.add([layer.name, rule, "\(matrix.format.name) -> \(pruner.store.format(of: matrix).name)"])
         }
-        var memory = Table([.init("memory"), .figures("bytes")])
-        for item in plan.items { memory.add([item.name, Format.bytes(item.bytes)]) }
-        memory.add(["predicted peak", Format.bytes(plan.total)], highlighted: true)
-        StandardOutput.write(table.text + "\n" + memory.text)
+        StandardOutput.write(table.text + "\n" + plan.table.text)
     }
 }
 

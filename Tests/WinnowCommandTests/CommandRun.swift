@@ -46,8 +46,10 @@ final class CommandRun {
     /// Starts the command.
     ///
     /// - Parameter environment: set or, with nil, unset on top of PATH and a home that is not there.
+    /// - Parameter limits: what a shell says before it becomes the command: `ulimit -f 8`.
     init(
-        _ arguments: [String], environment: [String: String?] = [:], standardOutput: String? = nil
+        _ arguments: [String], environment: [String: String?] = [:], standardOutput: String? = nil,
+        limits: String? = nil
     ) throws {
         guard let executable = CommandRun.executable else { throw CommandRunProblem.noExecutable }
         var variables: [String: String] = ["PATH": String(cString: getenv("PATH")), "HOME": "/nonexistent"]
@@ -58,7 +60,11 @@ final class CommandRun {
 
         // Tests run side by side: a child must not inherit another one's pipes, or they never end.
         (process, input, output, errors) = try DescriptorLock.held {
-            try CommandRun.spawn(executable, arguments, variables, standardOutput)
+            guard let limits else {
+                return try CommandRun.spawn(executable, arguments, variables, standardOutput)
+            }
+            let script = ["-c", "\(limits) && exec \"$0\" \"$@\"", executable]
+            return try CommandRun.spawn("/bin/sh", script + arguments, variables, standardOutput)
         }
     }
 
@@ -96,9 +102,10 @@ final class CommandRun {
     /// Runs the command to its end.
     static func run(
         _ arguments: [String], input: String = "", environment: [String: String?] = [:],
-        standardOutput: String? = nil
+        standardOutput: String? = nil, limits: String? = nil
     ) throws -> Ending {
-        let run = try CommandRun(arguments, environment: environment, standardOutput: standardOutput)
+        let run = try CommandRun(
+            arguments, environment: environment, standardOutput: standardOutput, limits: limits)
         run.send(input)
         run.closeInput()
         return try run.ending()
@@ -115,6 +122,13 @@ final class CommandRun {
     }
 
     func signal(_ number: Int32) { kill(process, number) }
+
+    /// The most memory that the process has held so far, in bytes; 0 when it has ended.
+    var peakBytes: Int {
+        let status = String(decoding: TinyModel.contents("/proc/\(process)/status"), as: UTF8.self)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") }.map { $0 * 1024 } ?? 0
+    }
 
     /// Waits until standard output holds a text; true when it came before the end and the limit.
     func waitForOutput(seconds: Double = 60, _ isEnough: (String) -> Bool) -> Bool {
@@ -134,9 +148,12 @@ final class CommandRun {
     }
 
     /// Reads to the end and waits; a command that takes longer than the limit is ended.
-    func ending(seconds: Double = 120) throws -> Ending {
+    ///
+    /// - Parameter watch: called while the command runs, at least every 20 ms.
+    func ending(seconds: Double = 120, watch: (() -> Void)? = nil) throws -> Ending {
         let limit = ContinuousClock.now + .seconds(seconds)
-        while readSome(milliseconds: 100) {
+        while readSome(milliseconds: watch == nil ? 100 : 20) {
+            watch?()
             guard ContinuousClock.now < limit else {
                 kill(process, SIGKILL)
                 var status: Int32 = 0

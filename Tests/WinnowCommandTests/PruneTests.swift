@@ -100,7 +100,7 @@ struct PruneTests {
                 long.errors.contains(
                     "calibration windows of 512 tokens are longer than the model's context of 128"))
             let tight = try prune("\(folder)/out", "--method", "magnitude", "--memory-limit", "1MiB")
-            #expect(tight.status == 1 && tight.errors.contains("more than the limit of 1 MiB"))
+            #expect(tight.status == 1 && tight.errors.contains("more than the limit of 1.00 MiB"))
             #expect(try prune("\(folder)/out", "--method", "magnitude").status == 0)
             let again = try prune("\(folder)/out", "--method", "magnitude")
             #expect(again.status == 1)

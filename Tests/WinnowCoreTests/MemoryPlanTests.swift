@@ -27,6 +27,18 @@ import WinnowCore
         #expect(error?.largestBytes == 300 << 20)
         #expect(
             error?.description
-                == "this needs 408 MiB, more than the limit of 407 MiB; most of it (300 MiB) is key-value pages")
+                == "this needs 408 MiB, 1 B more than the limit of 408 MiB; "
+                + "most of it (300 MiB) is key-value pages")
+    }
+
+    /// Sizes far under a mebibyte are told apart.
+    @Test func smallSizesAreNotZero() {
+        var plan = MemoryPlan()
+        plan.add("weights", bytes: 262_144)
+        plan.add("workspace", bytes: 37_856)
+        let error = #expect(throws: MemoryLimitError.self) { try plan.check(limit: 512) }
+        #expect(
+            error?.description
+                == "this needs 293 KiB, more than the limit of 512 B; most of it (256 KiB) is weights")
     }
 }

@@ -121,4 +121,32 @@ import WinnowIO
             output.discard()
         }
     }
+
+    /// A writer that goes on while its files are removed does not give its name to what is left of them.
+    @Test func whatWasDiscardedGetsNoName() throws {
+        try Fixture.withFolder { folder in
+            let output = try AtomicOutput("\(folder)/model", .folder, overwrite: false)
+            AtomicOutput.discardAll(under: folder)
+            mkdir(output.partialPath, 0o755)
+            try Fixture.write([1], to: "\(output.partialPath)/shard-2")
+            #expect(throws: CheckpointError.outputDiscarded(path: "\(folder)/model")) { try output.commit() }
+            output.discard()
+            #expect(Fixture.names(in: folder) == [])
+        }
+    }
+
+    /// Without an exchange of names the old output is moved aside for a moment: a process killed then loses nothing.
+    @Test func whatWasMovedAsideComesBack() throws {
+        try Fixture.withFolder { folder in
+            try AtomicOutputTests.convert(to: "\(folder)/model")
+            rename("\(folder)/model", "\(folder)/.model.partial-99999999.old")
+            mkdir("\(folder)/.model.partial-99999999", 0o755)
+            #expect(throws: CheckpointError.outputExists(path: "\(folder)/model")) {
+                try AtomicOutputTests.convert(to: "\(folder)/model")
+            }
+            _ = try Checkpoint.open("\(folder)/model")
+            try AtomicOutputTests.convert(to: "\(folder)/model", overwrite: true)
+            #expect(Fixture.names(in: folder) == ["model"])
+        }
+    }
 }

@@ -105,7 +105,37 @@ import WinnowWeights
             let dense = try Checkpoint.open("\(folder)/gguf").matrix(up).format
             #expect(dense == (name == "tied-q4_1.gguf" ? .f32 : try source.matrix(up).format))
             let config = try String(decoding: Fixture.bytes("\(folder)/dense/config.json"), as: UTF8.self)
-            #expect(!config.contains("quantization_config") && !config.contains("\"winnow\""))
+            #expect(!config.contains("quantization_config") && !config.contains("\"layers\""))
+        }
+    }
+
+    /// A pruned model that went through plain floats gets its masks back: the zeros are where they were.
+    @Test(arguments: WeightFormats.all.filter(\.isMasked).map(\.name))
+    func maskedFormatsKeepTheZerosThatAreThere(_ name: String) throws {
+        try Fixture.withFolder { folder in
+            let format = try #require(WeightFormats.named(name))
+            try Fixture.writeMasked(to: "\(folder)/masked")
+            try ConversionTests.convert("\(folder)/masked", .hf, to: "\(folder)/floats")
+            for source in ["masked", "floats"] {
+                let path = "\(folder)/\(source)-packed"
+                try ConversionTests.convert("\(folder)/\(source)", .packed, format, to: path)
+                let (before, after) = (try Checkpoint.open("\(folder)/masked"), try Checkpoint.open(path))
+                let pool = try KernelPool(threads: 1)
+                for tensor in before.names {
+                    guard case .matrix(let matrix) = try after.tensor(tensor) else { continue }
+                    guard tensor.hasPrefix("model.layers.") else {
+                        #expect(!matrix.format.isMasked, "\(tensor)")
+                        continue
+                    }
+                    let old = try before.matrix(tensor)
+                    #expect(matrix.format == format)
+                    if old.format == format, source == "masked" {
+                        #expect(matrix.mask == old.mask)
+                    } else {
+                        #expect(matrix.mask == old.nonzeros(on: pool), "\(tensor) from \(source)")
+                    }
+                }
+            }
         }
     }
 

@@ -2,31 +2,8 @@ import Testing
 import WinnowIO
 import WinnowJSON
 import WinnowModels
+import WinnowTestKit
 import WinnowText
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
-/// Where `winnow pull` put the model.
-enum PulledModel {
-    static let path: String? = {
-        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        let folders = [
-            variable("WINNOW_TEST_MODELS"), variable("WINNOW_CACHE").map { $0 + "/models" },
-            variable("HOME").map { $0 + "/.cache/winnow/models" },
-        ]
-        for folder in folders.compactMap(\.self) {
-            let path = "\(folder)/smollm2-135m-q4_1/SmolLM2-135M-Instruct.Q4_1.gguf"
-            if access(path, R_OK) == 0 { return path }
-        }
-        return nil
-    }()
-}
 
 /// SmolLM2-135M-Instruct in Q4_1 against what transformers and tokenizers gave
 /// (Tools/make-smollm2-fixtures.py); left out where the model has not been pulled.

@@ -113,4 +113,46 @@ private let adversarialMasks: [(name: String, isKept: @Sendable (Int, Int) -> Bo
         let packed = try source.masked(by: without, storedAs: .f16, group: 0, on: pool, name: "w")
         #expect(packed.zeros(on: pool) == 1)
     }
+
+    /// A matrix of every format in every masked format: the zeros it had are the pruned weights, no others.
+    @Test(arguments: ["f32", "f16", "bf16", "q4_0", "q4_1", "q8_0", "int8", "int4"])
+    func zerosBecomeTheMask(_ name: String) throws {
+        let pool = try KernelPool(threads: MaskingTests.pool)
+        let format = try #require(WeightFormats.named(name))
+        let dense = try FormatCase(format, rows: 9, columns: 96, group: 32, seed: 6).matrix
+        let mask = SparsityMask(rows: 9, columns: 96) { ($0 * 7 + $1 * 5) % 11 < 5 }
+        var sources = [dense, try dense.masked(by: mask, on: pool, name: "w")]
+        sources.append(try sources[1].converted(to: .f32, on: pool, name: "w"))
+        for source in sources {
+            let before = try values(source)
+            for target in WeightFormats.all where target.isMasked {
+                let packed = try source.maskingZeros(in: target, group: 32, on: pool, name: "w")
+                #expect(packed.format == target)
+                guard source.format != target else {
+                    #expect(packed === source)
+                    continue
+                }
+                let mask = try #require(packed.mask)
+                let after = try values(packed)
+                for index in before.indices {
+                    #expect(
+                        mask[index / 96, index % 96] == (before[index] != 0), "\(source.format) to \(target)")
+                    if before[index] == 0 { #expect(after[index] == 0) }
+                    if source.format.masked == target { #expect(after[index] == before[index]) }
+                }
+            }
+        }
+    }
+
+    @Test func aMatrixWithoutZerosGetsAFullMask() throws {
+        let pool = try KernelPool(threads: MaskingTests.pool)
+        let ones = [Float](repeating: 1, count: 3 * 96)
+        let source = try WeightMatrix(
+            format: .f32, rows: 3, columns: 96, parts: .init(values: StorageSlice(copying: ones)), name: "w")
+        for target in WeightFormats.all where target.isMasked {
+            let packed = try source.maskingZeros(in: target, group: 64, on: pool, name: "w")
+            #expect(packed.mask?.prunedCount == 0 && packed.zeros(on: pool) == 0)
+            #expect(try values(packed).allSatisfy { abs($0 - 1) < 0.01 }, "\(target)")
+        }
+    }
 }

@@ -38,26 +38,48 @@ WN_INLINE __m256i widened(__m256i sums) {
 }
 
 // ---- Dense blocks: the arithmetic of block8_tile -----------------------------------------------------------------
-WN_INLINE __m256i block_codes(const uint8_t *block, const int format) {
-    if (format == WN_Q8_0) return _mm256_loadu_si256((const __m256i *)block);
-    __m128i packed = _mm_loadu_si128((const __m128i *)block), low = _mm_set1_epi8(15);
-    return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(packed, 4), low), _mm_and_si128(packed, low));
+// How a block of 32 stands: a scale, an offset where `affine`, fifth bits where there are any, then the codes.
+typedef struct block_shape {
+    size_t head, step;
+    bool affine, is_signed;
+} block_shape;
+
+WN_INLINE block_shape block_shape_of(const int format) {
+    switch (format) {
+    case WN_Q4_1: return (block_shape){4, 20, true, false};
+    case WN_Q8_0: return (block_shape){2, 34, false, true};
+    case WN_Q5_0: return (block_shape){6, 22, false, true};
+    case WN_Q5_1: return (block_shape){8, 24, true, false};
+    case WN_IQ4_NL: return (block_shape){2, 18, false, true};
+    default: return (block_shape){2, 18, false, false};  // Q4_0, whose offset is -8 d
+    }
+}
+
+WN_INLINE __m256i block_codes(const uint8_t *codes, const int format) {
+    if (format == WN_Q8_0) return _mm256_loadu_si256((const __m256i *)codes);
+    __m256i nibbles = (__m256i)nibbles_at(codes);
+    switch (format) {
+    case WN_Q5_0: return (__m256i)(((wn_bytes32)nibbles | fifth_bits_at(codes - 4)) - 16);
+    case WN_Q5_1: return (__m256i)((wn_bytes32)nibbles | fifth_bits_at(codes - 4));
+    case WN_IQ4_NL: return look_up16(wn_iq4_values, nibbles);
+    default: return nibbles;
+    }
 }
 
 // Scales of eight blocks times those of the input, and the blocks' offsets where there are any.
 WN_INLINE void block_scales8(
     const int format, const uint8_t *from, const float *dx, float *both, float *offsets) {
-    const bool affine = format == WN_Q4_1;
-    __m256 offset = _mm256_setzero_ps(), d = heads8(from, format == WN_Q8_0 ? 34 : affine ? 20 : 18, affine, &offset);
+    const block_shape shape = block_shape_of(format);
+    __m256 offset = _mm256_setzero_ps(), d = heads8(from, shape.step, shape.affine, &offset);
     if (format == WN_Q4_0) offset = _mm256_mul_ps(d, _mm256_set1_ps(-8));
     _mm256_storeu_ps(both, _mm256_mul_ps(d, _mm256_loadu_ps(dx)));
-    if (format != WN_Q8_0) _mm256_storeu_ps(offsets, offset);
+    if (!shape.is_signed) _mm256_storeu_ps(offsets, offset);
 }
 
 // The same of up to WN_SEGMENT / 32 blocks; zeros up to a whole run of eight.
 WN_INLINE void block_scales(
     const int format, const uint8_t *from, size_t blocks, const float *dx, float *both, float *offsets) {
-    const size_t step = format == WN_Q8_0 ? 34 : format == WN_Q4_1 ? 20 : 18;
+    const size_t step = block_shape_of(format).step;
     if (blocks % 8) {
         _mm256_storeu_ps(both + blocks, _mm256_setzero_ps());
         _mm256_storeu_ps(offsets + blocks, _mm256_setzero_ps());
@@ -74,7 +96,7 @@ WN_INLINE void block_scales(
     for (; b < blocks; b++) {
         float d = half_at(from + b * step);
         both[b] = d * dx[b];
-        offsets[b] = format == WN_Q4_1 ? half_at(from + b * step + 2) : format == WN_Q4_0 ? -8 * d : 0;
+        offsets[b] = block_shape_of(format).affine ? half_at(from + b * step + 2) : format == WN_Q4_0 ? -8 * d : 0;
     }
 }
 
@@ -82,8 +104,8 @@ WN_INLINE void block_scales(
 // prefetches of our own, read DRAM at half that speed. Scales go first, so that no run waits for its own.
 WN_INLINE void decode_blocks(
     const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
-    const size_t head = format == WN_Q4_1 ? 4 : 2, step = head + (format == WN_Q8_0 ? 32 : 16);
-    const size_t blocks = m->columns / 32;
+    const block_shape shape = block_shape_of(format);
+    const size_t head = shape.head, step = shape.step, blocks = m->columns / 32;
     float both[WN_SEGMENT / 32 + 8], offsets[WN_SEGMENT / 32 + 8];
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *from = m->values + (row + r) * m->row_bytes;
@@ -94,7 +116,7 @@ WN_INLINE void decode_blocks(
                 size_t count = left < WN_SEGMENT / 32 ? left : WN_SEGMENT / 32;
                 block_scales(format, from, count, in->scales + run, both, offsets);
             }
-            if (format != WN_Q8_0) {
+            if (!shape.is_signed) {
                 acc = _mm256_fmadd_ps(_mm256_loadu_ps(offsets + at), _mm256_loadu_ps(in->sums + run), acc);
             }
             const uint8_t *block = from + head;
@@ -102,17 +124,85 @@ WN_INLINE void decode_blocks(
             if (__builtin_expect(left >= 8, 1)) {
                 WN_UNROLL for (size_t b = 0; b < 8; b += 2, block += 2 * step, q += 64) {
                     block_pair pair = {{block_codes(block, format), block_codes(block + step, format)}};
-                    acc = _mm256_add_ps(acc, pair_sum(pair, q, format == WN_Q8_0, both + at + b));
+                    acc = _mm256_add_ps(acc, pair_sum(pair, q, shape.is_signed, both + at + b));
                 }
                 continue;
             }
             for (size_t b = 0; b < left; b += 2, block += 2 * step, q += 64) {
                 block_pair pair = {{block_codes(block, format), _mm256_setzero_si256()}};
                 if (__builtin_expect(left - b > 1, 1)) pair.codes[1] = block_codes(block + step, format);
-                acc = _mm256_add_ps(acc, pair_sum(pair, q, format == WN_Q8_0, both + at + b));
+                acc = _mm256_add_ps(acc, pair_sum(pair, q, shape.is_signed, both + at + b));
             }
         }
         out[r] = reduce8(acc);
+    }
+}
+
+// ---- The larger blocks of GGUF -----------------------------------------------------------------------------------
+// Eight blocks of 32 at a time, unpacked to a buffer that never leaves the first-level cache: the arithmetic of
+// block8_tile, or of halves_tile.
+WN_INLINE void decode_ggml_rows(
+    const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+    const wn_block_layout layout = block_layout(format);
+    const bool halves = format == WN_Q3_K || format == WN_Q6_K, is_signed = !layout.has_offsets;
+    for (size_t r = 0; r < rows; r++) {
+        const uint8_t *from = m->values + (row + r) * m->row_bytes;
+        __m256 acc = _mm256_setzero_ps();
+        for (size_t start = 0; start < m->columns; start += 256) {
+            int8_t codes[WN_BLOCK_COLUMNS] __attribute__((aligned(32)));
+            float d[WN_SUB_BLOCKS], offset[WN_SUB_BLOCKS], both[8], shift[8];
+            size_t left = m->columns - start, columns = left < 256 ? left : 256, blocks = columns / 32;
+            for (size_t c = 0; c < columns; c += layout.width, from += layout.bytes) {
+                unpack_block(format, from, codes + c, d + c / WN_SUB_BLOCK, offset + c / WN_SUB_BLOCK);
+            }
+            const int8_t *q = in->q + start;
+            const float *dx = in->scales + start / 32;
+            if (halves) {
+                WN_UNROLL for (size_t b = 0; b < 8; b++) {
+                    __m256 scale = _mm256_set_m128(_mm_set1_ps(d[2 * b + 1]), _mm_set1_ps(d[2 * b]));
+                    __m256i w = _mm256_load_si256((const __m256i *)(codes + 32 * b));
+                    __m256i x = _mm256_loadu_si256((const __m256i *)(q + 32 * b));
+                    __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, x, true)), scale);
+                    acc = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(dx + b), acc);
+                }
+                continue;
+            }
+            if (__builtin_expect(blocks < 8, 0)) {
+                memset(codes + columns, 0, 256 - columns);
+                for (size_t b = blocks; b < 8; b++) d[2 * b] = offset[2 * b] = 0;
+            }
+            WN_UNROLL for (size_t b = 0; b < 8; b++) {
+                both[b] = d[2 * b] * dx[b];
+                if (layout.has_offsets) shift[b] = offset[2 * b];
+            }
+            if (layout.has_offsets) {
+                acc = _mm256_fmadd_ps(_mm256_loadu_ps(shift), _mm256_loadu_ps(in->sums + start / 32), acc);
+            }
+            // A row's blocks are padded to whole pairs; inputs past them are zeros or another token's, and not read.
+            WN_UNROLL for (size_t b = 0; b < 8; b += 2) {
+                if (b >= blocks) break;
+                acc = _mm256_add_ps(acc, pair_sum(pair_codes((uint8_t *)codes + 32 * b), q + 32 * b, is_signed, both + b));
+            }
+        }
+        out[r] = reduce8(acc);
+    }
+}
+
+static bool decode_ggml(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+#define WN_DECODE(FORMAT) case FORMAT: decode_ggml_rows(FORMAT, m, row, rows, in, out); return true
+    switch (m->format) {
+    case WN_Q5_0: decode_blocks(WN_Q5_0, m, row, rows, in, out); return true;
+    case WN_Q5_1: decode_blocks(WN_Q5_1, m, row, rows, in, out); return true;
+    case WN_IQ4_NL: decode_blocks(WN_IQ4_NL, m, row, rows, in, out); return true;
+    WN_DECODE(WN_Q3_K);
+    WN_DECODE(WN_Q4_K);
+    WN_DECODE(WN_Q5_K);
+    WN_DECODE(WN_Q6_K);
+    WN_DECODE(WN_IQ4_XS);
+    WN_DECODE(WN_MXFP4);
+    WN_DECODE(WN_TQ1_0);
+    WN_DECODE(WN_TQ2_0);
+    default: return false;
     }
 }
 
@@ -233,6 +323,8 @@ static void decode_masked_int4(const wn_matrix *m, size_t row, size_t rows, cons
         walk_row(&walk, m, row + r);
         for (size_t segment = 0; segment < m->columns; segment += WN_SEGMENT) {
             size_t columns = m->columns - segment < WN_SEGMENT ? m->columns - segment : WN_SEGMENT;
+            // A last block alone in its run of 64 meets a scale that is no NaN.
+            scales[(columns + 31) / 32] = 0;
             for (size_t g = 0; g * m->group < columns; g++) {
                 float scale = half_at(halves + 2 * (segment / m->group + g));
                 for (size_t b = g * per; b < g * per + per; b++) scales[b] = scale;

@@ -197,6 +197,7 @@ static void dot_planes16_rows(const wn_tile *tile, const wn_input *in, size_t fi
 // ---- One token ---------------------------------------------------------------------------------------------------
 static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     if (in->kind == WN_INPUT_F32) return false;
+    if (wn_is_ggml_block(m->format)) return decode_ggml(m, row, rows, in, out);
     switch (m->format) {
     case WN_Q4_0: decode_blocks(WN_Q4_0, m, row, rows, in, out); return true;
     case WN_Q4_1: decode_blocks(WN_Q4_1, m, row, rows, in, out); return true;

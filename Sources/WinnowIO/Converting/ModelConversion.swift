@@ -7,6 +7,9 @@ import WinnowWeights
 /// float32 where it cannot. With one, matrices are rounded to the nearest code of it; those that have it already
 /// are not touched. A 4-bit format is for the blocks: the embedding and the head, which 4 bits cost most, become
 /// Q8_0 then (in a GGUF file) or stay as they are (in a folder).
+///
+/// A masked format prunes nothing: its mask is the zeros that a matrix has. It too is for the blocks; the
+/// embedding and the head get its dense twin.
 public struct ModelConversion: Sendable, Equatable {
     /// What is written.
     public enum Target: String, Sendable, CaseIterable {
@@ -39,12 +42,12 @@ public struct ModelConversion: Sendable, Equatable {
         }
     }
 
-    /// The formats that can be asked of a target.
+    /// The formats that can be asked of a target: those that weights can be rounded to.
     public static func formats(for target: Target) -> [WeightFormat] {
         switch target {
         case .hf, .dense: [.f32, .f16, .bf16]
-        case .gguf: GGMLType.supported.map(\.format)
-        case .packed: WeightFormats.all.filter { !$0.isMasked }
+        case .gguf: GGMLType.supported.map(\.format).filter(\.canEncode)
+        case .packed: WeightFormats.all.filter(\.canEncode)
         }
     }
 
@@ -52,8 +55,10 @@ public struct ModelConversion: Sendable, Equatable {
     ///
     /// - Parameter isBlock: whether it is a linear of a block, not the embedding or the head.
     public func format(of source: WeightFormat, isBlock: Bool) -> WeightFormat {
-        if let format {
-            if format.codeBits > 4 || isBlock { return format }
+        if let wanted = self.format {
+            if isBlock { return wanted }
+            let format = wanted.dense
+            if format.codeBits > 4 { return format }
             return target == .gguf && GGMLType.with(format: source) == nil || source.isFloat ? .q8_0 : source
         }
         switch target {
@@ -103,6 +108,9 @@ public struct ModelConversion: Sendable, Equatable {
         let format = format(of: matrix.format, isBlock: source.configuration.isBlockLinear(name))
         guard format != matrix.format else { return matrix }
         do {
+            guard !format.isMasked else {
+                return try matrix.maskingZeros(in: format, group: group, on: pool, name: name)
+            }
             return try matrix.converted(to: format, group: group, on: pool, name: name)
         } catch { throw CheckpointError.badWeights(file: source.path, error: error) }
     }

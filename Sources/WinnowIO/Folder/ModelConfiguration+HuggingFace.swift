@@ -55,7 +55,7 @@ extension ModelConfiguration {
             tiesEmbeddings: try reader.flag("tie_word_embeddings", absent: keys.tiesEmbeddings),
             bosID: try reader.tokens("bos_token_id", vocabulary: vocabulary).first, eosIDs: eos,
             rotaryStyle: .halves, huggingFace: config, generation: ids, ropeScaling: rope.scaling,
-            traits: family.traits)
+            traits: family.traits, metadata: try GeneralMetadata(config, file: file))
         traits.normOffset = family.folderNormOffset
         try family.readFolder(reader, &self)
     }

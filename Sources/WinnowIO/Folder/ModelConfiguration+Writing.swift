@@ -21,7 +21,7 @@ extension ModelConfiguration {
             let key = config["dtype"] != nil ? "dtype" : "torch_dtype"
             config[key] = .string(floatType)
         }
-        return packed.written(into: config)
+        return packed.written(into: config, metadata)
     }
 
     /// `generation_config.json`: as read, with the ids that end a generation.

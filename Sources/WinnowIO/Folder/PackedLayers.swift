@@ -89,10 +89,15 @@ struct PackedLayers {
     }
 
     /// `config` with what these layers need, and without what an earlier writer said of others.
-    func written(into config: JSONObject) -> JSONObject {
+    func written(into config: JSONObject, _ metadata: GeneralMetadata) -> JSONObject {
         var config = config
         for key in ["quantization_config", "compression_config", "winnow"] { config[key] = nil }
-        guard !isEmpty else { return config }
+        var winnow = JSONObject([("version", .integer(Int64(PackedLayers.version)))])
+        winnow["metadata"] = metadata.json
+        guard !isEmpty else {
+            if winnow.count > 1 { config["winnow"] = .object(winnow) }
+            return config
+        }
         let isMasked = layers.values.contains { $0.format.isMasked }
         config["quantization_config"] = [
             "quant_method": "compressed-tensors",
@@ -114,7 +119,8 @@ struct PackedLayers {
             if layer.group > 0 { entry["group"] = .integer(Int64(layer.group)) }
             map[name] = .object(entry)
         }
-        config["winnow"] = ["version": .integer(Int64(PackedLayers.version)), "layers": .object(map)]
+        winnow["layers"] = .object(map)
+        config["winnow"] = .object(winnow)
         return config
     }
 

@@ -47,7 +47,8 @@ package struct GGUFFile: Sendable {
         }
         var alignment = 32
         if let value = metadata["general.alignment"] {
-            guard let wanted = value.integer, wanted >= 8, wanted <= 1 << 16, wanted & (wanted - 1) == 0 else {
+            guard let wanted = value.integer, wanted >= 8, wanted <= 1 << 16, wanted & (wanted - 1) == 0
+            else {
                 throw .badAlignment(file: path, alignment: UInt64(clamping: value.integer ?? 0))
             }
             alignment = wanted
@@ -106,9 +107,23 @@ package struct GGUFFile: Sendable {
         return values
     }
 
+    /// The numbers of an array; nil when the value is not an array of numbers.
+    package func numbers(_ key: String) throws(GGUFError) -> [Float]? {
+        guard let array = metadata[key]?.array else { return nil }
+        guard array.type == .float32 else { return try integers(key)?.map { Float($0) } }
+        var cursor = self.cursor(at: array.offset)
+        var values: [Float] = []
+        values.reserveCapacity(array.count)
+        for _ in 0..<array.count {
+            values.append(Float(bitPattern: try cursor.read(UInt32.self, "metadata '\(key)'")))
+        }
+        return values
+    }
+
     private func cursor(at offset: Int) -> GGUFCursor {
         GGUFCursor(
-            UnsafeRawBufferPointer(start: storage.base, count: storage.byteCount), file: path, position: offset)
+            UnsafeRawBufferPointer(start: storage.base, count: storage.byteCount), file: path,
+            position: offset)
     }
 }
 

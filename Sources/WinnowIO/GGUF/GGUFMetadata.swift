@@ -9,6 +9,7 @@ struct GGUFMetadata {
         case bool(Bool)
         case string(String)
         case strings([String])
+        case float32s([Float])
         case int32s([Int32])
     }
 
@@ -30,13 +31,27 @@ struct GGUFMetadata {
         }
     }
 
-    init(_ configuration: ModelConfiguration, _ tokenizer: TokenizerDefinition, vocabulary: Int) {
+    /// - Parameter fallbackName: the model's name when neither its metadata nor its `config.json` say it.
+    init(
+        _ configuration: ModelConfiguration, _ tokenizer: TokenizerDefinition, vocabulary: Int,
+        fallbackName: String?
+    ) {
         let name = configuration.family.ggufName ?? configuration.architecture
         func add(_ key: String, _ value: Value) { pairs.append((key, value)) }
         add("general.architecture", .string(name))
         add("general.type", .string("model"))
-        if let label = configuration.huggingFace["_name_or_path"]?.string, !label.isEmpty {
+        let said = configuration.metadata
+        let label = configuration.huggingFace["_name_or_path"]?.string ?? ""
+        if let label = said.name ?? (label.isEmpty ? fallbackName : label) {
             add("general.name", .string(label))
+        }
+        for key in said.keys where key != "general.name" {
+            switch said[key] {
+            case .text(let text): add(key, .string(text))
+            case .texts(let texts): add(key, .strings(texts))
+            case .count(let count): add(key, .uint32(count))
+            case nil: continue
+            }
         }
         add("\(name).block_count", .uint32(configuration.layers))
         add("\(name).context_length", .uint32(configuration.contextLength))
@@ -61,16 +76,23 @@ struct GGUFMetadata {
         add(GGUFMetadata.fileTypeKey, .uint32(0))
         add("\(name).vocab_size", .uint32(vocabulary))
         if traits.learnedPositions == nil { addRope(configuration, name) }
-        add("tokenizer.ggml.add_space_prefix", .bool(false))
+        add("tokenizer.ggml.add_space_prefix", .bool(tokenizer.addsSpacePrefix))
         add("tokenizer.ggml.add_bos_token", .bool(tokenizer.addsBOS))
         if tokenizer.addsEOS { add("tokenizer.ggml.add_eos_token", .bool(true)) }
         add("tokenizer.ggml.model", .string(tokenizer.ggufModel))
-        add("tokenizer.ggml.pre", .string(tokenizer.preTokenizer.name))
+        add("tokenizer.ggml.pre", .string(tokenizer.ggufPreTokenizer))
         add("tokenizer.ggml.tokens", .strings(padded(tokenizer.tokens, to: vocabulary)))
         let unused = repeatElement(
             TokenKind.unused.rawValue, count: max(vocabulary - tokenizer.kinds.count, 0))
         add("tokenizer.ggml.token_type", .int32s(tokenizer.kinds.map(\.rawValue) + unused))
-        add("tokenizer.ggml.merges", .strings(tokenizer.mergeTexts))
+        if tokenizer.model == .byteLevelBPE {
+            add("tokenizer.ggml.merges", .strings(tokenizer.mergeTexts))
+        } else {
+            let scores = tokenizer.ggufScores
+            add(
+                "tokenizer.ggml.scores",
+                .float32s(scores + repeatElement(-10000, count: max(vocabulary - scores.count, 0))))
+        }
         let eos = tokenizer.eosID.map { Int($0) } ?? configuration.eosIDs.first
         let turnEnd = configuration.eosIDs.first { $0 != eos }
         for (key, id) in [
@@ -197,6 +219,11 @@ enum GGUFBytes {
             append(GGUFValueType.string.rawValue, to: &bytes)
             append(UInt64(texts.count), to: &bytes)
             for text in texts { append(text, to: &bytes) }
+        case .float32s(let numbers):
+            append(GGUFValueType.array.rawValue, to: &bytes)
+            append(GGUFValueType.float32.rawValue, to: &bytes)
+            append(UInt64(numbers.count), to: &bytes)
+            for number in numbers { append(number.bitPattern, to: &bytes) }
         case .int32s(let numbers):
             append(GGUFValueType.array.rawValue, to: &bytes)
             append(GGUFValueType.int32.rawValue, to: &bytes)

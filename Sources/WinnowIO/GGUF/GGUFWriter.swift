@@ -23,17 +23,18 @@ public struct GGUFWriter: Sendable {
     ) throws -> CheckpointWriter.Written {
         try write(
             configuration: source.configuration, tokenizer: source.tokenizer, names: source.names,
-            tensor: tensor ?? source.tensor)
+            fallbackName: source.folderName, tensor: tensor ?? source.tensor)
     }
 
     /// - Parameter names: Hugging Face keys, in the order to write them.
+    /// - Parameter fallbackName: `general.name` where the configuration has none.
     /// - Parameter tensor: called once for each name; q and k in the row order that `configuration` says.
     /// - Throws: ``CheckpointError/notWritable(tensor:format:into:)`` for a format that GGUF has not, what `tensor`
     ///   throws, `FileError`.
     @discardableResult
     public func write(
         configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
-        tensor: (String) throws -> CheckpointTensor
+        fallbackName: String? = nil, tensor: (String) throws -> CheckpointTensor
     ) throws -> CheckpointWriter.Written {
         if let obstacle = configuration.ggufObstacle {
             throw CheckpointError.unsupported(
@@ -49,7 +50,8 @@ public struct GGUFWriter: Sendable {
         entries += try own.map {
             try Entry($0.name, ggufName: $0.name, shape: [$0.values.count], path: path)
         }
-        let metadata = GGUFMetadata(configuration, tokenizer, vocabulary: configuration.vocabularySize)
+        let metadata = GGUFMetadata(
+            configuration, tokenizer, vocabulary: configuration.vocabularySize, fallbackName: fallbackName)
         let alignment = 32
 
         // Nothing in the head changes its length, so it is written twice: first to keep its place.
@@ -79,6 +81,11 @@ public struct GGUFWriter: Sendable {
         try output.commit()
         return CheckpointWriter.Written(
             path: output.path, bytes: written.fileBytes, removedStale: output.removedStale)
+    }
+
+    /// What the last steps hold: the tokenizer that was written is read back, about 96 bytes for each entry.
+    static func checkingBytes(_ configuration: ModelConfiguration) -> Int {
+        configuration.vocabularySize * 96
     }
 
     struct Entry {

@@ -65,7 +65,7 @@ extension ModelConfiguration {
             tiesEmbeddings: !file.tensors.contains { $0.name == "output.weight" },
             bosID: bos, eosIDs: eos.count == 2 && eos[0] == eos[1] ? [eos[0]] : eos,
             rotaryStyle: family.ggufRotary, huggingFace: JSONObject(), ropeScaling: rope.scaling,
-            traits: family.traits)
+            traits: family.traits, metadata: try GeneralMetadata(file))
         try family.readMetadata(reader, &self)
         huggingFace = made(
             padding: try reader.token("tokenizer.ggml.padding_token_id", vocabulary: vocabulary))

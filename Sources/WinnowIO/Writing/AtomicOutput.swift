@@ -36,14 +36,7 @@ public final class AtomicOutput {
     /// - Throws: ``CheckpointError`` when there is something at `path` that may not be replaced, `FileError` when
     ///   nothing can be written beside it.
     public init(_ path: String, _ kind: Kind, overwrite: Bool, mark: String = "config.json") throws {
-        let target = AtomicOutput.resolved(path)
-        let (parent, name) = FilePath.split(target)
-        guard !name.isEmpty, name != "/", name != ".", name != ".." else {
-            throw CheckpointError.badOutput(path: path, reason: "it has no name of its own")
-        }
-        guard FilePath.kind(parent) == .folder else {
-            throw CheckpointError.badOutput(path: path, reason: "there is no folder \(parent); make it first")
-        }
+        let (target, parent, name) = try AtomicOutput.place(path)
         self.path = target
         self.parent = parent
         self.kind = kind
@@ -51,7 +44,8 @@ public final class AtomicOutput {
         self.mark = mark
         let partial = "\(parent)/.\(name).partial-\(getpid())"
         partialPath = partial
-        try AtomicOutput.check(target, kind, overwrite: overwrite, mark: mark)
+        AtomicOutput.restoreMovedAside(in: parent, name: name)
+        try AtomicOutput.checkReplaceable(target, kind, overwrite: overwrite, mark: mark)
         guard AtomicOutput.active.withLock({ $0.insert(partial).inserted }) else {
             isDone = true
             removedStale = []
@@ -68,7 +62,19 @@ public final class AtomicOutput {
     public func commit() throws {
         precondition(!isDone, "\(path) was committed or discarded before")
         if kind == .folder { try AtomicOutput.sync(folder: partialPath) }
-        try AtomicOutput.check(path, kind, overwrite: overwrite, mark: mark)
+        // An interrupted process removes its outputs from another thread: what is half removed gets no name.
+        try AtomicOutput.active.withLock { active in
+            guard active.contains(partialPath) else { throw CheckpointError.outputDiscarded(path: path) }
+            try putInPlace()
+        }
+        AtomicOutput.remove(partialPath)
+        finish()
+        try AtomicOutput.sync(folder: parent)
+    }
+
+    /// Gives the output its name; what had it before stands at the partial path then.
+    private func putInPlace() throws {
+        try AtomicOutput.checkReplaceable(path, kind, overwrite: overwrite, mark: mark)
         if FilePath.kind(path) == nil {
             guard wn_rename_new(partialPath, path) else {
                 if errno == EEXIST { throw CheckpointError.outputExists(path: path) }
@@ -79,8 +85,6 @@ public final class AtomicOutput {
         } else {
             try exchange()
         }
-        finish()
-        try AtomicOutput.sync(folder: parent)
     }
 
     /// Removes what was written; called by itself when the output is dropped.
@@ -95,7 +99,12 @@ public final class AtomicOutput {
     ///
     /// - Parameter folder: only outputs beside or below it; nil for all.
     public static func discardAll(under folder: String? = nil) {
-        for path in active.withLock({ $0 }) where folder.map(path.hasPrefix) ?? true {
+        let doomed = active.withLock { active in
+            let doomed = active.filter { folder.map($0.hasPrefix) ?? true }
+            active.subtract(doomed)
+            return doomed
+        }
+        for path in doomed {
             // A writer may add a file between the listing of a folder and its removal.
             for _ in 0..<100 where kind(of: path) != nil { remove(path) }
         }
@@ -121,13 +130,38 @@ public final class AtomicOutput {
             }
             rename(aside, partialPath)
         }
-        AtomicOutput.remove(partialPath)
     }
 
     // MARK: What is there
 
     /// Outputs that this process is writing.
     private static let active = Mutex<Set<String>>([])
+
+    /// Whether an output can be put at `path`: asked before long work, whose result would find no place.
+    ///
+    /// - Throws: what ``init(_:_:overwrite:mark:)`` does.
+    public static func check(
+        _ path: String, _ kind: Kind, overwrite: Bool, mark: String = "config.json"
+    ) throws {
+        let (target, parent, _) = try place(path)
+        try checkReplaceable(target, kind, overwrite: overwrite, mark: mark)
+        guard access(parent, W_OK) == 0 else { throw FileError(path, operation: "create", code: errno) }
+    }
+
+    /// Where an output goes: the path with links followed, the folder that it is in, and its name there.
+    private static func place(
+        _ path: String
+    ) throws(CheckpointError) -> (path: String, parent: String, name: String) {
+        let target = resolved(path)
+        let (parent, name) = FilePath.split(target)
+        guard !name.isEmpty, name != "/", name != ".", name != ".." else {
+            throw .badOutput(path: path, reason: "it has no name of its own")
+        }
+        guard FilePath.kind(parent) == .folder else {
+            throw .badOutput(path: path, reason: "there is no folder \(parent); make it first")
+        }
+        return (target, parent, name)
+    }
 
     /// The path itself, or what it links to, so that links stay.
     private static func resolved(_ path: String) -> String {
@@ -136,7 +170,7 @@ public final class AtomicOutput {
         return String(cString: real)
     }
 
-    private static func check(
+    private static func checkReplaceable(
         _ path: String, _ kind: Kind, overwrite: Bool, mark: String
     ) throws(CheckpointError) {
         guard let found = FilePath.kind(path) else { return }
@@ -150,6 +184,15 @@ public final class AtomicOutput {
             }
         case (.file, _): throw .badOutput(path: path, reason: "it is not a file; choose another name")
         case (.folder, _): throw .badOutput(path: path, reason: "it is not a folder; choose another name")
+        }
+    }
+
+    /// Gives back its name to what a process that died inside ``exchange()`` had moved aside: the only copy.
+    private static func restoreMovedAside(in parent: String, name: String) {
+        guard kind(of: "\(parent)/\(name)") == nil else { return }
+        for entry in FilePath.entries(parent)
+        where entry.hasPrefix(".\(name).partial-") && entry.hasSuffix(".old") {
+            guard rename("\(parent)/\(entry)", "\(parent)/\(name)") != 0 else { return }
         }
     }
 

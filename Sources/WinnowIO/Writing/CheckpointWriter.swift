@@ -57,6 +57,12 @@ public struct CheckpointWriter: Sendable {
             names: source.names, recipe: recipe ?? source.recipe, tensor: tensor ?? source.tensor)
     }
 
+    /// What the last steps hold: the tokenizer that was written is read back as JSON, about 256 bytes for
+    /// each of its entries.
+    public static func checkingBytes(_ configuration: ModelConfiguration) -> Int {
+        configuration.vocabularySize * 256
+    }
+
     private func write(
         configuration: ModelConfiguration, tokenizer: TokenizerDefinition, companions: [CompanionFile],
         names: [String], recipe: JSONObject?, tensor: (String) throws -> CheckpointTensor
@@ -182,7 +188,12 @@ private struct ShardedTensors {
             packed.add(name, matrix)
             for (part, dtype, shape, bytes) in PackedLayers.parts(of: matrix) {
                 let fill = shape.reduce(1, *) * dtype.byteCount - bytes.byteCount
-                try writer.append(name + part.rawValue, dtype, shape, bytes, fill: fill)
+                if fill > 0 {
+                    try writer.append(name + part.rawValue, dtype, shape, bytes, fill: fill)
+                } else {
+                    // Shapes and row offsets end up side by side: opening reads one page, not two a matrix.
+                    try writer.append(name + part.rawValue, Tensor(dtype: dtype, shape: shape, bytes: bytes))
+                }
                 record(name + part.rawValue)
             }
         }
