@@ -86,12 +86,66 @@ static void check_rope(wn_case_run *run, bool interleaved) {
     }
 }
 
+static void check_layer_norm(wn_case_run *run) {
+    const wn_case *c = run->c;
+    size_t n = c->columns, in_stride = n + 2, out_stride = n + 1;
+    float *x = floats(run, (c->tokens - 1) * in_stride + n, -2, 4), *weight = floats(run, n, -2, 2);
+    float *bias = floats(run, n, -1, 1), *out = floats(run, (c->tokens - 1) * out_stride + n, -99, -98), epsilon = 1e-5f;
+    wn_layer_norm(x, in_stride, weight, bias, epsilon, out, out_stride, c->tokens, n);
+    for (size_t t = 0; t < c->tokens; t++) {
+        const float *row = x + t * in_stride;
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < n; i++) mean += row[i] / (double)n;
+        for (size_t i = 0; i < n; i++) variance += (row[i] - mean) * (row[i] - mean) / (double)n;
+        double scale = 1 / sqrt(variance + epsilon);
+        for (size_t i = 0; i < n; i++) {
+            double value = (row[i] - mean) * scale * weight[i] + bias[i];
+            // The mean is off by columns / 16 roundings of values up to 4, the root by as many of squares.
+            double allowed = wn_unit * (16 + (double)n / 8) * (4 * scale * fabs(weight[i]) + fabs(value) + 1);
+            wn_expect_near(run, "out", t * n + i, out[t * out_stride + i], value, allowed);
+        }
+        if (t + 1 < c->tokens && out[t * out_stride + n] > -98) wn_fail(run, "written between rows");
+    }
+}
+
+static void check_gelu(wn_case_run *run) {
+    size_t count = run->c->columns;
+    float *gate = floats(run, count, -6, 12), *up = floats(run, count, -3, 3), *out = floats(run, count, 0, 0);
+    static const float ends[] = {0, -0.0f, -9, -12, -104, -1e4f, 88.5f, 1e4f, 1e-30f};
+    for (size_t i = 0; i < count && i < sizeof ends / sizeof ends[0] && count > 31; i++) gate[i] = ends[i];
+    for (int gated = 1; gated >= 0; gated--) {
+        wn_gelu_multiply(gate, gated ? up : NULL, out, count);
+        for (size_t i = 0; i < count; i++) {
+            double g = gate[i], inner = 0.797884561f * (g + 0.044715f * g * g * g), times = gated ? up[i] : 1;
+            double value = g / (1 + exp(-2 * inner)) * times;
+            // The exponent carries a few roundings of its own size. Where exp would overflow it stops at about 2^127.
+            double allowed = wn_unit * (16 + 16 * fmin(fabs(inner), 100)) * fabs(value);
+            double floor = inner < -43 ? fabs(g * times) * 0x1p-125 : 0;
+            wn_expect_near(run, "out", i, out[i], value, allowed + floor + 0x1p-126);
+        }
+    }
+}
+
+static void check_soft_cap(wn_case_run *run) {
+    size_t count = run->c->columns;
+    float cap = 5, *x = floats(run, count, -12, 12), *before = floats(run, count, 0, 0);
+    static const float ends[] = {0, -1e4f, 1e4f, 1e38f, -1e38f, 1e-30f};
+    for (size_t i = 0; i < count && i < sizeof ends / sizeof ends[0] && count > 31; i++) x[i] = ends[i];
+    memcpy(before, x, count * sizeof(float));
+    wn_soft_cap(x, cap, count);
+    // A difference of values up to 1: absolute, a few roundings.
+    for (size_t i = 0; i < count; i++) wn_expect_near(run, "x", i, x[i], cap * tanh(before[i] / cap), 16 * wn_unit * cap);
+}
+
 void wn_run_elementwise(wn_case_run *run) {
     switch (run->c->variant) {
     case 0: check_rms_norm(run); break;
     case 1: check_silu(run); break;
     case 2: check_add(run); break;
     case 3: check_rope(run, true); break;
-    default: check_rope(run, false);
+    case 4: check_rope(run, false); break;
+    case 5: check_layer_norm(run); break;
+    case 6: check_gelu(run); break;
+    default: check_soft_cap(run);
     }
 }

@@ -100,11 +100,13 @@ static void add_inputs(wn_list *list) {
 
 static void add_elementwise(wn_list *list) {
     static const size_t counts[] = {1, 15, 16, 31, 33, 257, 576, 4096}, widths[] = {2, 6, 32, 64, 80};
-    static const char *const names[] = {"rms_norm", "silu_multiply", "add", "rope interleaved", "rope halves"};
-    for (int32_t variant = 0; variant < 5; variant++) {
-        for (size_t i = 0; i < (variant < 3 ? 8 : 5); i++) {
+    static const char *const names[] = {"rms_norm", "silu_multiply", "add", "rope interleaved", "rope halves",
+                                        "layer_norm", "gelu_multiply", "soft_cap"};
+    for (int32_t variant = 0; variant < 8; variant++) {
+        bool turns = variant == 3 || variant == 4;
+        for (size_t i = 0; i < (turns ? 5 : 8); i++) {
             wn_case c = {.family = WN_CASE_ELEMENTWISE, .variant = variant, .tokens = 1 + i % 4, .heads = 1 + i,
-                         .columns = variant < 3 ? counts[i] : widths[i]};
+                         .columns = turns ? widths[i] : counts[i]};
             char name[64];
             snprintf(name, sizeof name, "%s %zu", names[variant], c.columns);
             add(list, c, name);

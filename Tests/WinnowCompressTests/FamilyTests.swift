@@ -62,6 +62,18 @@ import WinnowWeights
             #expect(PrunableLayers(again).zeros(on: pool) == layers.zeros(on: pool))
         }
     }
+
+    /// Every point that a method observes has the width of the layers that read it.
+    @Test(arguments: families)
+    func wandaPrunesHalf(_ name: String) throws {
+        let model = try LanguageModel(try FamilyTests.open(name))
+        func window(_ first: Int) -> [TokenID] { (0..<40).map { TokenID(3 + (first + $0 * 29) % 55) } }
+        let windows = [window(0), window(11)]
+        _ = try SequentialPruner(try method("wanda"), threads: 1).prune(model, windows: windows)
+        let layers = PrunableLayers(model)
+        let zeros = Double(layers.zeros(on: try KernelPool(threads: 1)))
+        #expect(abs(zeros / Double(layers.weightCount) - 0.5) < 0.02)
+    }
 }
 
 extension Checkpoint {

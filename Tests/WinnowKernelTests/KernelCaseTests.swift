@@ -37,10 +37,11 @@ private struct Batch: CustomTestStringConvertible, Sendable {
         }
     }
 
-    /// The list has every weight format under every kind of input that its products read.
+    /// The list has every weight format under every kind of input that its products read; the larger blocks of GGUF are
+    /// held to the reference package instead (GGMLBlockTests).
     @Test func everyFormatIsInTheList() {
         let products = Batch(isa: WN_ISA_SCALAR, family: WN_CASE_PRODUCT).cases
-        for format in 0..<Int32(WN_FORMAT_COUNT.rawValue) {
+        for format in 0..<Int32(WN_Q5_0.rawValue) {
             let wanted = wn_format_input(wn_format(UInt32(format)))
             for kind in Set([WN_INPUT_F32.rawValue, wanted.rawValue]) {
                 #expect(products.contains { $0.format == format && $0.kind == Int32(kind) })
