@@ -55,7 +55,8 @@ import WinnowText
             isExpected: { MutationTests.isTyped($0) || $0 is JSONError }
         ) { damaged in
             let definition = try TokenizerDefinition(
-                tokenizerJSON: JSONValue(parsing: damaged), configuration: .object(JSONObject()), generation: nil)
+                tokenizerJSON: JSONValue(parsing: damaged), configuration: .object(JSONObject()),
+                generation: nil)
             let tokenizer = try Tokenizer(definition)
             _ = tokenizer.decode(tokenizer.encode("The wheat: 42 🌾é<tool>\n", addBOS: true) + [-1, .max])
         }
@@ -94,7 +95,8 @@ import WinnowText
         let path = "\(folder)/\(file)"
         var mutator = try JSONTreeMutator(Fixture.bytes(path), seed: 21)
         let run = MutationRun(
-            "tree of \(name ?? file)", count: count, damaged: { mutator.next() }, isExpected: MutationTests.isTyped
+            "tree of \(name ?? file)", count: count, damaged: { mutator.next() },
+            isExpected: MutationTests.isTyped
         ) { damaged in
             try Fixture.write(damaged, to: path)
             let checkpoint = try Checkpoint.open(folder)
