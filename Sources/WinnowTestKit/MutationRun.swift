@@ -53,7 +53,9 @@ public struct MutationRun {
                     try read(copy)
                     opened += 1
                 } catch {
-                    if !isExpected(error) || "\(error)".isEmpty { strangers.append("input \(inputs): \(error)") }
+                    if !isExpected(error) || "\(error)".isEmpty {
+                        strangers.append("input \(inputs): \(error)")
+                    }
                 }
             }
             longestSeconds = max(longestSeconds, elapsed / .seconds(1))
@@ -65,7 +67,20 @@ public struct MutationRun {
                 + "peak memory grew by \(Format.bytes(grownBytes))")
     }
 
+    /// VmHWM where there is one: `getrusage` begins with the peak of the process that started this one, and hides
+    /// all growth under it.
     private static var peakBytes: Int {
+        if let file = fopen("/proc/self/status", "r") {
+            defer { fclose(file) }
+            var line = [CChar](repeating: 0, count: 256)
+            while fgets(&line, Int32(line.count), file) != nil {
+                let text = String(
+                    decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+                guard text.hasPrefix("VmHWM:") else { continue }
+                let kibibytes = text.split { $0 == " " || $0 == "\t" }.dropFirst().first
+                return (kibibytes.flatMap { Int($0) } ?? 0) * 1024
+            }
+        }
         var usage = rusage()
         #if canImport(Glibc)
             getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)

@@ -1,8 +1,7 @@
 import Testing
 import WinnowCore
+import WinnowIO
 import WinnowJSON
-
-@testable import WinnowIO
 
 @Suite struct RopeTests {
     /// Frequencies of transformers for each kind of scaling (`Tools/make_families.py`).

@@ -1,7 +1,10 @@
 import Testing
 import WinnowCore
 import WinnowIO
+import WinnowJSON
+import WinnowModels
 import WinnowTestKit
+import WinnowText
 
 /// Models whose JSON files are well-formed and say something else: they open or throw a typed error.
 @Suite(.serialized) struct TreeMutationTests {
@@ -11,8 +14,8 @@ import WinnowTestKit
         """
 
     @Test(arguments: [
-        ("untied", "config.json", 200), ("untied", "tokenizer.json", 80),
-        ("untied", "tokenizer_config.json", 80),
+        ("untied", "config.json", 120), ("untied", "tokenizer.json", 60),
+        ("untied", "tokenizer_config.json", 60),
         ("untied", "generation_config.json", 80), ("tied", "model.safetensors.index.json", 60),
     ])
     func otherTrees(_ folder: String, _ file: String, _ count: Int) throws {
@@ -27,8 +30,37 @@ import WinnowTestKit
         try Fixture.withFolder { folder in
             let path = "\(folder)/model"
             try Fixture.writeMasked(to: path)
-            try TreeMutationTests.run(path, "config.json", count: 150)
+            try TreeMutationTests.run(path, "config.json", count: 80)
         }
+    }
+
+    /// Families read fields of their own: windows, soft caps, rope scalings, lists of layers.
+    @Test(arguments: [
+        "gemma2", "gemma3", "gemma3-odd", "gpt2", "llama3", "mistral", "opt", "phi3", "phi3-long", "qwen2",
+        "qwen2-window", "qwen3",
+    ])
+    func otherTreesOfFamilies(_ family: String) throws {
+        try Fixture.withCopy(of: "../families/\(family)") { copy in
+            try TreeMutationTests.run(copy, "config.json", "config.json of \(family)", count: 15)
+        }
+    }
+
+    @Test(arguments: ["bert", "bytes-nfc", "gemma", "llama-metaspace", "unigram", "unigram-words"])
+    func otherTreesOfTokenizers(_ name: String) throws {
+        let fixture = try JSONValue(parsing: Fixture.bytes(Fixture.path("../tokenizers/\(name).json")))
+        let text = try #require(fixture["tokenizer"]).text()
+        var mutator = try JSONTreeMutator(Array(text.utf8), seed: 23)
+        let run = MutationRun(
+            "tree of \(name)", count: 15, damaged: { mutator.next() },
+            isExpected: { MutationTests.isTyped($0) || $0 is JSONError }
+        ) { damaged in
+            let definition = try TokenizerDefinition(
+                tokenizerJSON: JSONValue(parsing: damaged), configuration: .object(JSONObject()),
+                generation: nil)
+            let tokenizer = try Tokenizer(definition)
+            _ = tokenizer.decode(tokenizer.encode("The wheat: 42 🌾é<tool>\n", addBOS: true) + [-1, .max])
+        }
+        MutationTests.expectGood(run)
     }
 
     @Test func otherSafetensorsHeaders() throws {
@@ -49,15 +81,27 @@ import WinnowTestKit
         MutationTests.expectGood(run)
     }
 
-    private static func run(_ folder: String, _ file: String, count: Int) throws {
+    /// Runs three tokens: what a configuration says must not end in the runner either.
+    private static func step(_ model: LanguageModel) throws {
+        let runner = try ModelRunner(model, ModelRunner.Configuration(threads: 1))
+        let sequence = runner.makeSequence(capacity: 3)
+        runner.begin()
+        try [0, 1, 2].withUnsafeBufferPointer { try runner.append($0, to: sequence) }
+        try runner.run()
+        _ = runner.logits(rows: 2..<3)
+    }
+
+    private static func run(_ folder: String, _ file: String, _ name: String? = nil, count: Int) throws {
         let path = "\(folder)/\(file)"
         var mutator = try JSONTreeMutator(Fixture.bytes(path), seed: 21)
         let run = MutationRun(
-            "tree of \(file)", count: count, damaged: { mutator.next() }, isExpected: MutationTests.isTyped
+            "tree of \(name ?? file)", count: count, damaged: { mutator.next() },
+            isExpected: MutationTests.isTyped
         ) { damaged in
             try Fixture.write(damaged, to: path)
             let checkpoint = try Checkpoint.open(folder)
             try MutationTests.exercise(checkpoint)
+            try TreeMutationTests.step(LanguageModel(checkpoint))
         }
         MutationTests.expectGood(run)
     }

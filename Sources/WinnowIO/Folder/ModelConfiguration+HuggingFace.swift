@@ -62,9 +62,14 @@ extension ModelConfiguration {
 }
 
 /// Reads fields of a JSON object with the range they must be in.
-struct FieldReader {
+package struct FieldReader {
     let fields: JSONObject
     let file: String
+
+    package init(fields: JSONObject, file: String) {
+        self.fields = fields
+        self.file = file
+    }
 
     /// A field, or with a dot in the key a field of a field; nil when absent or null.
     private func value(_ key: String) -> JSONValue? {

@@ -13,7 +13,7 @@ extension FieldReader {
     /// (`rope_theta`, `rope_scaling`).
     ///
     /// - Parameter layerType: the entry of a `rope_parameters` that has one for each kind of layer.
-    func rope(
+    package func rope(
         base absentBase: Double, headWidth: Int, context: Int, layerType: String = "full_attention"
     ) throws(CheckpointError) -> RopeSettings {
         var place = "rope_scaling"
