@@ -213,7 +213,7 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
         case WN_GATED_GELU: wn_gelu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
         case WN_GELU: wn_gelu_multiply(values, NULL, out, rows); break;
         case WN_RELU:
-            for (size_t r = 0; r < rows; r++) out[r] = values[r] > 0 ? values[r] : 0;
+            for (size_t r = 0; r < rows; r++) out[r] = values[r] < 0 ? 0 : values[r];  // NaN stays NaN
             break;
         default: memcpy(out, values, rows * sizeof(float));
         }

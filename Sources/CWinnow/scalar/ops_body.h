@@ -110,8 +110,9 @@ static void gelu_multiply(const float *gate, const float *up, float *out, size_t
 static void soft_cap(float *x, float cap, size_t count) {
     for (size_t i = 0; i < count; i += 16) {
         size_t part = count - i < 16 ? count - i : 16;
-        f32x16 y = cap * tanh16(load_part(x + i, part, 0) / cap);
-        memcpy(x + i, &y, part * sizeof(float));
+        f32x16 v = load_part(x + i, part, 0), y = cap * tanh16(v / cap);
+        // exp16 stops at its ends, and would make a number of a NaN.
+        for (size_t k = 0; k < part; k++) x[i + k] = v[k] == v[k] ? y[k] : v[k];
     }
 }
 

@@ -1,6 +1,6 @@
 import CWinnow
 
-// The other block formats of GGUF, read where they stand; products multiply their rows out. Bits a weight count the
+// The other block formats of GGUF, read where they stand. Bits a weight count the
 // scales: Q4_K takes 144 bytes for 256 weights, 4.5 bits.
 extension WeightFormat {
     static let ggmlBlocks: [WeightFormat] = [
