@@ -42,6 +42,7 @@ typedef struct wn_matrix {
     const uint8_t *values_end;  // one past the last byte that may be read of `values`
     const uint8_t *mask;      // masked only
     size_t mask_stride;
+    bool two_of_four;           // masked only: every four columns keep two, and columns are a multiple of 64
     const uint32_t *row_offsets;
     const void *scales;
 } wn_matrix;
