@@ -13,7 +13,7 @@ wn_input_kind wn_format_input(wn_format format) {
     case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4: return WN_INPUT_PLANES16;
     case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
     case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0:
-        return wn_product_functions()->unpacks_ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
+        return wn_product_functions()->ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
     default: return WN_INPUT_F32;
     }
 }
@@ -220,28 +220,33 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
     }
 }
 
+static const wn_product_table *wn_table_of(const wn_product_table *table, const wn_matrix *matrix) {
+    return matrix && table->ggml_blocks && wn_is_ggml_block(matrix->format) ? table->ggml_blocks : table;
+}
+
 static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
                             unsigned char *scratch) {
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
     size_t at_once = wn_tile_rows(columns, product->input->kind, tokens);
+    const wn_product_table *own = wn_table_of(table, product->matrix), *gate_own = wn_table_of(table, product->gate);
     unsigned char *second = scratch + wn_tile_bytes(columns);
     float *y = (float *)(second + wn_tile_bytes(columns));
     float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t row = begin; row < end; row += at_once) {
         size_t rows = end - row < at_once ? end - row : at_once;
         // One token needs no tile where the table reads packed rows.
-        bool one = tokens == 1 && table->decode;
-        bool main_done = one && table->decode(product->matrix, row, rows, product->input, y);
-        bool gate_done = one && product->gate && table->decode(product->gate, row, rows, product->gate_input, gate_y);
+        bool main_done = tokens == 1 && own->decode && own->decode(product->matrix, row, rows, product->input, y);
+        bool gate_done = tokens == 1 && product->gate && gate_own->decode
+                         && gate_own->decode(product->gate, row, rows, product->gate_input, gate_y);
         wn_side main, gate;
-        if (!main_done) wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
+        if (!main_done) wn_open_side(&main, own, product->matrix, product->input, row, rows, scratch);
         if (product->gate && !gate_done) {
-            wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+            wn_open_side(&gate, gate_own, product->gate, product->gate_input, row, rows, second);
         }
         for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
             size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-            if (!main_done) wn_dot_side(&main, table, first, count, y);
-            if (product->gate && !gate_done) wn_dot_side(&gate, table, first, count, gate_y);
+            if (!main_done) wn_dot_side(&main, own, first, count, y);
+            if (product->gate && !gate_done) wn_dot_side(&gate, gate_own, first, count, gate_y);
             wn_finish(product, table, row, rows, first, count, y, gate_y);
         }
     }
