@@ -12,7 +12,8 @@ wn_input_kind wn_format_input(wn_format format) {
     case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: return WN_INPUT_BLOCK8;
     case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4: return WN_INPUT_PLANES16;
     case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
-    case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0:
+    case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0: case WN_Q2_K: case WN_IQ1_S: case WN_IQ1_M: case WN_IQ2_XXS:
+    case WN_IQ2_XS: case WN_IQ2_S: case WN_IQ3_XXS: case WN_IQ3_S: case WN_NVFP4:
         return wn_product_functions()->unpacks_ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
     default: return WN_INPUT_F32;
     }
@@ -138,8 +139,11 @@ static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, w
     tile->codes = (uint8_t *)(tile->offsets + WN_TILE_ROWS * blocks);
     uint8_t *second = tile->codes + WN_TILE_ROWS * stride;
     tile->kept = kind == WN_INPUT_BLOCK8 && matrix->format == WN_MASKED_Q4_1 ? second : NULL;
-    bool halves = matrix->format == WN_Q3_K || matrix->format == WN_Q6_K;
-    tile->half_scales = kind == WN_INPUT_BLOCK8 && halves ? (float *)second : NULL;
+    bool halves = kind == WN_INPUT_BLOCK8 && wn_has_halves(matrix->format);
+    tile->half_scales = halves ? (float *)second : NULL;
+    // Blocks of 256 columns leave room behind the scales.
+    bool offsets = halves && matrix->format == WN_Q2_K;
+    tile->half_offsets = offsets ? (float *)(second + WN_TILE_ROWS * stride) : NULL;
 }
 
 // Rows that share a tile: as many as keep its codes in the first-level cache. Float32 inputs come from the third

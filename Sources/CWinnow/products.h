@@ -19,7 +19,8 @@ typedef struct wn_tile {
     float *scales;    // [rows, block_stride]: w = scale * code + offset
     float *offsets;   // [rows, block_stride]
     float *half_scales;  // [rows, stride / 32, 8]: the scale of a block's first sixteen columns four times, then that of
-                         // its last sixteen; Q3_K and Q6_K, else NULL
+                         // its last sixteen; formats with a scale for each, else NULL
+    float *half_offsets;  // the same of offsets; Q2_K, else NULL
     float *values;    // [rows, columns] float32: for float32 inputs
     float row_scales[WN_TILE_ROWS];  // INT8
     bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
