@@ -23,6 +23,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
     case unsupportedType(file: String, tensor: String, type: String)
     case unknownFormat(file: String, tensor: String, format: String)
     case badWeights(file: String, error: WeightError)
+    case badPart(file: String, tensor: String, reason: String)
     case noSuchTensor(path: String, tensor: String)
     case notAMatrix(path: String, tensor: String)
     case notAVector(path: String, tensor: String)
@@ -71,6 +72,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
         case .unknownFormat(let file, let tensor, let format):
             "\(file): tensor \(tensor) has the unknown format '\(format)'; was it made by a newer Winnow?"
         case .badWeights(let file, let error): "\(file): \(error)"
+        case .badPart(let file, let tensor, let reason): "\(file): tensor \(tensor) \(reason)"
         case .noSuchTensor(let path, let tensor): "\(path) has no tensor \(tensor)"
         case .notAMatrix(let path, let tensor): "\(path): tensor \(tensor) is not a matrix"
         case .notAVector(let path, let tensor): "\(path): tensor \(tensor) is not a plain vector"

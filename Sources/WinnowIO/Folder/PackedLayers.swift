@@ -45,9 +45,8 @@ struct PackedLayers {
 
     // MARK: config.json
 
-    /// - Throws: ``CheckpointError`` for a quantization that is not ours, or an entry that makes no sense.
+    /// - Throws: ``CheckpointError`` for an entry that makes no sense.
     init(_ config: JSONObject, file: String) throws(CheckpointError) {
-        try PackedLayers.refuseForeign(config, file: file)
         guard let winnow = config["winnow"], !winnow.isNull else { return }
         guard winnow["version"]?.integer == PackedLayers.version else {
             throw .wrongField(
@@ -69,22 +68,6 @@ struct PackedLayers {
                 columns: try reader.integer("columns", in: 1...1 << 24),
                 group: try reader.integer("group", in: 0...1 << 24, absent: 0))
             names.append(name)
-        }
-    }
-
-    private static func refuseForeign(_ config: JSONObject, file: String) throws(CheckpointError) {
-        guard let quantization = config["quantization_config"] ?? config["compression_config"],
-            !quantization.isNull
-        else { return }
-        let method = quantization["quant_method"]?.string ?? "compressed-tensors"
-        let sparsity = quantization["sparsity_config"]?["format"]?.string ?? "dense"
-        let format = quantization["format"]?.string ?? "dense"
-        let ours = [maskedFormat, denseFormat, "dense"]
-        guard method == "compressed-tensors", ours.contains(sparsity), format == "dense" else {
-            let name = method != "compressed-tensors" ? method : format != "dense" ? format : sparsity
-            throw .unsupported(
-                file: file, feature: "quantization '\(name)'",
-                advice: "use the unquantized folder, or a GGUF file in Q4_0, Q4_1 or Q8_0")
         }
     }
 
