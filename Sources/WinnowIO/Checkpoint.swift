@@ -30,9 +30,7 @@ public final class Checkpoint: Sendable {
         let start = UnsafeRawBufferPointer(start: storage.base, count: min(storage.byteCount, 16))
         if start.starts(with: "GGUF".utf8) { return try Checkpoint(gguf: storage, path: path) }
         let (folder, name) = FilePath.split(path)
-        if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) || start.starts(with: [0x80, 0x02]) {
-            throw CheckpointError.pickle(folder: folder, file: name)
-        }
+        if let refusal = ForeignFiles.refusal(path, start: start) { throw refusal }
         let reason =
             name.hasSuffix(".safetensors") || name.hasSuffix(".json")
             ? "a file of a model folder, not a model (try \(folder))" : "not a GGUF file"
@@ -73,16 +71,16 @@ public final class Checkpoint: Sendable {
         tensors.compactMapValues { if case .unpacked(let matrix) = $0 { matrix.source } else { nil } }
     }
 
-    /// One line that says what was unpacked and into which formats; nil when every tensor is as its file has it.
+    /// One line that says which matrices change their format and into what; nil when every one is as its file has it.
     public var unpackingNotice: String? {
         var counts: [String: Int] = [:]
-        for case .unpacked(let matrix) in tensors.values {
+        for case .unpacked(let matrix) in tensors.values where !matrix.isKept {
             counts["\(matrix.source) as \(matrix.layer.format.name)", default: 0] += 1
         }
         guard !counts.isEmpty else { return nil }
         let kinds = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
             .map { "\($0.value == 1 ? "1 matrix" : "\($0.value) matrices") of \($0.key)" }
-        return "unpacked when loaded: " + kinds.joined(separator: "; ")
+        return "loaded in another format: " + kinds.joined(separator: "; ")
     }
 
     /// Where a tensor is, nothing of it read; nil when there is none of the name.

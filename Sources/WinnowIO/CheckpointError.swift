@@ -6,6 +6,7 @@ import WinnowWeights
 public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
     case notAModel(path: String, reason: String)
     case pickle(folder: String, file: String)
+    case foreignFile(path: String, kind: String, advice: String)
     case missingFile(folder: String, file: String)
     case missingShards(folder: String, files: [String])
     case badShardName(file: String, shard: String)
@@ -42,6 +43,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
             "\(folder): the weights are a Python pickle (\(file)), which can run code when read; convert them "
                 + "first: python -c \"from transformers import AutoModelForCausalLM as M; "
                 + "M.from_pretrained('\(folder)').save_pretrained('\(folder)', safe_serialization=True)\""
+        case .foreignFile(let path, let kind, let advice): "\(path): \(kind); \(advice)"
         case .missingFile(let folder, let file): "\(folder): \(file) is missing; is the download complete?"
         case .missingShards(let folder, let files):
             "\(folder): \(files.joined(separator: ", ")) named by the index \(files.count == 1 ? "is" : "are") "

@@ -89,7 +89,11 @@ enum QuantizationScheme: Sendable, Equatable {
         guard sparse.isNull || sparse.object != nil else { throw reader.wrong("sparsity_config", "an object") }
         let sparsity = sparse["format"]?.string ?? "dense"
         var format = try reader.has("format") ? reader.text("format") : "dense"
-        if [PackedLayers.maskedFormat, PackedLayers.denseFormat].contains(sparsity) { return .plain }
+        if [PackedLayers.maskedFormat, PackedLayers.denseFormat].contains(sparsity) {
+            guard format == "dense" else { throw refused(format, reader) }
+            // Winnow's own layers; those of masked float16 beside them are in the layout of others.
+            return .compressedTensors(CompressedTensors(format: "dense", sparsity: "sparse-bitmask"))
+        }
         // Weights that were never compressed.
         if format == "fakequant" || format == "frozen" { format = "dense" }
         let known = ["dense", "pack-quantized", "int-quantized", "naive-quantized", "float-quantized"]

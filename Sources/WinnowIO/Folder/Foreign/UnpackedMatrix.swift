@@ -11,6 +11,9 @@ struct UnpackedMatrix: Sendable {
     let storedBytes: Int
     let parts: @Sendable () throws -> WeightMatrix.Parts
 
+    /// Whether the file's own codes are run, under its own mask.
+    var isKept: Bool { layer.format.isMasked }
+
     /// Bytes that it takes when it was made.
     var byteCount: Int {
         let format = layer.format
