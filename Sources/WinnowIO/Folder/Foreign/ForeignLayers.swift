@@ -42,6 +42,9 @@ struct ForeignLayers {
         }
         let floatFormat = ForeignLayers.floatFormat(folder.config)
         for (module, parts) in modules {
+            if parts.has("weight"), let other = ["weight_packed", "qweight", "compressed"].first(where: parts.has) {
+                throw parts.wrong("weight", "is stored twice: as it is and as \(other)")
+            }
             matrices[module + ".weight"] = try ForeignLayers.matrix(scheme, parts, floatFormat)
         }
     }
