@@ -14,7 +14,7 @@ wn_input_kind wn_format_input(wn_format format) {
     case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
     case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0: case WN_Q2_K: case WN_IQ1_S: case WN_IQ1_M: case WN_IQ2_XXS:
     case WN_IQ2_XS: case WN_IQ2_S: case WN_IQ3_XXS: case WN_IQ3_S: case WN_NVFP4:
-        return wn_product_functions()->unpacks_ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
+        return wn_product_functions()->ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
     default: return WN_INPUT_F32;
     }
 }
@@ -154,6 +154,13 @@ static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
     return rows < 4 ? 4 : rows > WN_TILE_ROWS ? WN_TILE_ROWS : rows;
 }
 
+// The table whose tiles and dots a matrix wants.
+static const wn_product_table *wn_table_of(
+    const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    bool other = input->kind == WN_INPUT_BLOCK8 && table->ggml_blocks && wn_is_ggml_block(matrix->format);
+    return other ? table->ggml_blocks : table;
+}
+
 typedef struct wn_side {
     const wn_matrix *matrix;
     const wn_input *input;
@@ -228,24 +235,27 @@ static void wn_product_rows(const wn_product_table *table, const wn_product *pro
                             unsigned char *scratch) {
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
     size_t at_once = wn_tile_rows(columns, product->input->kind, tokens);
+    const wn_product_table *own = wn_table_of(table, product->matrix, product->input);
+    const wn_product_table *gates = product->gate ? wn_table_of(table, product->gate, product->gate_input) : NULL;
     unsigned char *second = scratch + wn_tile_bytes(columns);
     float *y = (float *)(second + wn_tile_bytes(columns));
     float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t row = begin; row < end; row += at_once) {
         size_t rows = end - row < at_once ? end - row : at_once;
         // One token needs no tile where the table reads packed rows.
-        bool one = tokens == 1 && table->decode;
-        bool main_done = one && table->decode(product->matrix, row, rows, product->input, y);
-        bool gate_done = one && product->gate && table->decode(product->gate, row, rows, product->gate_input, gate_y);
+        bool one = tokens == 1;
+        bool main_done = one && own->decode && own->decode(product->matrix, row, rows, product->input, y);
+        bool gate_done = one && product->gate && gates->decode
+                         && gates->decode(product->gate, row, rows, product->gate_input, gate_y);
         wn_side main, gate;
-        if (!main_done) wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
+        if (!main_done) wn_open_side(&main, own, product->matrix, product->input, row, rows, scratch);
         if (product->gate && !gate_done) {
-            wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+            wn_open_side(&gate, gates, product->gate, product->gate_input, row, rows, second);
         }
         for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
             size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-            if (!main_done) wn_dot_side(&main, table, first, count, y);
-            if (product->gate && !gate_done) wn_dot_side(&gate, table, first, count, gate_y);
+            if (!main_done) wn_dot_side(&main, own, first, count, y);
+            if (product->gate && !gate_done) wn_dot_side(&gate, gates, first, count, gate_y);
             wn_finish(product, table, row, rows, first, count, y, gate_y);
         }
     }

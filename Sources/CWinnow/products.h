@@ -30,8 +30,9 @@ typedef struct wn_product_table {
     // Unpacks rows for integer inputs (codes, scales, offsets), or for float32 ones (values).
     void (*unpack_codes)(const wn_matrix *matrix, size_t row, size_t rows, wn_tile *tile);
     void (*row_f32)(const wn_matrix *matrix, size_t row, float *out);
-    // Whether unpack_codes knows Q5_0 and what follows it; where not, their rows are multiplied out.
-    bool unpacks_ggml_blocks;
+    // The table that computes with the codes of Q5_0 and what follows it, from inputs that any table has prepared:
+    // itself or another's. NULL: their rows are multiplied out.
+    const struct wn_product_table *ggml_blocks;
     // out[t * WN_TILE_ROWS + r] for tokens first..<first + tokens.
     void (*dot_f32)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     // Dense rows in floating point, converted in registers, for a few tokens; NULL: go through `values`.

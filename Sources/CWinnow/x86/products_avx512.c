@@ -238,7 +238,7 @@ static void dot_half(const wn_matrix *m, size_t row, size_t rows, const wn_input
 const wn_product_table wn_products_avx512 = {
     .unpack_codes = unpack_codes, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
-    .silu_multiply = silu_multiply, .prepare = prepare,
+    .silu_multiply = silu_multiply, .prepare = prepare, .ggml_blocks = &wn_products_avx2,
 };
 #pragma clang attribute pop
 #endif
