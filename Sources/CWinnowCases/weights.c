@@ -2,9 +2,11 @@
 #include "cases.h"
 
 const char *wn_format_name(wn_format format) {
-    static const char *const names[WN_Q5_0] = {
+    static const char *const names[WN_FORMAT_COUNT] = {
         "f32", "f16", "bf16", "q4_0", "q4_1", "q8_0", "int8", "int4",
         "masked-q4_0", "masked-q4_1", "masked-q8_0", "masked-int8", "masked-int4", "masked-f16",
+        "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4", "tq1_0", "tq2_0",
+        "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "nvfp4",
     };
     return names[format];
 }
@@ -264,6 +266,10 @@ static void pack_scales(wn_case_run *run, wn_format format, const wn_plan *plan,
 }
 
 void wn_weights_make(wn_case_run *run, wn_format format, wn_weights *weights) {
+    if (format >= WN_Q5_0) {
+        wn_blocks_make(run, format, weights);
+        return;
+    }
     const wn_case *c = run->c;
     wn_format dense = dense_format(format);
     wn_plan plan;

@@ -74,7 +74,8 @@ WN_INLINE void block8_tile(
 
 // The same where each half of a block has a scale of its own.
 WN_INLINE void halves_tile(
-    const int rows, const int tokens, const wn_tile *tile, const wn_input *in, size_t r, size_t token, float *out) {
+    const int rows, const int tokens, const bool has_offsets, const wn_tile *tile, const wn_input *in, size_t r,
+    size_t token, float *out) {
     size_t blocks = tile->stride / 32;
     __m256 acc[4][4];
     WN_UNROLL for (int i = 0; i < rows; i++)
@@ -83,11 +84,13 @@ WN_INLINE void halves_tile(
         WN_UNROLL for (int i = 0; i < rows; i++) {
             size_t row = r + (size_t)i;
             __m256i w = _mm256_loadu_si256((const __m256i *)(tile->codes + row * tile->stride + 32 * b));
-            __m256 scale = _mm256_loadu_ps(tile->half_scales + row * tile->stride / 4 + 8 * b);
+            __m256 scale = _mm256_loadu_ps(tile->half_scales + row * tile->stride / 4 + 8 * b), offset;
+            if (has_offsets) offset = _mm256_loadu_ps(tile->half_offsets + row * tile->stride / 4 + 8 * b);
             WN_UNROLL for (int j = 0; j < tokens; j++) {
                 size_t t = token + (size_t)j;
                 __m256i q = _mm256_loadu_si256((const __m256i *)(in->q + t * in->stride + 32 * b));
-                __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, q, true)), scale);
+                __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, q, !has_offsets)), scale);
+                if (has_offsets) dot = _mm256_fmadd_ps(sum_block(q), offset, dot);
                 acc[i][j] = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(in->scales + t * tile->block_stride + b), acc[i][j]);
             }
         }
@@ -97,14 +100,19 @@ WN_INLINE void halves_tile(
 }
 
 static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
-#define WN_HALVES(ROWS, TOKENS, r, t) halves_tile(ROWS, TOKENS, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
+#define WN_HALVES(ROWS, TOKENS, r, t) \
+    halves_tile(ROWS, TOKENS, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
+#define WN_HALVES_UNSIGNED(ROWS, TOKENS, r, t) \
+    halves_tile(ROWS, TOKENS, true, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_SIGNED(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, true, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_UNSIGNED(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, false, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_KEPT(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, false, true, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
-    if (tile->half_scales) {
+    if (tile->half_offsets) {
+        WN_TILES(tile->rows, tokens, 4, 2, WN_HALVES_UNSIGNED);
+    } else if (tile->half_scales) {
         WN_TILES(tile->rows, tokens, 4, 2, WN_HALVES);
     } else if (tile->kept) {
         WN_TILES(tile->rows, tokens, 4, 2, WN_KEPT);
