@@ -5,6 +5,8 @@
 
 bool wn_is_ggml_block(int32_t format) { return format >= WN_Q5_0; }
 
+bool wn_has_halves(int32_t format) { return block_layout(format).has_halves; }
+
 void wn_ggml_block(wn_format format, size_t *columns, size_t *bytes) {
     wn_block_layout layout = block_layout((int32_t)format);
     *columns = layout.width;

@@ -44,7 +44,11 @@ WN_BLOCK_INLINE wn_bytes32 fifth_bits_at(const uint8_t *from) {
 // Places in a table of sixteen; an instruction set that looks up bytes defines it beforehand.
 #ifndef WN_LOOK_UP
 WN_BLOCK_INLINE wn_bytes32 look_up(const int8_t *table, wn_bytes32 places) {
-    for (int i = 0; i < 32; i++) places[i] = (uint8_t)table[places[i]];
+    // Through memory: one by one, the bytes of a vector are taken out and put in at ten times the cost.
+    uint8_t bytes[32];
+    memcpy(bytes, &places, sizeof bytes);
+    for (int i = 0; i < 32; i++) bytes[i] = (uint8_t)table[bytes[i]];
+    memcpy(&places, bytes, sizeof bytes);
     return places;
 }
 #define WN_LOOK_UP look_up
@@ -191,21 +195,193 @@ WN_BLOCK_INLINE void unpack_tq2_0(const uint8_t *from, int8_t *codes, float *sca
     fill(scales, 16, wn_half(from + 64));
 }
 
+// ---- Codebooks -------------------------------------------------------------------------------------------
+// Eight bytes at once in a 64-bit word, lowest first; none of these sums leaves its byte.
+#define WN_EACH_BYTE 0x0101010101010101u
+
+// Eight values of two bits, one a byte.
+WN_BLOCK_INLINE uint64_t spread2(uint16_t entry) {
+    uint64_t word = entry;
+    word = (word | word << 24) & 0x000000FF000000FFu;
+    word = (word | word << 12) & 0x000F000F000F000Fu;
+    return (word | word << 6) & 0x0303030303030303u;
+}
+
+// Four values of three bits from each of two entries.
+WN_BLOCK_INLINE uint64_t spread3(uint16_t first, uint16_t second) {
+    uint64_t word = (uint64_t)first | (uint64_t)second << 32;
+    word = (word & 0x0000003F0000003Fu) | (word & 0x00000FC000000FC0u) << 10;
+    return (word & 0x0007000700070007u) | (word & 0x0038003800380038u) << 5;
+}
+
+// `bytes`, all above zero, negative where the bit of `signs` is set.
+WN_BLOCK_INLINE uint64_t with_signs(uint64_t bytes, uint8_t signs) {
+    uint64_t bits = signs * WN_EACH_BYTE & 0x8040201008040201u;
+    uint64_t negative = (bits + 0x7F7F7F7F7F7F7F7Fu) >> 7 & WN_EACH_BYTE;
+    return (bytes ^ negative * 255) + negative;
+}
+
+// Eight signs of which seven are stored: an even number of them is set.
+WN_BLOCK_INLINE uint8_t even_signs(uint32_t seven) {
+    uint32_t odd = seven ^ seven >> 4;
+    odd ^= odd >> 2;
+    return (uint8_t)(seven | ((odd ^ odd >> 1) & 1) << 7);
+}
+
+// The values 8, 25 and 43.
+WN_BLOCK_INLINE uint64_t iq2_values(uint16_t entry) {
+    uint64_t places = spread2(entry);
+    return 8 * WN_EACH_BYTE + (places << 4) + places + (places >> 1 & WN_EACH_BYTE);
+}
+
+WN_BLOCK_INLINE void store8(int8_t *codes, uint64_t bytes) { memcpy(codes, &bytes, sizeof bytes); }
+
+WN_BLOCK_INLINE uint16_t short_at(const uint8_t *from) { return (uint16_t)(from[0] | from[1] << 8); }
+
+WN_BLOCK_INLINE uint32_t word_at(const uint8_t *from) {
+    return (uint32_t)short_at(from) | (uint32_t)short_at(from + 2) << 16;
+}
+
+WN_BLOCK_INLINE void unpack_iq2_xxs(const uint8_t *from, int8_t *codes, float *scales) {
+    float d = wn_half(from);
+    for (size_t run = 0; run < 8; run++) {
+        const uint8_t *places = from + 2 + 8 * run;
+        uint32_t word = word_at(places + 4);
+        fill(scales + 2 * run, 2, d * (0.5f + (float)(word >> 28)) * 0.25f);
+        for (size_t i = 0; i < 4; i++) {
+            store8(codes + 32 * run + 8 * i, with_signs(iq2_values(wn_grid_iq2_xxs[places[i]]), even_signs(word >> 7 * i & 127)));
+        }
+    }
+}
+
+// Sixteen scales of four bits: (1/2 + scale) / 4.
+WN_BLOCK_INLINE void iq2_scales(float d, const uint8_t *packed, float *scales) {
+    for (size_t i = 0; i < 16; i++) scales[i] = d * (0.5f + (float)(packed[i / 2] >> (i % 2 * 4) & 15)) * 0.25f;
+}
+
+WN_BLOCK_INLINE void unpack_iq2_xs(const uint8_t *from, int8_t *codes, float *scales) {
+    iq2_scales(wn_half(from), from + 66, scales);
+    for (size_t i = 0; i < 32; i++) {
+        uint16_t entry = short_at(from + 2 + 2 * i);
+        store8(codes + 8 * i, with_signs(iq2_values(wn_grid_iq2_xs[entry & 511]), even_signs(entry >> 9)));
+    }
+}
+
+WN_BLOCK_INLINE void unpack_iq2_s(const uint8_t *from, int8_t *codes, float *scales) {
+    iq2_scales(wn_half(from), from + 74, scales);
+    for (size_t i = 0; i < 32; i++) {
+        size_t place = from[2 + i] | (size_t)(from[66 + i / 4] >> (i % 4 * 2) & 3) << 8;
+        store8(codes + 8 * i, with_signs(iq2_values(wn_grid_iq2_s[place]), from[34 + i]));
+    }
+}
+
+WN_BLOCK_INLINE void unpack_iq3_xxs(const uint8_t *from, int8_t *codes, float *scales) {
+    float d = wn_half(from);
+    for (size_t run = 0; run < 8; run++) {
+        uint32_t word = word_at(from + 66 + 4 * run);
+        fill(scales + 2 * run, 2, d * (0.5f + (float)(word >> 28)) * 0.5f);
+        for (size_t i = 0; i < 4; i++) {
+            const uint8_t *place = from + 2 + 8 * run + 2 * i;
+            uint64_t places = spread3(wn_grid_iq3_xxs[place[0]], wn_grid_iq3_xxs[place[1]]);
+            // 4, 12, 20 ... 52, but 62 in the last place.
+            uint64_t values = 4 * WN_EACH_BYTE + (places << 3) + ((places & places >> 1 & places >> 2 & WN_EACH_BYTE) << 1);
+            store8(codes + 32 * run + 8 * i, with_signs(values, even_signs(word >> 7 * i & 127)));
+        }
+    }
+}
+
+WN_BLOCK_INLINE void unpack_iq3_s(const uint8_t *from, int8_t *codes, float *scales) {
+    float d = wn_half(from);
+    for (size_t run = 0; run < 8; run++) {
+        fill(scales + 2 * run, 2, d * (float)(1 + 2 * (from[106 + run / 2] >> (run % 2 * 4) & 15)));
+        for (size_t i = 0; i < 4; i++) {
+            const uint8_t *place = from + 2 + 8 * run + 2 * i;
+            size_t tops = from[66 + run] >> (2 * i);
+            uint64_t places = spread3(
+                wn_grid_iq3_s[place[0] | (tops & 1) << 8], wn_grid_iq3_s[place[1] | (tops >> 1 & 1) << 8]);
+            store8(codes + 32 * run + 8 * i, with_signs((places << 1) + WN_EACH_BYTE, from[74 + 4 * run + i]));
+        }
+    }
+}
+
+// Eight times (a value of -1, 0 or 1, and an eighth up or down): scales are divided by eight.
+WN_BLOCK_INLINE void store_iq1(int8_t *codes, size_t place, bool down) {
+    uint64_t places = spread2(wn_grid_iq1[place]) << 3;
+    // 8 v - 8 + 1 or - 1, byte by byte: 128 is added and taken off again so that no byte borrows.
+    uint64_t raised = places + (128 - 8) * WN_EACH_BYTE;
+    raised = down ? raised - WN_EACH_BYTE : raised + WN_EACH_BYTE;
+    store8(codes, raised ^ 0x8080808080808080u);
+}
+
+WN_BLOCK_INLINE void unpack_iq1_s(const uint8_t *from, int8_t *codes, float *scales) {
+    float d = wn_half(from);
+    for (size_t run = 0; run < 8; run++) {
+        unsigned tops = short_at(from + 34 + 2 * run);
+        fill(scales + 2 * run, 2, d * (float)(2 * (tops >> 12 & 7) + 1) * 0.125f);
+        for (size_t i = 0; i < 4; i++) {
+            size_t place = from[2 + 4 * run + i] | (size_t)(tops >> 3 * i & 7) << 8;
+            store_iq1(codes + 32 * run + 8 * i, place, tops >> 15);
+        }
+    }
+}
+
+WN_BLOCK_INLINE void unpack_iq1_m(const uint8_t *from, int8_t *codes, float *scales) {
+    // The block's scale stands in the top four bits of four words, lowest first.
+    const uint8_t *packed = from + 48;
+    uint16_t half = 0;
+    for (size_t i = 0; i < 4; i++) half |= (uint16_t)(short_at(packed + 2 * i) >> 12 << 4 * i);
+    float d = wn_half(&half);
+    for (size_t i = 0; i < 16; i++) {
+        scales[i] = d * (float)(2 * (short_at(packed + i / 4 * 2) >> (i % 4 * 3) & 7) + 1) * 0.125f;
+    }
+    for (size_t i = 0; i < 32; i++) {
+        unsigned tops = from[32 + i / 2] >> (i % 2 * 4);
+        store_iq1(codes + 8 * i, from[i] | (size_t)(tops & 7) << 8, tops & 8);
+    }
+}
+
+// Four scales of eight bits (e4m3 without a sign), then sixteen codes of e2m1 under each.
+WN_BLOCK_INLINE void unpack_nvfp4(const uint8_t *from, int8_t *codes, float *scales) {
+    for (size_t i = 0; i < 4; i++) {
+        unsigned byte = from[i], exponent = byte >> 3 & 15, mantissa = byte & 7;
+        // Halved, the codes being doubled; the byte of NaN counts as zero.
+        float scale = (float)(exponent ? 8 + mantissa : mantissa) * (1.0f / 2048) * (float)(1u << (exponent ? exponent : 1));
+        scales[i] = byte == 0 || byte == 0x7F ? 0 : scale;
+    }
+    for (size_t i = 0; i < 64; i += 32) {
+        const uint8_t *packed = from + 4 + i / 2;
+        wn_bytes32 nibbles = nibbles_at(packed);
+        // Low nibbles of the first eight bytes, their high ones, then those of the last eight.
+        nibbles = __builtin_shufflevector(
+            nibbles, nibbles, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23, 8, 9, 10, 11, 12, 13, 14, 15, 24,
+            25, 26, 27, 28, 29, 30, 31);
+        store32(codes + i, WN_LOOK_UP(wn_e2m1_values, nibbles));
+    }
+}
+
 WN_BLOCK_INLINE wn_block_layout block_layout(int32_t format) {
     switch (format) {
-    case WN_Q5_0: return (wn_block_layout){32, 22, false};
-    case WN_Q5_1: return (wn_block_layout){32, 24, true};
-    case WN_IQ4_NL: return (wn_block_layout){32, 18, false};
-    case WN_MXFP4: return (wn_block_layout){32, 17, false};
-    case WN_Q2_K: return (wn_block_layout){256, 84, true};
-    case WN_Q3_K: return (wn_block_layout){256, 110, false};
-    case WN_Q4_K: return (wn_block_layout){256, 144, true};
-    case WN_Q5_K: return (wn_block_layout){256, 176, true};
-    case WN_Q6_K: return (wn_block_layout){256, 210, false};
-    case WN_IQ4_XS: return (wn_block_layout){256, 136, false};
-    case WN_TQ1_0: return (wn_block_layout){256, 54, false};
-    case WN_TQ2_0: return (wn_block_layout){256, 66, false};
-    default: return (wn_block_layout){0, 0, false};
+    case WN_Q5_0: return (wn_block_layout){32, 22, false, false};
+    case WN_Q5_1: return (wn_block_layout){32, 24, true, false};
+    case WN_IQ4_NL: return (wn_block_layout){32, 18, false, false};
+    case WN_MXFP4: return (wn_block_layout){32, 17, false, false};
+    case WN_NVFP4: return (wn_block_layout){64, 36, false, true};
+    case WN_Q2_K: return (wn_block_layout){256, 84, true, true};
+    case WN_Q3_K: return (wn_block_layout){256, 110, false, true};
+    case WN_Q4_K: return (wn_block_layout){256, 144, true, false};
+    case WN_Q5_K: return (wn_block_layout){256, 176, true, false};
+    case WN_Q6_K: return (wn_block_layout){256, 210, false, true};
+    case WN_IQ4_XS: return (wn_block_layout){256, 136, false, false};
+    case WN_TQ1_0: return (wn_block_layout){256, 54, false, false};
+    case WN_TQ2_0: return (wn_block_layout){256, 66, false, false};
+    case WN_IQ1_S: return (wn_block_layout){256, 50, false, false};
+    case WN_IQ1_M: return (wn_block_layout){256, 56, false, true};
+    case WN_IQ2_XXS: return (wn_block_layout){256, 66, false, false};
+    case WN_IQ2_XS: return (wn_block_layout){256, 74, false, true};
+    case WN_IQ2_S: return (wn_block_layout){256, 82, false, true};
+    case WN_IQ3_XXS: return (wn_block_layout){256, 98, false, false};
+    case WN_IQ3_S: return (wn_block_layout){256, 110, false, false};
+    default: return (wn_block_layout){0, 0, false, false};
     }
 }
 
@@ -225,6 +401,14 @@ WN_BLOCK_INLINE void unpack_block(
     case WN_Q6_K: unpack_q6_k(from, codes, scales); break;
     case WN_IQ4_XS: unpack_iq4_xs(from, codes, scales); break;
     case WN_TQ1_0: unpack_tq1_0(from, codes, scales); break;
+    case WN_IQ1_S: unpack_iq1_s(from, codes, scales); break;
+    case WN_IQ1_M: unpack_iq1_m(from, codes, scales); break;
+    case WN_IQ2_XXS: unpack_iq2_xxs(from, codes, scales); break;
+    case WN_IQ2_XS: unpack_iq2_xs(from, codes, scales); break;
+    case WN_IQ2_S: unpack_iq2_s(from, codes, scales); break;
+    case WN_IQ3_XXS: unpack_iq3_xxs(from, codes, scales); break;
+    case WN_IQ3_S: unpack_iq3_s(from, codes, scales); break;
+    case WN_NVFP4: unpack_nvfp4(from, codes, scales); break;
     default: unpack_tq2_0(from, codes, scales);
     }
 }

@@ -12,6 +12,9 @@ WN_INLINE __m256i dot_block(__m256i codes, __m256i x, bool is_signed) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+// Eight sums of four inputs each.
+WN_INLINE __m256 sum_block(__m256i x) { return _mm256_cvtepi32_ps(dot_block(_mm256_set1_epi8(1), x, false)); }
+
 // Codes of two blocks. Sums of blocks are added by pairs: an addition is quicker than a fused one, and a row waits for
 // half as many.
 typedef struct block_pair {
@@ -144,7 +147,7 @@ WN_INLINE void decode_blocks(
 WN_INLINE void decode_ggml_rows(
     const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     const wn_block_layout layout = block_layout(format);
-    const bool halves = format == WN_Q3_K || format == WN_Q6_K, is_signed = !layout.has_offsets;
+    const bool halves = layout.has_halves, is_signed = !layout.has_offsets;
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *from = m->values + (row + r) * m->row_bytes;
         __m256 acc = _mm256_setzero_ps();
@@ -159,10 +162,11 @@ WN_INLINE void decode_ggml_rows(
             const float *dx = in->scales + start / 32;
             if (halves) {
                 WN_UNROLL for (size_t b = 0; b < 8; b++) {
-                    __m256 scale = _mm256_set_m128(_mm_set1_ps(d[2 * b + 1]), _mm_set1_ps(d[2 * b]));
+                    if (layout.width < 256 && b >= blocks) break;
                     __m256i w = _mm256_load_si256((const __m256i *)(codes + 32 * b));
                     __m256i x = _mm256_loadu_si256((const __m256i *)(q + 32 * b));
-                    __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, x, true)), scale);
+                    __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, x, is_signed)), both_halves(d + 2 * b));
+                    if (layout.has_offsets) dot = _mm256_fmadd_ps(sum_block(x), both_halves(offset + 2 * b), dot);
                     acc = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(dx + b), acc);
                 }
                 continue;
@@ -194,6 +198,7 @@ static bool decode_ggml(const wn_matrix *m, size_t row, size_t rows, const wn_in
     case WN_Q5_0: decode_blocks(WN_Q5_0, m, row, rows, in, out); return true;
     case WN_Q5_1: decode_blocks(WN_Q5_1, m, row, rows, in, out); return true;
     case WN_IQ4_NL: decode_blocks(WN_IQ4_NL, m, row, rows, in, out); return true;
+    WN_DECODE(WN_Q2_K);
     WN_DECODE(WN_Q3_K);
     WN_DECODE(WN_Q4_K);
     WN_DECODE(WN_Q5_K);
@@ -202,6 +207,14 @@ static bool decode_ggml(const wn_matrix *m, size_t row, size_t rows, const wn_in
     WN_DECODE(WN_MXFP4);
     WN_DECODE(WN_TQ1_0);
     WN_DECODE(WN_TQ2_0);
+    WN_DECODE(WN_IQ1_S);
+    WN_DECODE(WN_IQ1_M);
+    WN_DECODE(WN_IQ2_XXS);
+    WN_DECODE(WN_IQ2_XS);
+    WN_DECODE(WN_IQ2_S);
+    WN_DECODE(WN_IQ3_XXS);
+    WN_DECODE(WN_IQ3_S);
+    WN_DECODE(WN_NVFP4);
     default: return false;
     }
 }

@@ -70,6 +70,7 @@ public struct CheckpointWriter: Sendable {
         let output = try AtomicOutput(path, .folder, overwrite: overwrite)
         let folder = output.partialPath
         var shards = ShardedTensors(folder: folder, names: names, maxShardBytes: max(maxShardBytes, 1))
+        shards.writesBitmasks = !configuration.family.transposesLinears
         for name in names {
             switch try tensor(name) {
             case .vector(let vector):
@@ -148,6 +149,8 @@ private struct ShardedTensors {
     private(set) var packed = PackedLayers()
     /// What `config.json` calls the type of the plain matrices; nil when all are packed.
     private(set) var floatType: String?
+    /// Whether masked float16 is written as `sparse-bitmask`, which has no place for matrices that stand turned.
+    var writesBitmasks = true
     private var remaining: [String]
     private var seen = Set<String>()
     private var writer: SafetensorsWriter?
@@ -185,6 +188,13 @@ private struct ShardedTensors {
             let shape = [matrix.rows, matrix.columns]
             try writer.append(name, Tensor(dtype: plain.type, shape: shape, bytes: matrix.parts.values))
             record(name)
+        } else if matrix.format == .maskedF16, writesBitmasks, name.hasSuffix(".weight") {
+            packed.addSparse(matrix)
+            for (part, tensor) in PackedLayers.sparseParts(of: matrix) {
+                let whole = "\(name.dropLast("weight".utf8.count))\(part)"
+                try writer.append(whole, tensor)
+                record(whole)
+            }
         } else {
             packed.add(name, matrix)
             for (part, dtype, shape, bytes) in PackedLayers.parts(of: matrix) {
