@@ -218,6 +218,64 @@ import WinnowWeights
         }
     }
 
+    /// What other writers say in other words, or more of than is needed.
+    @Test func otherSpellings() throws {
+        let pool = try KernelPool(threads: 1)
+        func weights(_ name: String, _ change: (inout JSONObject) -> Void) throws -> [Float] {
+            try ForeignFolderTests.withFolder(name) { folder in
+                try FolderErrorTests.edit("\(folder)/config.json") { config in
+                    var settings = config["quantization_config"]?.object ?? JSONObject()
+                    change(&settings)
+                    config["quantization_config"] = .object(settings)
+                }
+                return try Checkpoint.open(folder).matrix("\(ForeignErrorTests.down).weight").floats(on: pool)
+            }
+        }
+        let expected = try weights("pack-w4-g32") { _ in }
+        // A part of the model each, a preset's name, a sparsity that is metadata alone, or nothing of it.
+        #expect(try weights("pack-w4-g32") { $0["format"] = "mixed-precision" } == expected)
+        #expect(try weights("pack-w4-g32") { $0["config_groups"] = ["W4A16": ["Linear"]] } == expected)
+        #expect(
+            try weights("pack-w4-g32") {
+                $0["sparsity_config"] = ["format": "dense", "sparsity_structure": "2:4", "global_sparsity": 50]
+            } == expected)
+        #expect(try weights("pack-w4-g32") { $0["sparsity_config"] = [:] } == expected)
+        let refused = #expect(throws: CheckpointError.self) {
+            try weights("pack-w4-g32") {
+                $0["config_groups"] = ["group_0": ["format": "nvfp4-pack-quantized", "targets": ["Linear"]]]
+            }
+        }
+        #expect(refused?.description.contains("quantization 'nvfp4-pack-quantized' is not supported") == true)
+    }
+
+    /// Folders of AutoGPTQ and AutoAWQ from before `quantization_config`: a file of their own, and a name of their own.
+    @Test(arguments: [("gptq-4-row", "quantize_config.json"), ("awq-4", "quant_config.json")])
+    func oldFolders(_ name: String, _ file: String) throws {
+        let pool = try KernelPool(threads: 1)
+        let expected = try ForeignFolderTests.withFolder(name) {
+            try Checkpoint.open($0).matrix("\(ForeignErrorTests.down).weight").floats(on: pool)
+        }
+        try ForeignFolderTests.withFolder(name) { folder in
+            try FolderErrorTests.edit("\(folder)/config.json") { $0["quantization_config"] = nil }
+            let settings =
+                name == "awq-4"
+                ? #"{"zero_point": true, "q_group_size": 32, "w_bit": 4, "version": "GEMM"}"#
+                : #"{"bits": 4, "group_size": -1, "desc_act": false, "sym": true}"#
+            try Fixture.write(Array(settings.utf8), to: "\(folder)/\(file)")
+            #expect(try Checkpoint.open(folder).matrix("\(ForeignErrorTests.down).weight").floats(on: pool) == expected)
+        }
+    }
+
+    /// Plain weights beside the scales they were trained with.
+    @Test func scalesThatAreNotUsed() throws {
+        let down = ForeignErrorTests.down
+        let message = try ForeignErrorTests.message("int-channel") {
+            $0["\(down).weight"] = Tensor([Float](repeating: 0.5, count: 64 * 96), shape: [64, 96])
+            $0["\(down).input_scale"] = Tensor([1])
+        }
+        #expect(message == nil)
+    }
+
     // MARK: Damage
 
     @Test(arguments: [

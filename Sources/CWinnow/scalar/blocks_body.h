@@ -56,8 +56,40 @@ WN_BLOCK_INLINE wn_bytes32 look_up(const int8_t *table, wn_bytes32 places) {
 
 WN_BLOCK_INLINE void store32(int8_t *codes, wn_bytes32 bytes) { memcpy(codes, &bytes, sizeof bytes); }
 
-static void fill(float *values, size_t count, float value) {
+WN_BLOCK_INLINE void fill(float *values, size_t count, float value) {
     for (size_t i = 0; i < count; i++) values[i] = value;
+}
+
+// Scales are written as vectors, as they are read: what was written float by float would be waited for.
+typedef float wn_floats8 __attribute__((vector_size(32)));
+typedef uint8_t wn_bytes8 __attribute__((vector_size(8)));
+
+// One scale for all sixteen.
+WN_BLOCK_INLINE void fill16(float *values, float value) {
+    // Not a sum with zero, which would lose the sign of -0.
+    const wn_floats8 all = {value, value, value, value, value, value, value, value};
+    memcpy(values, &all, sizeof all);
+    memcpy(values + 8, &all, sizeof all);
+}
+
+// Eight signed bytes as numbers times `factor`.
+WN_BLOCK_INLINE void fill_signed(float *values, const int8_t *from, float factor) {
+    typedef int8_t signed8 __attribute__((vector_size(8)));
+    signed8 each;
+    memcpy(&each, from, sizeof each);
+    const wn_floats8 scaled = factor * __builtin_convertvector(each, wn_floats8);
+    memcpy(values, &scaled, sizeof scaled);
+}
+
+// Eight bytes as numbers times `factor`, each twice.
+WN_BLOCK_INLINE void fill_pairs(float *values, uint64_t bytes, float factor) {
+    wn_bytes8 each;
+    memcpy(&each, &bytes, sizeof each);
+    const wn_floats8 scaled = factor * __builtin_convertvector(each, wn_floats8);
+    const wn_floats8 low = __builtin_shufflevector(scaled, scaled, 0, 0, 1, 1, 2, 2, 3, 3);
+    const wn_floats8 high = __builtin_shufflevector(scaled, scaled, 4, 4, 5, 5, 6, 6, 7, 7);
+    memcpy(values, &low, sizeof low);
+    memcpy(values + 8, &high, sizeof high);
 }
 
 // ---- Blocks of 32 ----------------------------------------------------------------------------------------
@@ -118,20 +150,13 @@ WN_BLOCK_INLINE void unpack_q3_k(const uint8_t *from, int8_t *codes, float *scal
 
 // Eight scales and eight minima of six bits in twelve bytes.
 WN_BLOCK_INLINE void unpack_k_scales(const uint8_t *from, float *scales, float *offsets) {
-    float d = wn_half(from), least = wn_half(from + 2);
-    const uint8_t *packed = from + 4;
-    for (size_t i = 0; i < 8; i++) {
-        int scale, minimum;
-        if (i < 4) {
-            scale = packed[i] & 63;
-            minimum = packed[4 + i] & 63;
-        } else {
-            scale = (packed[4 + i] & 15) | (packed[i - 4] >> 2 & 48);
-            minimum = packed[4 + i] >> 4 | (packed[i] >> 2 & 48);
-        }
-        fill(scales + 2 * i, 2, d * (float)scale);
-        fill(offsets + 2 * i, 2, -(least * (float)minimum));
-    }
+    uint32_t words[3];
+    memcpy(words, from + 4, sizeof words);
+    // The first four in the low six bits of two words; the others in the halves of the third and what is left above.
+    uint32_t scale = (words[2] & 0x0F0F0F0Fu) | (words[0] >> 2 & 0x30303030u);
+    uint32_t minimum = (words[2] >> 4 & 0x0F0F0F0Fu) | (words[1] >> 2 & 0x30303030u);
+    fill_pairs(scales, (words[0] & 0x3F3F3F3Fu) | (uint64_t)scale << 32, wn_half(from));
+    fill_pairs(offsets, (words[1] & 0x3F3F3F3Fu) | (uint64_t)minimum << 32, -wn_half(from + 2));
 }
 
 WN_BLOCK_INLINE void unpack_q4_k(const uint8_t *from, int8_t *codes, float *scales, float *offsets) {
@@ -161,8 +186,8 @@ WN_BLOCK_INLINE void unpack_q6_k(const uint8_t *from, int8_t *codes, float *scal
         wn_bytes32 top = pairs(bytes32_at(from + 128 + run / 4 * 32), run % 4);
         store32(codes + 32 * run, (low | top << 4) - 32);
     }
-    float d = wn_half(from + 208);
-    for (size_t i = 0; i < 16; i++) scales[i] = d * (float)packed[i];
+    fill_signed(scales, packed, wn_half(from + 208));
+    fill_signed(scales + 8, packed + 8, wn_half(from + 208));
 }
 
 WN_BLOCK_INLINE void unpack_iq4_xs(const uint8_t *from, int8_t *codes, float *scales) {
@@ -185,14 +210,14 @@ WN_BLOCK_INLINE void unpack_tq1_0(const uint8_t *from, int8_t *codes, float *sca
     for (size_t c = 0; c < 160; c++) codes[c] = ternary(from[c % 32], c / 32);
     for (size_t c = 0; c < 80; c++) codes[160 + c] = ternary(from[32 + c % 16], c / 16);
     for (size_t c = 0; c < 16; c++) codes[240 + c] = ternary(from[48 + c % 4], c / 4);
-    fill(scales, 16, wn_half(from + 52));
+    fill16(scales, wn_half(from + 52));
 }
 
 WN_BLOCK_INLINE void unpack_tq2_0(const uint8_t *from, int8_t *codes, float *scales) {
     for (size_t run = 0; run < 8; run++) {
         store32(codes + 32 * run, pairs(bytes32_at(from + run / 4 * 32), run % 4) - 1);
     }
-    fill(scales, 16, wn_half(from + 64));
+    fill16(scales, wn_half(from + 64));
 }
 
 // ---- Codebooks -------------------------------------------------------------------------------------------

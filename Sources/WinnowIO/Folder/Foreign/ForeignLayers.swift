@@ -26,6 +26,18 @@ struct ForeignLayers {
                 if modules[module] == nil { modules[module] = ForeignParts(module) }
             }
         }
+        // Weights that only keep the scales they were trained with are what they are.
+        for module in modules.keys {
+            guard let plain = folder.tensors[module + ".weight"]?.tensor.dtype, [.f32, .f16, .bf16].contains(plain),
+                !["qweight", "weight_packed", "compressed", "weight.compressed"].contains(where: {
+                    folder.tensors["\(module).\($0)"] != nil
+                })
+            else { continue }
+            modules[module] = nil
+            for part in parts.all where part != "weight" {
+                if folder.tensors["\(module).\(part)"] != nil { owners["\(module).\(part)"] = .some(nil) }
+            }
+        }
         guard !modules.isEmpty else { return }
         for stored in folder.names {
             guard let dot = stored.lastIndex(of: ".") else { continue }

@@ -97,12 +97,17 @@ enum QuantizationScheme: Sendable, Equatable {
         // Weights that were never compressed.
         if format == "fakequant" || format == "frozen" { format = "dense" }
         let known = ["dense", "pack-quantized", "int-quantized", "naive-quantized", "float-quantized"]
-        guard known.contains(format) else { throw refused(format, reader) }
+        guard known.contains(format) || format == "mixed-precision" else { throw refused(format, reader) }
         guard ["dense", "sparse-bitmask", "sparse-24-bitmask"].contains(sparsity) else {
             throw refused(sparsity, reader)
         }
         var result = CompressedTensors(format: format, sparsity: sparsity)
         for (name, group) in reader.fields["config_groups"]?.object?.pairs ?? [] {
+            if let own = group["format"]?.string, !known.contains(own) { throw refused(own, reader) }
+            // A preset's name, `W4A16`, says it all.
+            if group.array != nil, name.hasPrefix("W"), let bits = Int(name.dropFirst().prefix { $0.isNumber }) {
+                result.bits.insert(bits)
+            }
             guard let weights = group["weights"], !weights.isNull else { continue }
             guard let fields = weights.object else {
                 throw reader.wrong("config_groups", "an object with weights in '\(name)'")
