@@ -38,6 +38,7 @@ let package = Package(
         .target(name: "WinnowGenerate", dependencies: ["WinnowModels"]),
         // Floor 6
         .target(name: "WinnowCompress", dependencies: ["WinnowEval"]),
+        .target(name: "WinnowTrain", dependencies: ["WinnowEval", "WinnowReport", "CWinnow"]),
         // Facade
         .target(name: "WinnowKit", dependencies: ["WinnowGenerate", "WinnowCompress"]),
         // Floor 8
@@ -60,6 +61,7 @@ let package = Package(
         .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
         .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
+        .testTarget(name: "WinnowTrainTests", dependencies: ["WinnowTrain", "WinnowIO", "WinnowTestKit"]),
         .testTarget(name: "WinnowCommandTests", dependencies: ["winnow-cli", "WinnowJSON", "WinnowTestKit"]),
     ],
     swiftLanguageModes: [.v6]

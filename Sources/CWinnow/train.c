@@ -206,24 +206,6 @@ void wn_add_to(wn_pool *pool, const float *x, float scale, float *into, size_t c
     wn_run_over(pool, count, wn_add_chunk, &job);
 }
 
-static void wn_squares_run(void *context, size_t chunk, size_t worker) {
-    (void)worker;
-    const wn_run_job *job = context;
-    size_t at = chunk * 4096;
-    ((double *)(void *)job->out)[chunk] = job->table->sum_squares(job->gate + at, wn_least(4096, job->count - at));
-}
-
-size_t wn_sum_squares_runs(size_t count) { return (count + 4095) / 4096; }
-
-double wn_sum_squares(wn_pool *pool, const float *x, size_t count, double *partial) {
-    wn_run_job job = {.table = wn_train_functions(), .gate = x, .out = (float *)(void *)partial, .count = count};
-    size_t runs = wn_sum_squares_runs(count);
-    wn_pool_run(runs < 8 ? NULL : pool, runs, wn_squares_run, &job);
-    double sum = 0;
-    for (size_t r = 0; r < runs; r++) sum += partial[r];
-    return sum;
-}
-
 typedef struct wn_rows_job {
     const wn_train_table *table;
     const float *x;

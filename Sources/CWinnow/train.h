@@ -37,7 +37,6 @@ typedef struct wn_train_table {
                           size_t vocabulary);
     void (*kl_divergence)(float *student, const float *teacher, float weight, float temperature, double *loss,
                           bool gradient, size_t vocabulary);
-    double (*sum_squares)(const float *x, size_t count);
 } wn_train_table;
 
 extern const wn_train_table wn_train_scalar;

@@ -73,7 +73,4 @@ void wn_cross_entropy(wn_pool *pool, float *logits, const int32_t *targets, cons
 // become weight[t] times their gradient. Rows of weight 0 count nothing.
 void wn_kl_divergence(wn_pool *pool, float *student, const float *teacher, const float *weights, float temperature,
                       double *losses, bool gradient, size_t tokens, size_t vocabulary);
-// Sum of squares in float64, fixed order whatever the threads: runs of 4096, added in order.
-double wn_sum_squares(wn_pool *pool, const float *x, size_t count, double *partial);
-size_t wn_sum_squares_runs(size_t count);
 #endif

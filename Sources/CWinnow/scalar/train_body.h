@@ -272,17 +272,6 @@ static void sum_rows(const float *x, size_t tokens, size_t stride, size_t column
     for (size_t c = 0; c < columns; c++) into[c] += sums[c];
 }
 
-static double sum_squares(const float *x, size_t count) {
-    f32x16 sums = splat(0);
-    for (size_t i = 0; i < count; i += 16) {
-        f32x16 v = load_part(x + i, lanes(i, count), 0);
-        sums = fma16(v, v, sums);
-    }
-    double sum = 0;
-    for (int l = 0; l < 16; l++) sum += (double)sums[l];
-    return sum;
-}
-
 // ---- Attention -------------------------------------------------------------------------------------------------
 enum { BLOCK = WN_ATTENTION_BLOCK };
 
@@ -523,5 +512,5 @@ const wn_train_table WN_TABLE = {
     .multiply = multiply, .rms_norm_backward = rms_norm_backward, .layer_norm_backward = layer_norm_backward,
     .norm_weights = norm_weights, .gate_forward = gate_forward, .gate_backward = gate_backward, .add_to = add_to,
     .sum_rows = sum_rows, .attention_forward = attention_forward, .attention_backward = attention_backward,
-    .cross_entropy = cross_entropy, .kl_divergence = kl_divergence, .sum_squares = sum_squares,
+    .cross_entropy = cross_entropy, .kl_divergence = kl_divergence,
 };
