@@ -61,7 +61,7 @@ let package = Package(
         .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
         .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
-        .testTarget(name: "WinnowTrainTests", dependencies: ["WinnowTrain", "WinnowIO", "WinnowTestKit"]),
+        .testTarget(name: "WinnowTrainTests", dependencies: ["WinnowTrain", "WinnowIO", "WinnowJSON", "WinnowTestKit"]),
         .testTarget(name: "WinnowCommandTests", dependencies: ["winnow-cli", "WinnowJSON", "WinnowTestKit"]),
     ],
     swiftLanguageModes: [.v6]

@@ -113,6 +113,9 @@ extension OpCase {
                 zip(v[0], v[1]).map { $0 - 0.5 * $1 }
             },
             OpCase(name: "scale", shapes: [[5, 7]]) { $0.scale($1[0], by: 3) } twin: { $0[0].map { 3 * $0 } },
+            OpCase(name: "soft cap", shapes: [[3, 11]]) { $0.softCapped($1[0], cap: 2) } twin: { v in
+                v[0].map { 2 * tanh($0 / 2) }
+            },
             OpCase(name: "multiply", shapes: [[31], [31]]) { $0.multiply($1[0], $1[1]) } twin: { v in
                 zip(v[0], v[1]).map { $0 * $1 }
             },
