@@ -4,6 +4,7 @@
 const char *wn_case_family_name(wn_case_family family) {
     static const char *const names[WN_CASE_FAMILY_COUNT] = {
         "product", "gated", "input", "convert", "elementwise", "attention", "logits", "select", "statistics",
+        "optimize",
     };
     return names[family];
 }
@@ -164,6 +165,21 @@ static void add_rest(wn_list *list) {
     }
 }
 
+static void add_optimize(wn_list *list) {
+    static const size_t counts[] = {1, 15, 16, 31, 33, 64, 257, 1600};
+    static const char *const names[] = {"adam", "adam halves", "sgd", "lion", "sm3", "factored", "terms", "packing",
+                                        "sum_squares", "adam aged"};
+    for (int32_t variant = 0; variant < 20; variant++) {
+        for (size_t i = 0; i < 8; i++) {
+            int32_t pattern = variant % 2 ? (int32_t)(i + (size_t)variant) % WN_MASK_COUNT : WN_MASK_ALL;
+            wn_case c = {.family = WN_CASE_OPTIMIZE, .variant = variant, .columns = counts[i], .pattern = pattern};
+            char name[64];
+            snprintf(name, sizeof name, "%s %zu mask %s", names[variant / 2], counts[i], variant % 2 ? mask_names[pattern] : "none at all");
+            add(list, c, name);
+        }
+    }
+}
+
 size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
@@ -172,5 +188,6 @@ size_t wn_case_list(wn_case *cases, size_t capacity) {
     add_elementwise(&list);
     add_attention(&list);
     add_rest(&list);
+    add_optimize(&list);
     return list.count;
 }

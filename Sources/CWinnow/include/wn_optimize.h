@@ -62,7 +62,7 @@ size_t wn_pack_kept(const float *values, const uint8_t *bits, float *packed, siz
 // Of x^2 over kept elements, in float64: 16 sums, element i in sum i % 16, added at the end in order.
 double wn_sum_squares(const float *x, const uint8_t *bits, size_t count);
 
-// Adam with an age of its own for each element: step and root are steps[age] and roots[age], ages below `table`.
+// Adam with an age of its own for each element: its step and root are steps[age] and roots[age].
 void wn_adam_aged_pass(float *values, const float *gradients, float *first, float *second, const int32_t *ages,
                        const float *steps, const float *roots, size_t count, const wn_adam *c);
 #endif
