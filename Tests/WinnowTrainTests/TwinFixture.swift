@@ -11,7 +11,7 @@ struct TwinFixture {
         "gpt2", "opt",
     ]
 
-    let batch: TokenBatch
+    let batch: DecoderBatch
     let loss: Double
     let gradients: [(name: String, norm: Double, samples: [Double])]
     let prime: Int
@@ -30,7 +30,7 @@ struct TwinFixture {
         let file = try Storage.mapping("\(TwinFixture.folder)/\(name)/training.json")
         let json = try JSONValue(parsing: Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount)))
         func numbers(_ value: JSONValue?) -> [Double] { value?.array?.compactMap(\.number) ?? [] }
-        batch = TokenBatch(windows: json["ids"]!.array!.map { numbers($0).map { Int32($0) } })
+        batch = DecoderBatch(windows: json["ids"]!.array!.map { numbers($0).map { Int32($0) } })
         loss = json["loss"]!.number!
         prime = json["prime"]!.integer!
         gradients = json["gradients"]!.object!.pairs.map {

@@ -19,9 +19,10 @@ import WinnowWeights
         for (name, norm, samples) in fixture.gradients {
             let gradient = try #require(parameters.first { $0.name == name }?.training).gradients
             let own = gradient.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
-            #expect(abs(own - norm) < 1e-4 * norm, "\(name)")
             // The bias of keys moves no score: its gradient is rounding alone.
-            let scale = samples.reduce(0) { $0 + $1 * $1 }.squareRoot() + 1e-6
+            let rounding = 1e-3
+            #expect(abs(own - norm) < 1e-4 * (norm + rounding), "\(name)")
+            let scale = samples.reduce(0) { $0 + $1 * $1 }.squareRoot() + rounding
             var error = 0.0
             for (index, sample) in samples.enumerated() {
                 let at = samples.count == gradient.count ? index : index * fixture.prime % gradient.count
@@ -65,7 +66,7 @@ import WinnowWeights
             let parts =
                 split
                 ? (0..<2).map { part in
-                    TokenBatch(
+                    DecoderBatch(
                         sequences: 1, length: length, ids: Array(fixture.batch.ids[part * length..<(part + 1) * length]),
                         targets: Array(fixture.batch.targets[part * length..<(part + 1) * length]))
                 } : [fixture.batch]
@@ -89,12 +90,12 @@ import WinnowWeights
         let pool = try KernelPool(threads: 2)
         let twin = DecoderTwin(try TwinFixture.model(name, on: pool), on: pool)
         let ids = Array(try TwinFixture(name).batch.ids.prefix(20))
-        let packed = TokenBatch(
+        let packed = DecoderBatch(
             sequences: 1, length: 20, ids: ids, targets: [Int32](repeating: -1, count: 20),
             starts: [Int32](repeating: 0, count: 8) + [Int32](repeating: 8, count: 12))
         let whole = try twin.logits(packed).floats()!
         let second = try twin.logits(
-            TokenBatch(
+            DecoderBatch(
                 sequences: 1, length: 12, ids: Array(ids[8...]), targets: [Int32](repeating: -1, count: 12))
         ).floats()!
         #expect(zip(whole.suffix(second.count), second).allSatisfy { abs($0 - $1) < 1e-5 })
@@ -119,11 +120,11 @@ import WinnowWeights
     @Test func batchesThatDoNotFit() throws {
         let pool = try KernelPool(threads: 1)
         let twin = DecoderTwin(try TwinFixture.model("gpt2", on: pool), on: pool)
-        let outside = TokenBatch(sequences: 1, length: 2, ids: [1, 61], targets: [2, 2])
+        let outside = DecoderBatch(sequences: 1, length: 2, ids: [1, 61], targets: [2, 2])
         #expect(throws: ModelError.tokenOutOfRange(id: 61, vocabulary: 61)) { _ = try twin.loss(outside) }
         let long = [Int32](repeating: 1, count: 161)
         #expect(throws: ModelError.promptTooLong(tokens: 161, context: 160)) {
-            _ = try twin.loss(TokenBatch(sequences: 1, length: 161, ids: long, targets: long))
+            _ = try twin.loss(DecoderBatch(sequences: 1, length: 161, ids: long, targets: long))
         }
     }
 }

@@ -14,8 +14,10 @@ public struct LossTargets: Sendable {
     }
 
     /// The mean over the targets that are there, times `scale`.
-    public init(meanOf ids: [Int32], scale: Float = 1) {
-        let count = ids.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }
+    ///
+    /// - Parameter count: how many there are, where these are a part of them.
+    public init(meanOf ids: [Int32], of count: Int? = nil, scale: Float = 1) {
+        let count = count ?? ids.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }
         let weight = scale / Float(max(count, 1))
         self.init(ids: ids, weights: ids.map { $0 >= 0 ? weight : 0 })
     }

@@ -28,7 +28,7 @@ public final class DecoderTwin {
     /// - Parameter observe: called with every block's output, the last one's after the final norm.
     /// - Throws: ``ModelError`` for an id outside of the vocabulary, or positions that the model does not have.
     public func hidden(
-        _ batch: TokenBatch, observe: (_ block: Int, _ states: Variable) -> Void = { _, _ in }
+        _ batch: DecoderBatch, observe: (_ block: Int, _ states: Variable) -> Void = { _, _ in }
     ) throws(ModelError) -> Variable {
         try check(batch)
         let positions = batch.positions
@@ -50,13 +50,14 @@ public final class DecoderTwin {
 
     /// The mean cross-entropy of the batch's targets, times `scale`.
     ///
+    /// - Parameter count: divide by this instead of the batch's own targets: those of all batches of a step.
     /// - Parameter negativeLogLikelihoods: filled with each token's own, where it is given.
     public func loss(
-        _ batch: TokenBatch, scale: Float = 1,
+        _ batch: DecoderBatch, scale: Float = 1, dividingBy count: Int? = nil,
         negativeLogLikelihoods: UnsafeMutableBufferPointer<Double>? = nil
     ) throws(ModelError) -> Variable {
         context.crossEntropy(
-            try hidden(batch), head: headVariable, LossTargets(meanOf: batch.targets, scale: scale),
+            try hidden(batch), head: headVariable, LossTargets(meanOf: batch.targets, of: count, scale: scale),
             cap: model.configuration.traits.logitCap, negativeLogLikelihoods: negativeLogLikelihoods)
     }
 
@@ -64,7 +65,7 @@ public final class DecoderTwin {
     public var headVariable: Variable { variable(model.head ?? model.embedding) }
 
     /// Logits of every token, `[tokens, vocabulary]`, for comparisons: no tape.
-    public func logits(_ batch: TokenBatch) throws(ModelError) -> Tensor {
+    public func logits(_ batch: DecoderBatch) throws(ModelError) -> Tensor {
         let hidden: Variable
         do { hidden = try context.withoutTape { try self.hidden(batch) } } catch let error as ModelError {
             throw error
@@ -73,7 +74,7 @@ public final class DecoderTwin {
         return context.withoutTape { context.softCapped(context.linear(hidden, headVariable), cap: cap) }.value
     }
 
-    private func check(_ batch: TokenBatch) throws(ModelError) {
+    private func check(_ batch: DecoderBatch) throws(ModelError) {
         let shape = model.configuration
         for id in batch.ids where id < 0 || Int(id) >= shape.vocabularySize {
             throw .tokenOutOfRange(id: Int(id), vocabulary: shape.vocabularySize)
@@ -87,7 +88,7 @@ public final class DecoderTwin {
 
     // MARK: Parts
 
-    private func embed(_ batch: TokenBatch, _ positions: [Int32]) -> Variable {
+    private func embed(_ batch: DecoderBatch, _ positions: [Int32]) -> Variable {
         let traits = model.configuration.traits
         let x = context.embedding(variable(model.embedding), ids: batch.ids, scale: traits.embeddingScale)
         guard let table = model.positions, let learned = traits.learnedPositions else { return x }
@@ -100,7 +101,7 @@ public final class DecoderTwin {
         let shape: AttentionShape
         let rotary: RotaryPositions?
 
-        init(_ twin: DecoderTwin, _ batch: TokenBatch, _ positions: [Int32], layer: Int) {
+        init(_ twin: DecoderTwin, _ batch: DecoderBatch, _ positions: [Int32], layer: Int) {
             let configuration = twin.model.configuration
             let traits = configuration.traits
             var shape = AttentionShape(

@@ -1,7 +1,7 @@
 import WinnowCore
 
 /// Sequences of one length that a training step runs over together.
-public struct TokenBatch: Sendable {
+public struct DecoderBatch: Sendable {
     public let sequences: Int
     public let length: Int
     /// `[sequences * length]`.
