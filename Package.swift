@@ -28,7 +28,7 @@ let package = Package(
         .target(name: "WinnowReport", dependencies: ["WinnowJSON", "WinnowNumbers"]),
         // Floor 2
         .target(name: "WinnowWeights", dependencies: ["WinnowCore", "WinnowNumbers"]),
-        .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText"]),
+        .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText", "WinnowNumbers"]),
         // Floor 3
         .target(name: "WinnowIO", dependencies: ["WinnowWeights", "WinnowText", "WinnowNumbers"]),
         // Floor 4

@@ -1,0 +1,207 @@
+import WinnowCore
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Reads a file from its start through one buffer, whose size is that of the longest piece asked for.
+final class BoundedReader {
+    static let chunk = 1 << 20
+    /// Lines of JSON, and documents that a tokenizer needs whole.
+    static let largestPiece = 1 << 26
+
+    let path: String
+    let byteCount: Int
+    /// Where the buffer's first byte stands in the file.
+    private(set) var offset = 0
+    /// The most the buffer ever held.
+    private(set) var largestBuffer = 0
+    private let descriptor: Int32
+    private(set) var buffer: [UInt8] = []
+    private var isAtEnd = false
+
+    init(_ path: String) throws(FileError) {
+        self.path = path
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(path, operation: "open", code: errno) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw FileError(path, operation: "stat", code: errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(path, operation: "read", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
+        }
+        byteCount = Int(status.st_size)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Reads on; false at the end of the file.
+    func fill() throws(FileError) -> Bool {
+        guard !isAtEnd else { return false }
+        let before = buffer.count
+        buffer.append(contentsOf: repeatElement(0, count: Self.chunk))
+        var count = -1
+        repeat {
+            count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + before, Self.chunk) }
+        } while count < 0 && errno == EINTR
+        guard count >= 0 else { throw FileError(path, operation: "read", code: errno) }
+        buffer.removeLast(Self.chunk - count)
+        largestBuffer = max(largestBuffer, buffer.count)
+        if count == 0 { isAtEnd = true }
+        return count > 0
+    }
+
+    /// Takes bytes off the front.
+    func take(_ count: Int) -> [UInt8] {
+        let piece = Array(buffer[..<count])
+        buffer.removeSubrange(..<count)
+        offset += count
+        return piece
+    }
+
+    /// SHA-256 of a file, in the same small memory.
+    static func sha256(of path: String) throws(FileError) -> String {
+        let reader = try BoundedReader(path)
+        var hash = SHA256()
+        while try reader.fill() {
+            reader.buffer.withUnsafeBytes { hash.add($0) }
+            _ = reader.take(reader.buffer.count)
+        }
+        return hash.hexadecimal()
+    }
+}
+
+/// The lines of a file, without their ends.
+struct LineReader {
+    let reader: BoundedReader
+    private(set) var line = 0
+    private var searched = 0
+    /// Lines already cut off the buffer's front are counted here, so that it is moved once a chunk.
+    private var start = 0
+
+    init(_ path: String) throws(FileError) { reader = try BoundedReader(path) }
+
+    /// The next line, nil behind the last.
+    mutating func next() throws -> [UInt8]? {
+        while true {
+            let end = reader.buffer.withUnsafeBufferPointer { bytes -> Int? in
+                guard searched < bytes.count, let found = memchr(bytes.baseAddress! + searched, 0x0A, bytes.count - searched)
+                else { return nil }
+                return UnsafePointer(found.assumingMemoryBound(to: UInt8.self)) - bytes.baseAddress!
+            }
+            if let end {
+                line += 1
+                let found = Array(reader.buffer[start..<end])
+                start = end + 1
+                searched = start
+                return found
+            }
+            searched = reader.buffer.count
+            _ = reader.take(start)
+            searched -= start
+            start = 0
+            if try reader.fill() {
+                guard reader.buffer.count <= BoundedReader.largestPiece else {
+                    throw DataError.lineTooLong(file: reader.path, line: line + 1, limit: BoundedReader.largestPiece)
+                }
+                continue
+            }
+            guard !reader.buffer.isEmpty else { return nil }
+            line += 1
+            searched = 0
+            return reader.take(reader.buffer.count)
+        }
+    }
+}
+
+/// A text in pieces that tokenize as the whole does: cut between a line's end and a word, where pre-tokenizers of
+/// byte-level models never look across; failing that before the space of a word, failing that anywhere.
+struct PieceReader {
+    let reader: BoundedReader
+    private let cuts: Bool
+
+    /// - Parameter cuts: false gives the whole text as one piece.
+    init(_ path: String, cuts: Bool) throws(FileError) {
+        reader = try BoundedReader(path)
+        self.cuts = cuts
+    }
+
+    /// The next piece, UTF-8, nil behind the last.
+    mutating func next() throws -> [UInt8]? {
+        while try reader.fill() {
+            if cuts, reader.buffer.count >= BoundedReader.chunk, let end = Self.cut(reader.buffer) {
+                return try checked(reader.take(end))
+            }
+            if reader.buffer.count > BoundedReader.largestPiece {
+                guard cuts else {
+                    throw DataError.documentTooLarge(file: reader.path, limit: BoundedReader.largestPiece)
+                }
+                return try checked(reader.take(Self.characterEnd(reader.buffer)))
+            }
+        }
+        guard !reader.buffer.isEmpty else { return nil }
+        return try checked(reader.take(reader.buffer.count))
+    }
+
+    private func checked(_ piece: [UInt8]) throws -> [UInt8] {
+        if let offset = firstInvalidUTF8(piece) {
+            throw DataError.notUTF8(file: reader.path, offset: reader.offset - piece.count + offset)
+        }
+        return piece
+    }
+
+    /// Where to cut: behind the last lone line end between two words, else before the last lone space between letters.
+    static func cut(_ bytes: [UInt8]) -> Int? {
+        func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A }
+        var space: Int?
+        for index in stride(from: bytes.count - 2, to: 0, by: -1) {
+            if bytes[index] == 0x0A, isLetter(bytes[index - 1]), isLetter(bytes[index + 1]) { return index + 1 }
+            if space == nil, bytes[index] == 0x20, isLetter(bytes[index - 1]), isLetter(bytes[index + 1]) {
+                space = index
+            }
+        }
+        return space
+    }
+
+    /// The end of the last whole character.
+    private static func characterEnd(_ bytes: [UInt8]) -> Int {
+        var end = bytes.count
+        for back in 1...min(4, bytes.count) {
+            let byte = bytes[bytes.count - back]
+            if byte & 0xC0 == 0x80 { continue }
+            let length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
+            if length > back { end = bytes.count - back }
+            break
+        }
+        return max(end, 1)
+    }
+}
+
+/// Where bytes stop to be UTF-8; nil when all of them are.
+func firstInvalidUTF8(_ bytes: [UInt8]) -> Int? {
+    guard String(validating: bytes, as: UTF8.self) == nil else { return nil }
+    var index = 0
+    while index < bytes.count {
+        let second: ClosedRange<UInt8>
+        let length: Int
+        switch bytes[index] {
+        case 0x00...0x7F: (length, second) = (1, 0x80...0xBF)
+        case 0xC2...0xDF: (length, second) = (2, 0x80...0xBF)
+        case 0xE0: (length, second) = (3, 0xA0...0xBF)
+        case 0xED: (length, second) = (3, 0x80...0x9F)
+        case 0xE1...0xEF: (length, second) = (3, 0x80...0xBF)
+        case 0xF0: (length, second) = (4, 0x90...0xBF)
+        case 0xF1...0xF3: (length, second) = (4, 0x80...0xBF)
+        case 0xF4: (length, second) = (4, 0x80...0x8F)
+        default: return index
+        }
+        guard index + length <= bytes.count else { return index }
+        if length > 1, !second.contains(bytes[index + 1]) { return index }
+        for place in 2..<max(2, length) where bytes[index + place] & 0xC0 != 0x80 { return index }
+        index += length
+    }
+    return nil
+}
