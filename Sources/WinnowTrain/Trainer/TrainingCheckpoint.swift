@@ -4,14 +4,6 @@ import WinnowJSON
 import WinnowModels
 import WinnowWeights
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// All that a run needs to go on with the same bits: a folder with `masters.safetensors`, `optimizer.safetensors`,
 /// `masks.safetensors` and `state.json`, written aside and renamed.
 public struct TrainingCheckpoint: Sendable {
@@ -25,13 +17,8 @@ public struct TrainingCheckpoint: Sendable {
 
     /// The checkpoints of a folder, oldest first; what was not finished has another name.
     public static func all(in folder: String) -> [TrainingCheckpoint] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
         var found: [TrainingCheckpoint] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
+        for name in FilePath.entries(folder) {
             guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)) else { continue }
             let path = "\(folder)/\(name)"
             guard let file = try? Storage.mapping("\(path)/\(stateFile)"),
@@ -108,13 +95,13 @@ public struct TrainingCheckpoint: Sendable {
         let masks = try SafetensorsFile("\(path)/masks.safetensors")
         let states = try SafetensorsFile("\(path)/optimizer.safetensors")
         for (index, parameter) in trainer.parameters.enumerated() {
-            guard let tensor = masters.tensor(parameter.name), tensor.dtype == .f32, tensor.shape == parameter.shape
+            guard let tensor = masters[parameter.name], tensor.dtype == .f32, tensor.shape == parameter.shape
             else {
                 throw TrainingError.damagedCheckpoint(
                     folder: path, reason: "\(parameter.name) of shape \(parameter.shape) is not in masters.safetensors")
             }
             UnsafeMutableRawBufferPointer(parameter.values).copyMemory(from: tensor.bytes.bytes)
-            guard let bits = masks.tensor(parameter.name) else { continue }
+            guard let bits = masks[parameter.name] else { continue }
             guard let mask = SparsityMask(rows: parameter.rows, columns: parameter.columns, stored: bits) else {
                 throw TrainingError.damagedCheckpoint(
                     folder: path, reason: "the mask of \(parameter.name) is not one of \(parameter.shape)")
@@ -122,7 +109,7 @@ public struct TrainingCheckpoint: Sendable {
             parameter.setMask(mask)
             trainer.optimizer.adopt(mask, for: index)
         }
-        try trainer.optimizer.restore { states.tensor($0) }
+        try trainer.optimizer.restore { states[$0] }
         guard let step = state["step"]?.integer, let tokens = state["tokens"]?.integer, step >= 0,
             let position = state["data"], trainer.data.seek(position)
         else { throw TrainingError.damagedCheckpoint(folder: path, reason: "state.json lacks its step or position") }

@@ -2,6 +2,7 @@
 public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badValue(key: String, value: String, expected: String)
     case unknownKey(place: String, key: String, known: [String])
+    case badRecipe(file: String, reason: String)
     case notFinite(step: Int, what: String, place: String, checkpoint: String?)
     case masksBroken(step: Int, tensor: String, weights: Int)
     case otherRun(folder: String, what: String)
@@ -12,6 +13,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .badValue(let key, let value, let expected): "\(key) is \(value); expected \(expected)"
         case .unknownKey(let place, let key, let known):
             "no key '\(key)' in \(place); there are \(known.joined(separator: ", "))"
+        case .badRecipe(let file, let reason): "\(file) is no recipe: \(reason)"
         case .notFinite(let step, let what, let place, let checkpoint):
             "step \(step): the \(what) is not a number, first seen in \(place); "
                 + (checkpoint.map { "\($0) is as it was: go on from it with a lower learning rate" }

@@ -1,0 +1,122 @@
+import ArgumentParser
+import WinnowCore
+import WinnowIO
+import WinnowJSON
+import WinnowModels
+import WinnowText
+import WinnowTrain
+import WinnowWeights
+
+struct TrainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Train a new model from a text.",
+        discussion: """
+            Makes a Llama of the given shape with random weights and trains all of it in float32. The output folder \
+            holds checkpoints, log.jsonl, report.html with curves, and the model itself in 'model'. A run that \
+            stopped goes on from its last checkpoint when the same command is given again.
+
+            Examples:
+              winnow train --text book.txt --tokenizer smollm2-135m-q4_1 --output run
+              winnow train --text book.txt --tokenizer run/model --layers 8 --width 384 \\
+                --heads 6 --steps 2000 --sparsity 0.8 --output sparse-run
+            """)
+
+    @OptionGroup var options: TrainingOptions
+    @OptionGroup var running: RunOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var cache: CacheOptions
+    @Option(
+        help: ArgumentHelp("A model whose tokenizer to take: folder, .gguf file or catalogue name.", valueName: "model"))
+    var tokenizer: String
+    @Option(help: "Blocks of the model.") var layers = 4
+    @Option(help: "Width of the residual.") var width = 256
+    @Option(help: "Query heads.") var heads = 4
+    @Option(help: ArgumentHelp("Key and value heads (default: as many as query heads).", valueName: "n"))
+    var keyValueHeads: Int?
+    @Option(help: ArgumentHelp("Width inside the feed-forward layers (default: 8/3 of --width).", valueName: "n"))
+    var feedForward: Int?
+    @Flag(help: "Give the head weights of its own instead of the embedding's.") var untied = false
+
+    func run() async throws {
+        FreedMemory.returnLargeBlocks()
+        running.selectInstructionSet()
+        let configuration = try options.configuration(seed: running.seed)
+        let source = try Checkpoint.open(try await resolveModel(tokenizer, cache, output))
+        let tokenizer = try Tokenizer(source.tokenizer)
+        let shape = try shape(source, length: configuration.length)
+        let pool = try KernelPool(threads: running.threadCount)
+        let model = try shape.model(seed: configuration.seed)
+        for parameter in model.parameters { parameter.beginTraining(on: pool) }
+        let identity = JSONObject([
+            ("layers", .integer(Int64(shape.layers))), ("width", .integer(Int64(shape.width))),
+            ("heads", .integer(Int64(shape.heads))), ("keyValueHeads", .integer(Int64(shape.keyValueHeads))),
+            ("feedForward", .integer(Int64(shape.feedForwardWidth))),
+            ("vocabulary", .integer(Int64(shape.vocabularySize))), ("tied", .bool(shape.tiesEmbeddings)),
+        ])
+        try await TrainingSession(
+            options: options, running: running, output: output, configuration: configuration, model: model,
+            tokenizer: tokenizer, template: try source.tokenizer.chatTemplate.map { try ChatTemplate(source: $0) },
+            source: nil, identity: identity, pool: pool
+        ).run()
+    }
+
+    private func shape(_ source: Checkpoint, length: Int) throws -> NewDecoder {
+        var shape = NewDecoder(vocabularySize: source.configuration.vocabularySize)
+        shape.layers = layers
+        shape.width = width
+        shape.heads = heads
+        shape.keyValueHeads = keyValueHeads ?? heads
+        // A multiple of 32: block formats can take it later.
+        shape.feedForwardWidth = feedForward ?? max(32, (width * 8 / 3 + 31) / 32 * 32)
+        shape.contextLength = length
+        shape.tiesEmbeddings = !untied
+        shape.bosID = source.configuration.bosID
+        shape.eosIDs = source.configuration.eosIDs
+        if let problem = shape.problem { throw ValidationError(problem) }
+        return shape
+    }
+}
+
+struct FinetuneCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "finetune",
+        abstract: "Train a model further, its masks kept.",
+        discussion: """
+            All weights are trained in float32. Weights that a mask prunes stay zero; with --keep-zeros so do all \
+            that are zero in the blocks. The output folder is that of 'winnow train'.
+
+            Examples:
+              winnow finetune --model pruned --text book.txt --steps 200 \\
+                --learning-rate 1e-4 --output retrained
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var options: TrainingOptions
+    @OptionGroup var running: RunOptions
+    @OptionGroup var output: OutputOptions
+    @Flag(help: "Treat every zero of a linear as pruned, in formats without a mask too.") var keepZeros = false
+
+    func run() async throws {
+        FreedMemory.returnLargeBlocks()
+        running.selectInstructionSet()
+        let configuration = try options.configuration(seed: running.seed)
+        let loaded = try LoadedModel(opening: try await model.resolve(output))
+        let pool = try KernelPool(threads: running.threadCount)
+        let linears = Set(
+            loaded.model.blocks.flatMap { $0.linears.map { ObjectIdentifier($0.parameter) } })
+        for parameter in loaded.model.parameters {
+            parameter.beginTraining(
+                keepsZeros: keepZeros && linears.contains(ObjectIdentifier(parameter)), on: pool)
+        }
+        let identity = JSONObject([
+            ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
+            ("keepZeros", .bool(keepZeros)),
+        ])
+        try await TrainingSession(
+            options: options, running: running, output: output, configuration: configuration, model: loaded.model,
+            tokenizer: loaded.tokenizer, template: loaded.template, source: loaded.checkpoint, identity: identity,
+            pool: pool
+        ).run()
+    }
+}
