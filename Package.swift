@@ -45,7 +45,7 @@ let package = Package(
         .executableTarget(
             name: "winnow-cli",
             dependencies: [
-                "WinnowKit", "WinnowGenerate", "WinnowTrain", "WinnowReport", "CWinnowTexts",
+                "WinnowKit", "WinnowGenerate", "WinnowTrain", "WinnowData", "WinnowReport", "CWinnowTexts",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ]),

@@ -15,20 +15,24 @@ final class BoundedReader {
     static let largestPiece = 1 << 26
 
     let path: String
-    let byteCount: Int
+    private(set) var byteCount = 0
     /// Where the buffer's first byte stands in the file.
     private(set) var offset = 0
     /// The most the buffer ever held.
     private(set) var largestBuffer = 0
     private let descriptor: Int32
-    private(set) var buffer: [UInt8] = []
+    private var memory: UnsafeMutablePointer<UInt8>
+    private var capacity = 2 * chunk
+    private var start = 0
+    private var end = 0
     private var isAtEnd = false
 
     init(_ path: String) throws(FileError) {
         self.path = path
+        memory = .allocate(capacity: capacity)
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileError(path, operation: "open", code: errno) }
         var status = stat()
+        guard descriptor >= 0 else { throw FileError(path, operation: "open", code: errno) }
         guard fstat(descriptor, &status) == 0 else { throw FileError(path, operation: "stat", code: errno) }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw FileError(path, operation: "read", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
@@ -36,30 +40,52 @@ final class BoundedReader {
         byteCount = Int(status.st_size)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        memory.deallocate()
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// What is read and not yet taken.
+    var buffer: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: memory + start, count: end - start) }
 
     /// Reads on; false at the end of the file.
     func fill() throws(FileError) -> Bool {
         guard !isAtEnd else { return false }
-        let before = buffer.count
-        buffer.append(contentsOf: repeatElement(0, count: Self.chunk))
+        if capacity - end < Self.chunk { makeRoom() }
         var count = -1
-        repeat {
-            count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + before, Self.chunk) }
-        } while count < 0 && errno == EINTR
+        repeat { count = read(descriptor, memory + end, Self.chunk) } while count < 0 && errno == EINTR
         guard count >= 0 else { throw FileError(path, operation: "read", code: errno) }
-        buffer.removeLast(Self.chunk - count)
-        largestBuffer = max(largestBuffer, buffer.count)
+        end += count
+        largestBuffer = max(largestBuffer, end - start)
         if count == 0 { isAtEnd = true }
         return count > 0
     }
 
+    private func makeRoom() {
+        let count = end - start
+        if capacity - count < Self.chunk {
+            let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity * 2)
+            larger.update(from: memory + start, count: count)
+            memory.deallocate()
+            memory = larger
+            capacity *= 2
+        } else {
+            memory.update(from: memory + start, count: count)
+        }
+        start = 0
+        end = count
+    }
+
     /// Takes bytes off the front.
     func take(_ count: Int) -> [UInt8] {
-        let piece = Array(buffer[..<count])
-        buffer.removeSubrange(..<count)
-        offset += count
+        let piece = Array(UnsafeBufferPointer(rebasing: buffer[..<count]))
+        drop(count)
         return piece
+    }
+
+    func drop(_ count: Int) {
+        start += count
+        offset += count
     }
 
     /// SHA-256 of a file, in the same small memory.
@@ -67,8 +93,8 @@ final class BoundedReader {
         let reader = try BoundedReader(path)
         var hash = SHA256()
         while try reader.fill() {
-            reader.buffer.withUnsafeBytes { hash.add($0) }
-            _ = reader.take(reader.buffer.count)
+            hash.add(UnsafeRawBufferPointer(reader.buffer))
+            reader.drop(reader.buffer.count)
         }
         return hash.hexadecimal()
     }
@@ -78,31 +104,26 @@ final class BoundedReader {
 struct LineReader {
     let reader: BoundedReader
     private(set) var line = 0
+    /// How much of what is in the buffer has no line end.
     private var searched = 0
-    /// Lines already cut off the buffer's front are counted here, so that it is moved once a chunk.
-    private var start = 0
 
     init(_ path: String) throws(FileError) { reader = try BoundedReader(path) }
 
     /// The next line, nil behind the last.
     mutating func next() throws -> [UInt8]? {
         while true {
-            let end = reader.buffer.withUnsafeBufferPointer { bytes -> Int? in
-                guard searched < bytes.count, let found = memchr(bytes.baseAddress! + searched, 0x0A, bytes.count - searched)
-                else { return nil }
-                return UnsafePointer(found.assumingMemoryBound(to: UInt8.self)) - bytes.baseAddress!
-            }
-            if let end {
+            let bytes = reader.buffer
+            if searched < bytes.count, let start = bytes.baseAddress,
+                let found = memchr(start + searched, 0x0A, bytes.count - searched)
+            {
+                let length = UnsafeRawPointer(found) - UnsafeRawPointer(start)
+                let text = reader.take(length)
+                reader.drop(1)
                 line += 1
-                let found = Array(reader.buffer[start..<end])
-                start = end + 1
-                searched = start
-                return found
+                searched = 0
+                return text
             }
-            searched = reader.buffer.count
-            _ = reader.take(start)
-            searched -= start
-            start = 0
+            searched = bytes.count
             if try reader.fill() {
                 guard reader.buffer.count <= BoundedReader.largestPiece else {
                     throw DataError.lineTooLong(file: reader.path, line: line + 1, limit: BoundedReader.largestPiece)
@@ -154,7 +175,7 @@ struct PieceReader {
     }
 
     /// Where to cut: behind the last lone line end between two words, else before the last lone space between letters.
-    static func cut(_ bytes: [UInt8]) -> Int? {
+    static func cut(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
         func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A }
         var space: Int?
         for index in stride(from: bytes.count - 2, to: 0, by: -1) {
@@ -167,7 +188,7 @@ struct PieceReader {
     }
 
     /// The end of the last whole character.
-    private static func characterEnd(_ bytes: [UInt8]) -> Int {
+    private static func characterEnd(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
         var end = bytes.count
         for back in 1...min(4, bytes.count) {
             let byte = bytes[bytes.count - back]
