@@ -1,5 +1,6 @@
 import ArgumentParser
 import WinnowCore
+import WinnowData
 import WinnowIO
 import WinnowJSON
 import WinnowModels
@@ -17,7 +18,7 @@ struct TrainCommand: AsyncParsableCommand {
             stopped goes on from its last checkpoint when the same command is given again.
 
             Examples:
-              winnow train --text book.txt --tokenizer smollm2-135m-q4_1 --output run
+              winnow train --text book.txt --vocabulary-size 4096 --output run
               winnow train --text book.txt --tokenizer run/model --layers 8 --width 384 \\
                 --heads 6 --steps 2000 --sparsity 0.8 --output sparse-run
             """)
@@ -27,8 +28,12 @@ struct TrainCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var cache: CacheOptions
     @Option(
-        help: ArgumentHelp("A model whose tokenizer to take: folder, .gguf file or catalogue name.", valueName: "model"))
-    var tokenizer: String
+        help: ArgumentHelp(
+            "A tokenizer to take: of 'winnow train-tokenizer', or a model's (folder, .gguf file, catalogue name).",
+            valueName: "model"))
+    var tokenizer: String?
+    @Option(help: ArgumentHelp("Learn a tokenizer of so many tokens from --text.", valueName: "n"))
+    var vocabularySize: Int?
     @Option(help: "Blocks of the model.") var layers = 4
     @Option(help: "Width of the residual.") var width = 256
     @Option(help: "Query heads.") var heads = 4
@@ -38,13 +43,19 @@ struct TrainCommand: AsyncParsableCommand {
     var feedForward: Int?
     @Flag(help: "Give the head weights of its own instead of the embedding's.") var untied = false
 
+    func validate() throws {
+        guard (tokenizer == nil) != (vocabularySize == nil) else {
+            throw ValidationError("give one of --tokenizer and --vocabulary-size")
+        }
+    }
+
     func run() async throws {
         FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
         let configuration = try options.configuration(seed: running.seed)
-        let source = try Checkpoint.open(try await resolveModel(tokenizer, cache, output))
-        let tokenizer = try Tokenizer(source.tokenizer)
-        let shape = try shape(source, length: configuration.length)
+        let definition = try await tokenizerDefinition()
+        let tokenizer = try Tokenizer(definition)
+        let shape = try shape(tokenizer, length: configuration.length)
         let pool = try KernelPool(threads: running.threadCount)
         let model = try shape.model(seed: configuration.seed)
         for parameter in model.parameters { parameter.beginTraining(on: pool) }
@@ -56,13 +67,39 @@ struct TrainCommand: AsyncParsableCommand {
         ])
         try await TrainingSession(
             options: options, running: running, output: output, configuration: configuration, model: model,
-            tokenizer: tokenizer, template: try source.tokenizer.chatTemplate.map { try ChatTemplate(source: $0) },
+            tokenizer: tokenizer, template: try definition.chatTemplate.map { try ChatTemplate(source: $0) },
             source: nil, identity: identity, pool: pool
         ).run()
     }
 
-    private func shape(_ source: Checkpoint, length: Int) throws -> NewDecoder {
-        var shape = NewDecoder(vocabularySize: source.configuration.vocabularySize)
+    /// The tokenizer that was asked for; one that is learned is kept in the run's folder.
+    private func tokenizerDefinition() async throws -> TokenizerDefinition {
+        if let tokenizer {
+            let isFolder = FileTree.isDirectory(tokenizer) && !FileTree.isFile("\(tokenizer)/config.json")
+            if isFolder { return try TokenizerFolder.read(tokenizer) }
+            return try Checkpoint.open(try await resolveModel(tokenizer, cache, output)).tokenizer
+        }
+        let folder = "\(options.destination)/tokenizer"
+        if !options.overwrite, FileTree.isDirectory(folder) { return try TokenizerFolder.read(folder) }
+        var settings = BytePairTrainer.Configuration()
+        settings.vocabularySize = vocabularySize!
+        var trainer: BytePairTrainer
+        do { trainer = try BytePairTrainer(settings) } catch { throw ValidationError("\(error)") }
+        let progress = ProgressPrinter(output)
+        try TrainingTexts.forEach(in: options.text) { done, all in
+            progress.update(.init("counting words", completed: done, total: all, unit: .bytes))
+        } _: { trainer.add($0) }
+        let definition = try trainer.train { done, all in
+            progress.update("merging", done, of: all, "tokens")
+            return true
+        }
+        try FilePath.makeFolder(options.destination)
+        _ = try TokenizerFolder.write(definition, to: folder, overwrite: true)
+        return definition
+    }
+
+    private func shape(_ tokenizer: Tokenizer, length: Int) throws -> NewDecoder {
+        var shape = NewDecoder(vocabularySize: tokenizer.definition.tokens.count)
         shape.layers = layers
         shape.width = width
         shape.heads = heads
@@ -71,8 +108,8 @@ struct TrainCommand: AsyncParsableCommand {
         shape.feedForwardWidth = feedForward ?? max(32, (width * 8 / 3 + 31) / 32 * 32)
         shape.contextLength = length
         shape.tiesEmbeddings = !untied
-        shape.bosID = source.configuration.bosID
-        shape.eosIDs = source.configuration.eosIDs
+        shape.bosID = tokenizer.bosID.map { Int($0) }
+        shape.eosIDs = tokenizer.definition.eosID.map { [Int($0)] } ?? []
         if let problem = shape.problem { throw ValidationError(problem) }
         return shape
     }
