@@ -121,11 +121,15 @@ struct FinetuneCommand: AsyncParsableCommand {
         abstract: "Train a model further, its masks kept.",
         discussion: """
             All weights are trained in float32. Weights that a mask prunes stay zero; with --keep-zeros so do all \
-            that are zero in the blocks. The output folder is that of 'winnow train'.
+            that are zero in the blocks. With --adapter-rank the model stays as it is, in its own format, and a \
+            LoRA adapter is trained beside it: the folder 'adapter' of the output opens in PEFT, and 'winnow merge' \
+            adds it to the weights. The output folder is else that of 'winnow train'.
 
             Examples:
               winnow finetune --model pruned --text book.txt --steps 200 \\
                 --learning-rate 1e-4 --output retrained
+              winnow finetune --model smollm2-135m-q4_1 --text chats.jsonl --adapter-rank 8 \\
+                --learning-rate 1e-3 --output tuned
             """)
 
     @OptionGroup var model: ModelOptions
@@ -133,6 +137,37 @@ struct FinetuneCommand: AsyncParsableCommand {
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
     @Flag(help: "Treat every zero of a linear as pruned, in formats without a mask too.") var keepZeros = false
+    @Option(help: ArgumentHelp("Train a LoRA adapter of this rank instead of the weights.", valueName: "r"))
+    var adapterRank: Int?
+    @Option(help: ArgumentHelp("Its strength: alpha / rank multiplies it (default: twice the rank).", valueName: "alpha"))
+    var adapterAlpha: Double?
+    @Option(
+        help: ArgumentHelp(
+            "Linears that get one, by the ends of their names, with commas; or all-linear.", valueName: "names"))
+    var adapterTargets = "all-linear"
+    @Flag(name: .customLong("rslora"), help: "Multiply by alpha / sqrt(rank) instead.") var isRankStabilised = false
+
+    func validate() throws {
+        guard adapterRank != nil else {
+            if adapterAlpha != nil || isRankStabilised {
+                throw ValidationError("--adapter-alpha and --rslora need --adapter-rank")
+            }
+            return
+        }
+        guard !keepZeros, options.sparsity == nil else {
+            throw ValidationError("an adapter leaves the weights alone: leave --keep-zeros and --sparsity out")
+        }
+    }
+
+    private var adapterConfiguration: LowRankConfiguration? {
+        guard let adapterRank else { return nil }
+        var configuration = LowRankConfiguration()
+        configuration.rank = adapterRank
+        configuration.alpha = adapterAlpha ?? Double(2 * adapterRank)
+        configuration.targets = adapterTargets.split(separator: ",").map(String.init)
+        configuration.isRankStabilised = isRankStabilised
+        return configuration
+    }
 
     func run() async throws {
         FreedMemory.returnLargeBlocks()
@@ -142,18 +177,23 @@ struct FinetuneCommand: AsyncParsableCommand {
         let pool = try KernelPool(threads: running.threadCount)
         let linears = Set(
             loaded.model.blocks.flatMap { $0.linears.map { ObjectIdentifier($0.parameter) } })
-        for parameter in loaded.model.parameters {
+        let adapter = try adapterConfiguration.map {
+            try LowRankAdapter($0, for: loaded.model, seed: configuration.seed)
+        }
+        for parameter in loaded.model.parameters where adapter == nil {
             parameter.beginTraining(
                 keepsZeros: keepZeros && linears.contains(ObjectIdentifier(parameter)), on: pool)
         }
         let identity = JSONObject([
             ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
-            ("keepZeros", .bool(keepZeros)),
+            ("keepZeros", .bool(keepZeros)), ("adapterRank", .integer(Int64(adapterRank ?? 0))),
+            ("adapterAlpha", .number(adapter?.configuration.alpha ?? 0)),
+            ("adapterTargets", .string(adapter == nil ? "" : adapterTargets)), ("rslora", .bool(isRankStabilised)),
         ])
         try await TrainingSession(
             options: options, running: running, output: output, configuration: configuration, model: loaded.model,
             tokenizer: loaded.tokenizer, template: loaded.template, source: loaded.checkpoint, identity: identity,
-            pool: pool
+            pool: pool, adapter: adapter
         ).run()
     }
 }

@@ -33,6 +33,19 @@ extension OpContext {
     }
 }
 
+extension OpContext {
+    /// a b of two matrices, without a tape.
+    package func product(_ a: Tensor, _ b: Tensor) -> Variable {
+        let (rows, depth, columns) = (a.shape[0], a.shape[1], b.shape[1])
+        precondition(b.shape[0] == depth, "\(a.shape) by \(b.shape)")
+        let out = block(rows * columns)
+        multiply(
+            view(a.floatBase, columns: depth), view(b.floatBase, columns: columns), rows: rows, columns: columns,
+            depth: depth, into: out.base, stride: columns, adding: false)
+        return Variable(out.freeze([rows, columns]))
+    }
+}
+
 private final class LinearNode: TapeNode {
     private let rows: Range<Int>
     private let hasBias: Bool

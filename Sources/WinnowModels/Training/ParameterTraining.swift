@@ -27,7 +27,8 @@ public final class ParameterTraining {
         }
     }
 
-    init(name: String, shape: [Int], values: [Float], mask: SparsityMask?) {
+    /// A parameter that no module has: an adapter's.
+    package init(name: String, shape: [Int], values: [Float], mask: SparsityMask?) {
         self.name = name
         self.shape = shape
         self.mask = mask

@@ -23,10 +23,11 @@ public final class Trainer {
     private let pool: KernelPool
 
     /// - Parameter model: what was not set up by ``Parameter/beginTraining(keepsZeros:on:)`` is frozen.
+    /// - Parameter adapter: trained beside, or instead of, the model's own parameters.
     /// - Throws: ``TrainingError`` for settings that make no sense, ``OptimizerError``.
     public init(
         _ model: LanguageModel, _ configuration: TrainingConfiguration, data: any BatchSource, on pool: KernelPool,
-        updater: (any MaskUpdater)? = nil
+        updater: (any MaskUpdater)? = nil, adapter: LowRankAdapter? = nil
     ) throws {
         try configuration.validate()
         self.model = model
@@ -36,7 +37,8 @@ public final class Trainer {
         self.updater = updater ?? configuration.pruning?.updater(steps: configuration.steps)
         twin = DecoderTwin(model, on: pool)
         twin.recomputesBlocks = configuration.recompute
-        parameters = model.parameters.compactMap(\.training)
+        parameters = model.parameters.compactMap(\.training) + (adapter?.parameters ?? [])
+        adapter?.attach(to: twin)
         precondition(!parameters.isEmpty, "a model of which nothing is trained")
         let linears = Set(model.blocks.flatMap { $0.linears.map { ObjectIdentifier($0.parameter) } })
         let names = Set(model.parameters.filter { linears.contains(ObjectIdentifier($0)) }.map(\.name))

@@ -22,12 +22,14 @@ struct TrainingSession {
     /// What the model is, for telling runs apart.
     let identity: JSONObject
     let pool: KernelPool
+    /// What is trained in place of the model's own weights.
+    var adapter: LowRankAdapter?
 
     func run() async throws {
         let start = ContinuousClock.now
         let progress = ProgressPrinter(output)
         let (data, validation, tokens) = try options.data(tokenizer, template, configuration, progress)
-        let trainer = try Trainer(model, configuration, data: data, on: pool)
+        let trainer = try Trainer(model, configuration, data: data, on: pool, adapter: adapter)
         var plan = trainer.memoryPlan
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
         try running.admit(plan, output)
@@ -62,8 +64,14 @@ struct TrainingSession {
             throw ExitCode(130)
         }
         try trainer.verifyMasks()
+        if let adapter, let source {
+            let path = "\(options.destination)/adapter"
+            try adapter.write(
+                to: path, base: source.path, configuration: model.configuration, overwrite: true)
+            return answer(run, path: path, bytes: FileTree.byteCount(path), ending, seconds: seconds)
+        }
         let written = try write(trainer, run)
-        answer(run, written, ending, seconds: seconds)
+        answer(run, path: written.path, bytes: written.bytes, ending, seconds: seconds)
     }
 
     private var modelName: String { source.map { $0.path } ?? "new model" }
@@ -91,7 +99,7 @@ struct TrainingSession {
     }
 
     private func answer(
-        _ run: TrainingRun, _ written: CheckpointWriter.Written, _ ending: TrainingRun.Ending, seconds: Double
+        _ run: TrainingRun, path: String, bytes: Int, _ ending: TrainingRun.Ending, seconds: Double
     ) {
         let last = run.records.last
         let evaluation = run.records.last { $0.evaluationLoss != nil }?.evaluationLoss
@@ -100,8 +108,8 @@ struct TrainingSession {
             var json = JSONObject([
                 ("steps", .integer(Int64(run.trainer.step))), ("tokens", .integer(Int64(run.trainer.tokens))),
                 ("loss", last.map { .number($0.loss) } ?? .null), ("evalLoss", evaluation.map { .number($0) } ?? .null),
-                ("seconds", .number(seconds)), ("path", .string(written.path)),
-                ("bytes", .integer(Int64(written.bytes))), ("ending", .string(ending.rawValue)),
+                ("seconds", .number(seconds)), ("path", .string(path)),
+                ("bytes", .integer(Int64(bytes))), ("ending", .string(ending.rawValue)),
                 ("peakBytes", .integer(Int64(Machine.peakMemoryBytes))),
             ])
             if zeros.zeros > 0 {
@@ -111,7 +119,7 @@ struct TrainingSession {
             }
             return StandardOutput.write(.object(json))
         }
-        var text = "\(written.path): \(Format.bytes(written.bytes)) after \(Format.count(run.trainer.step)) steps"
+        var text = "\(path): \(Format.bytes(bytes)) after \(Format.count(run.trainer.step)) steps"
         if ending == .patience { text += " (no better evaluation for a while)" }
         text += last.map { ", loss \(Format.fixed($0.loss, 4))" } ?? ""
         text += evaluation.map { ", validation loss \(Format.fixed($0, 4))" } ?? ""
