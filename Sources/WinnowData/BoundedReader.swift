@@ -9,7 +9,7 @@ import WinnowCore
 #endif
 
 /// Reads a file from its start through one buffer, whose size is that of the longest piece asked for.
-final class BoundedReader {
+package final class BoundedReader {
     static let chunk = 1 << 20
     /// Lines of JSON, and documents that a tokenizer needs whole.
     static let largestPiece = 1 << 26
@@ -19,7 +19,7 @@ final class BoundedReader {
     /// Where the buffer's first byte stands in the file.
     private(set) var offset = 0
     /// The most the buffer ever held.
-    private(set) var largestBuffer = 0
+    package private(set) var largestBuffer = 0
     private let descriptor: Int32
     private var memory: UnsafeMutablePointer<UInt8>
     private var capacity = 2 * chunk
@@ -101,16 +101,16 @@ final class BoundedReader {
 }
 
 /// The lines of a file, without their ends.
-struct LineReader {
-    let reader: BoundedReader
-    private(set) var line = 0
+package struct LineReader {
+    package let reader: BoundedReader
+    package private(set) var line = 0
     /// How much of what is in the buffer has no line end.
     private var searched = 0
 
-    init(_ path: String) throws(FileError) { reader = try BoundedReader(path) }
+    package init(_ path: String) throws(FileError) { reader = try BoundedReader(path) }
 
     /// The next line, nil behind the last.
-    mutating func next() throws -> [UInt8]? {
+    package mutating func next() throws -> [UInt8]? {
         while true {
             let bytes = reader.buffer
             if searched < bytes.count, let start = bytes.baseAddress,
@@ -140,18 +140,18 @@ struct LineReader {
 
 /// A text in pieces that tokenize as the whole does: cut between a line's end and a word, where pre-tokenizers of
 /// byte-level models never look across; failing that before the space of a word, failing that anywhere.
-struct PieceReader {
-    let reader: BoundedReader
+package struct PieceReader {
+    package let reader: BoundedReader
     private let cuts: Bool
 
     /// - Parameter cuts: false gives the whole text as one piece.
-    init(_ path: String, cuts: Bool) throws(FileError) {
+    package init(_ path: String, cuts: Bool) throws(FileError) {
         reader = try BoundedReader(path)
         self.cuts = cuts
     }
 
     /// The next piece, UTF-8, nil behind the last.
-    mutating func next() throws -> [UInt8]? {
+    package mutating func next() throws -> [UInt8]? {
         while try reader.fill() {
             if cuts, reader.buffer.count >= BoundedReader.chunk, let end = Self.cut(reader.buffer) {
                 return try checked(reader.take(end))

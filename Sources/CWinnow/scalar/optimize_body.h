@@ -241,33 +241,40 @@ static void keep(float *values, const uint8_t *bits, size_t count) {
 }
 
 #if !defined(WN_OWN_EXPANSION)
-static size_t expand_kept(const float *packed, const uint8_t *bits, float *out, size_t count) {
-    size_t taken = 0;
+WN_INLINE size_t count_kept(const uint8_t *bits, size_t count) {
+    size_t kept = 0;
     for (size_t i = 0; i < count; i += 8) {
-        size_t part = count - i < 8 ? count - i : 8;
         uint32_t byte = bits[i / 8];
-        if (byte == 0) {
-            memset(out + i, 0, part * sizeof(float));
-            continue;
-        }
-        for (size_t k = 0; k < part; k++, byte >>= 1) {
-            out[i + k] = 0;
-            if (byte & 1) out[i + k] = packed[taken++];
-        }
+        if (count - i < 8) byte &= (1u << (count - i)) - 1;
+        kept += (size_t)__builtin_popcount(byte);
     }
-    return taken;
+    return kept;
+}
+
+// Without branches on the mask, which would be guessed wrong half of the time.
+static size_t expand_kept(const float *packed, const uint8_t *bits, float *out, size_t count) {
+    size_t total = count_kept(bits, count), taken = 0;
+    if (total == 0) {
+        memset(out, 0, count * sizeof(float));
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bit = bits[i / 8] >> i % 8 & 1, value;
+        memcpy(&value, packed + (taken < total ? taken : total - 1), sizeof value);
+        value &= 0 - bit;
+        memcpy(out + i, &value, sizeof value);
+        taken += bit;
+    }
+    return total;
 }
 
 static size_t pack_kept(const float *values, const uint8_t *bits, float *packed, size_t count) {
-    size_t taken = 0;
-    for (size_t i = 0; i < count; i += 8) {
-        size_t part = count - i < 8 ? count - i : 8;
-        uint32_t byte = bits[i / 8];
-        for (size_t k = 0; byte != 0 && k < part; k++, byte >>= 1) {
-            if (byte & 1) packed[taken++] = values[i + k];
-        }
+    size_t total = count_kept(bits, count), taken = 0;
+    for (size_t i = 0; taken < total; i++) {
+        packed[taken] = values[i];
+        taken += bits[i / 8] >> i % 8 & 1;
     }
-    return taken;
+    return total;
 }
 #endif
 
