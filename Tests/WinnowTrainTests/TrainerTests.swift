@@ -186,6 +186,24 @@ import WinnowWeights
         ) {
             _ = try TrainingRun(Self.trainer(Self.configuration(steps: 4)), in: folder.path("run"), identity: other)
         }
+        // The order of keys is nothing; a number deep inside is named.
+        func nested(_ rate: Double, turned: Bool = false) -> JSONObject {
+            let keys: [(String, JSONValue)] = [("kind", "adamw"), ("rate", .number(rate))]
+            return JSONObject([("settings", .object(JSONObject(turned ? keys.reversed() : keys)))])
+        }
+        var first = try TrainingRun(
+            Self.trainer(Self.configuration(steps: 4)), in: folder.path("nested"), identity: nested(0.5))
+        _ = try first.run()
+        let turned = try TrainingRun(
+            Self.trainer(Self.configuration(steps: 4)), in: folder.path("nested"), identity: nested(0.5, turned: true))
+        #expect(turned.resumedFrom?.step == 4)
+        #expect(
+            throws: TrainingError.otherRun(
+                folder: folder.path("nested/checkpoints/step-000004"), what: "its settings.rate is 0.5, not 0.25")
+        ) {
+            _ = try TrainingRun(
+                Self.trainer(Self.configuration(steps: 4)), in: folder.path("nested"), identity: nested(0.25))
+        }
         // Another model under the same identity: its tensors are missed by name.
         #expect(throws: TrainingError.self) {
             _ = try TrainingRun(

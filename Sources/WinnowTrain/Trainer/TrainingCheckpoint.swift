@@ -86,10 +86,8 @@ public struct TrainingCheckpoint: Sendable {
     /// - Throws: ``TrainingError``, ``OptimizerError``, `SafetensorsError`; the trainer is of no use then.
     public func restore(_ trainer: Trainer, run: JSONObject) throws {
         let stored = state["run"]?.object ?? JSONObject()
-        for (key, value) in run.pairs where stored[key] != value {
-            throw TrainingError.otherRun(
-                folder: path,
-                what: "its \(key) is \(stored[key]?.text() ?? "missing"), not \(value.text())")
+        if let difference = JSONValue.object(run).firstDifference(from: .object(stored)) {
+            throw TrainingError.otherRun(folder: path, what: difference)
         }
         let masters = try SafetensorsFile("\(path)/masters.safetensors")
         let masks = try SafetensorsFile("\(path)/masks.safetensors")
@@ -116,5 +114,21 @@ public struct TrainingCheckpoint: Sendable {
         trainer.step = step
         trainer.tokens = tokens
         try trainer.verifyMasks()
+    }
+}
+
+extension JSONValue {
+    /// The first thing, in the order of this value's keys, that another has differently; the order itself is nothing.
+    fileprivate func firstDifference(from other: JSONValue?, at place: String = "") -> String? {
+        if let own = object, let theirs = other?.object {
+            for (key, value) in own.pairs {
+                let path = place.isEmpty ? key : "\(place).\(key)"
+                if let difference = value.firstDifference(from: theirs[key], at: path) { return difference }
+            }
+            guard let extra = theirs.keys.first(where: { own[$0] == nil }) else { return nil }
+            return "its \(place.isEmpty ? extra : "\(place).\(extra)") is not a setting of this one"
+        }
+        guard other?.text(sortedKeys: true) != text(sortedKeys: true) else { return nil }
+        return "its \(place) is \(other?.text(sortedKeys: true) ?? "missing"), not \(text(sortedKeys: true))"
     }
 }

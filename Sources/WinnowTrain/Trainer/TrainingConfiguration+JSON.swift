@@ -22,7 +22,9 @@ extension TrainingConfiguration {
 
     /// Every setting, defaults written out.
     public var json: JSONObject {
-        guard let data = try? JSONEncoder().encode(self), let value = try? JSONValue(parsing: Array(data)),
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        guard let data = try? encoder.encode(self), let value = try? JSONValue(parsing: Array(data)),
             let object = value.object
         else { preconditionFailure("settings that are not JSON: \(self)") }
         return object

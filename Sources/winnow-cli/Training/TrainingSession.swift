@@ -68,7 +68,7 @@ struct TrainingSession {
             let path = "\(options.destination)/adapter"
             try adapter.write(
                 to: path, base: source.path, configuration: model.configuration, overwrite: true)
-            return answer(run, path: path, bytes: FileTree.byteCount(path), ending, seconds: seconds)
+            return answer(run, path: path, bytes: FileTree.bytes(of: path), ending, seconds: seconds)
         }
         let written = try write(trainer, run)
         answer(run, path: written.path, bytes: written.bytes, ending, seconds: seconds)
