@@ -123,7 +123,8 @@ struct FinetuneCommand: AsyncParsableCommand {
             All weights are trained in float32. Weights that a mask prunes stay zero; with --keep-zeros so do all \
             that are zero in the blocks. With --adapter-rank the model stays as it is, in its own format, and a \
             LoRA adapter is trained beside it: the folder 'adapter' of the output opens in PEFT, and 'winnow merge' \
-            adds it to the weights. The output folder is else that of 'winnow train'.
+            adds it to the weights. With --teacher the loss is cross-entropy, divergence and SquareHead, weighed. The \
+            output folder is else that of 'winnow train'.
 
             Examples:
               winnow finetune --model pruned --text book.txt --steps 200 \\
@@ -146,6 +147,16 @@ struct FinetuneCommand: AsyncParsableCommand {
             "Linears that get one, by the ends of their names, with commas; or all-linear.", valueName: "names"))
     var adapterTargets = "all-linear"
     @Flag(name: .customLong("rslora"), help: "Multiply by alpha / sqrt(rank) instead.") var isRankStabilised = false
+    @Option(help: ArgumentHelp("A model to learn from, of the same shape: the dense one.", valueName: "model"))
+    var teacher: String?
+    @Option(help: ArgumentHelp("Weight of the text itself beside the teacher.", valueName: "weight"))
+    var crossEntropy = 1.0
+    @Option(help: ArgumentHelp("Weight of the divergence from the teacher's distribution.", valueName: "weight"))
+    var divergence = 0.0
+    @Option(help: ArgumentHelp("Weight of the distance from the teacher's hidden states.", valueName: "weight"))
+    var squareHead = 1.0
+    @Option(help: ArgumentHelp("What softens both distributions of the divergence.", valueName: "t"))
+    var temperature = 1.0
 
     func validate() throws {
         guard adapterRank != nil else {
@@ -184,7 +195,10 @@ struct FinetuneCommand: AsyncParsableCommand {
             parameter.beginTraining(
                 keepsZeros: keepZeros && linears.contains(ObjectIdentifier(parameter)), on: pool)
         }
+        let distillation = try await distillation(for: loaded.model, pool)
         let identity = JSONObject([
+            ("teacher", .string(teacher ?? "")),
+            ("distillation", .array([crossEntropy, divergence, squareHead, temperature].map { .number($0) })),
             ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
             ("keepZeros", .bool(keepZeros)), ("adapterRank", .integer(Int64(adapterRank ?? 0))),
             ("adapterAlpha", .number(adapter?.configuration.alpha ?? 0)),
@@ -193,7 +207,19 @@ struct FinetuneCommand: AsyncParsableCommand {
         try await TrainingSession(
             options: options, running: running, output: output, configuration: configuration, model: loaded.model,
             tokenizer: loaded.tokenizer, template: loaded.template, source: loaded.checkpoint, identity: identity,
-            pool: pool, adapter: adapter
+            pool: pool, adapter: adapter, distillation: distillation
         ).run()
+    }
+
+    private func distillation(for student: LanguageModel, _ pool: KernelPool) async throws -> Distillation? {
+        guard let teacher else { return nil }
+        var weights = DistillationWeights()
+        weights.crossEntropy = crossEntropy
+        weights.divergence = divergence
+        weights.squareHead = squareHead
+        weights.temperature = temperature
+        let path = try await resolveModel(teacher, model.cache, output)
+        return try Distillation(
+            weights, teacher: try LanguageModel(Checkpoint.open(path)), student: student, on: pool)
     }
 }

@@ -20,20 +20,23 @@ public final class Trainer {
     public internal(set) var tokens = 0
     public var data: any BatchSource
     private let updater: (any MaskUpdater)?
+    private let distillation: Distillation?
     private let pool: KernelPool
 
     /// - Parameter model: what was not set up by ``Parameter/beginTraining(keepsZeros:on:)`` is frozen.
     /// - Parameter adapter: trained beside, or instead of, the model's own parameters.
+    /// - Parameter distillation: what steps lower in place of the cross-entropy alone.
     /// - Throws: ``TrainingError`` for settings that make no sense, ``OptimizerError``.
     public init(
         _ model: LanguageModel, _ configuration: TrainingConfiguration, data: any BatchSource, on pool: KernelPool,
-        updater: (any MaskUpdater)? = nil, adapter: LowRankAdapter? = nil
+        updater: (any MaskUpdater)? = nil, adapter: LowRankAdapter? = nil, distillation: Distillation? = nil
     ) throws {
         try configuration.validate()
         self.model = model
         self.configuration = configuration
         self.data = data
         self.pool = pool
+        self.distillation = distillation
         self.updater = updater ?? configuration.pruning?.updater(steps: configuration.steps)
         twin = DecoderTwin(model, on: pool)
         twin.recomputesBlocks = configuration.recompute
@@ -72,13 +75,14 @@ public final class Trainer {
         let scored = batches.reduce(0) { $0 + $1.scored }
         var loss = 0.0
         for batch in batches {
-            let part = try twin.loss(batch, dividingBy: max(scored, 1))
-            loss += Double(part.scalar)
-            guard part.scalar.isFinite else {
+            let parts = try distillation?.losses(twin, batch, scored: max(scored, 1))
+                ?? [try twin.loss(batch, dividingBy: max(scored, 1))]
+            for part in parts { loss += Double(part.scalar) }
+            guard loss.isFinite else {
                 throw TrainingError.notFinite(
                     step: step + 1, what: "loss", place: placeOfNaN(batch), checkpoint: nil)
             }
-            twin.context.backward(part)
+            twin.context.backward(parts)
         }
         let rate = configuration.learningRate.value(at: step, of: configuration.steps)
         let norm = optimizer.step(parameters.map(\.slot), rate: rate, pool: pool)

@@ -24,12 +24,16 @@ struct TrainingSession {
     let pool: KernelPool
     /// What is trained in place of the model's own weights.
     var adapter: LowRankAdapter?
+    /// What steps lower in place of the cross-entropy alone.
+    var distillation: Distillation?
 
     func run() async throws {
         let start = ContinuousClock.now
         let progress = ProgressPrinter(output)
         let (data, validation, tokens) = try options.data(tokenizer, template, configuration, progress)
-        let trainer = try Trainer(model, configuration, data: data, on: pool, adapter: adapter)
+        let trainer = try Trainer(
+            model, configuration, data: data, on: pool, adapter: adapter,
+            distillation: distillation)
         var plan = trainer.memoryPlan
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
         try running.admit(plan, output)
