@@ -17,7 +17,8 @@ struct Winnow: AsyncParsableCommand {
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
             TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
-            TrainTokenizerCommand.self, PruneCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
+            TrainTokenizerCommand.self, PruneCommand.self, ConvertCommand.self, BenchCommand.self,
+            DoctorCommand.self,
             DemoCommand.self,
         ])
 
