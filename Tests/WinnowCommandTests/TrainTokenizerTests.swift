@@ -36,6 +36,8 @@ struct TrainTokenizerTests {
             let tokenizer = try Tokenizer(TokenizerFolder.read("\(folder)/out"))
             #expect(tokenizer.decode(tokenizer.encode(text)) == text)
             #expect(tokenizer.encode(" the").count == 1)
+            let said = try CommandRun.run(["tokenize", "--model", "\(folder)/out", "--text", " the", "--json"])
+            #expect(try said.json()["pieces"] == ["Ġthe"])
             // A second time only on request.
             let again = try train(folder, "--text", "\(folder)/a.txt")
             #expect(again.status == 1 && again.errors.contains("--overwrite"), "\(again.errors)")
