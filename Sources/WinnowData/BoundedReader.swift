@@ -120,9 +120,8 @@ package struct LineReader {
                 let length = UnsafeRawPointer(found) - UnsafeRawPointer(start)
                 let text = reader.take(length)
                 reader.drop(1)
-                line += 1
                 searched = 0
-                return text
+                return counted(text)
             }
             searched = bytes.count
             if try reader.fill() {
@@ -133,10 +132,15 @@ package struct LineReader {
                 continue
             }
             guard !reader.buffer.isEmpty else { return nil }
-            line += 1
             searched = 0
-            return reader.take(reader.buffer.count)
+            return counted(reader.take(reader.buffer.count))
         }
+    }
+
+    /// A line, without the byte order mark that some editors put before the first.
+    private mutating func counted(_ text: [UInt8]) -> [UInt8] {
+        line += 1
+        return line == 1 && text.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(text.dropFirst(3)) : text
     }
 }
 

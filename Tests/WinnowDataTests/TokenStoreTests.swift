@@ -74,6 +74,11 @@ import WinnowText
         #expect(store.ids(store.range(2)) == tokenizer.encode(whole))
     }
 
+    @Test func windowsLineEndsAndMarksAreNoText() throws {
+        let store = try store("\u{FEFF}{\"text\": \"one\"}\r\n{\"text\": \"two\"}\r\n")
+        #expect((0..<2).map { runs(store, $0)[0].text } == ["one<|endoftext|>", "two<|endoftext|>"])
+    }
+
     private static let badLines: [(line: String, reason: String)] = [
         ("{\"text\": 3}", "\"text\" is not a string"),
         (
