@@ -35,7 +35,8 @@ package final class BoundedReader {
         guard descriptor >= 0 else { throw FileError(path, operation: "open", code: errno) }
         guard fstat(descriptor, &status) == 0 else { throw FileError(path, operation: "stat", code: errno) }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw FileError(path, operation: "read", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
+            throw FileError(
+                path, operation: "read", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
         }
         byteCount = Int(status.st_size)
     }
@@ -119,28 +120,37 @@ package struct LineReader {
                 let length = UnsafeRawPointer(found) - UnsafeRawPointer(start)
                 let text = reader.take(length)
                 reader.drop(1)
-                line += 1
                 searched = 0
-                return text
+                return counted(text)
             }
             searched = bytes.count
             if try reader.fill() {
                 guard reader.buffer.count <= BoundedReader.largestPiece else {
-                    throw DataError.lineTooLong(file: reader.path, line: line + 1, limit: BoundedReader.largestPiece)
+                    throw DataError.lineTooLong(
+                        file: reader.path, line: line + 1, limit: BoundedReader.largestPiece)
                 }
                 continue
             }
             guard !reader.buffer.isEmpty else { return nil }
-            line += 1
             searched = 0
-            return reader.take(reader.buffer.count)
+            return counted(reader.take(reader.buffer.count))
         }
+    }
+
+    /// A line, without the byte order mark that some editors put before the first.
+    private mutating func counted(_ text: [UInt8]) -> [UInt8] {
+        line += 1
+        return line == 1 && text.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(text.dropFirst(3)) : text
     }
 }
 
-/// A text in pieces that tokenize as the whole does: cut between a line's end and a word, where pre-tokenizers of
-/// byte-level models never look across; failing that before the space of a word, failing that anywhere.
+/// A text in pieces that tokenize as the whole does: cut between a line's end and a word, where
+/// pre-tokenizers of byte-level models never look across; failing that before the space of a word, failing
+/// that anywhere.
 package struct PieceReader {
+    /// Pieces end here at the latest.
+    static let largestPiece = 1 << 22
+
     package let reader: BoundedReader
     private let cuts: Bool
 
@@ -152,15 +162,17 @@ package struct PieceReader {
 
     /// The next piece, UTF-8, nil behind the last.
     package mutating func next() throws -> [UInt8]? {
+        var searched = 0
         while try reader.fill() {
-            if cuts, reader.buffer.count >= BoundedReader.chunk, let end = Self.cut(reader.buffer) {
-                return try checked(reader.take(end))
-            }
-            if reader.buffer.count > BoundedReader.largestPiece {
-                guard cuts else {
-                    throw DataError.documentTooLarge(file: reader.path, limit: BoundedReader.largestPiece)
+            let count = reader.buffer.count
+            if cuts, count >= BoundedReader.chunk {
+                if let end = Self.cut(reader.buffer, from: searched) { return try checked(reader.take(end)) }
+                searched = max(0, count - 1)
+                if count >= Self.largestPiece {
+                    return try checked(reader.take(Self.characterEnd(reader.buffer)))
                 }
-                return try checked(reader.take(Self.characterEnd(reader.buffer)))
+            } else if !cuts, count > BoundedReader.largestPiece {
+                throw DataError.documentTooLarge(file: reader.path, limit: BoundedReader.largestPiece)
             }
         }
         guard !reader.buffer.isEmpty else { return nil }
@@ -174,30 +186,51 @@ package struct PieceReader {
         return piece
     }
 
-    /// Where to cut: behind the last lone line end between two words, else before the last lone space between letters.
-    static func cut(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
+    /// Where to cut: behind the last lone line end between two words, else before the last lone space between
+    /// letters.
+    ///
+    /// - Parameter first: no place before it is looked at.
+    static func cut(_ bytes: UnsafeBufferPointer<UInt8>, from first: Int) -> Int? {
         func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A }
         var space: Int?
-        for index in stride(from: bytes.count - 2, to: 0, by: -1) {
-            if bytes[index] == 0x0A, isLetter(bytes[index - 1]), isLetter(bytes[index + 1]) { return index + 1 }
-            if space == nil, bytes[index] == 0x20, isLetter(bytes[index - 1]), isLetter(bytes[index + 1]) {
+        for index in stride(from: bytes.count - 2, to: max(first, 0), by: -1) {
+            let byte = bytes[index]
+            guard byte == 0x0A || byte == 0x20 else { continue }
+            if byte == 0x0A, isInWord(bytes, before: index), isInWord(bytes, at: index + 1) {
+                return index + 1
+            }
+            if space == nil, byte == 0x20, isLetter(bytes[index - 1]), isLetter(bytes[index + 1]) {
                 space = index
             }
         }
         return space
     }
 
+    /// Whether a character begins here that is surely no white space.
+    private static func isInWord(_ bytes: UnsafeBufferPointer<UInt8>, at index: Int) -> Bool {
+        switch bytes[index] {
+        case 0x21...0x7E, 0xC3...0xDF, 0xE4...0xF4: true
+        // U+3000 is a space; the others of this lead are not.
+        case 0xE3: index + 1 < bytes.count && bytes[index + 1] > 0x80
+        default: false
+        }
+    }
+
+    private static func isInWord(_ bytes: UnsafeBufferPointer<UInt8>, before end: Int) -> Bool {
+        var start = end - 1
+        while start > 0, end - start < 4, bytes[start] & 0xC0 == 0x80 { start -= 1 }
+        return isInWord(bytes, at: start)
+    }
+
     /// The end of the last whole character.
     private static func characterEnd(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
-        var end = bytes.count
         for back in 1...min(4, bytes.count) {
             let byte = bytes[bytes.count - back]
             if byte & 0xC0 == 0x80 { continue }
             let length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
-            if length > back { end = bytes.count - back }
-            break
+            return max(length > back ? bytes.count - back : bytes.count, 1)
         }
-        return max(end, 1)
+        return bytes.count
     }
 }
 

@@ -2,9 +2,10 @@ import WinnowText
 
 /// Turns records into ids, each with whether it is to be learned.
 ///
-/// A document begins with BOS where the tokenizer adds it and ends with the end-of-text token. Of a prompt with its
-/// completion, and of a conversation, only what the model is to say is learned: the tokens past those that the text up
-/// to there gives alone. Conversations go through the chat template, which writes its own control tokens.
+/// A document begins with BOS where the tokenizer adds it and ends with the end-of-text token. Of a prompt
+/// with its completion, and of a conversation, only what the model is to say is learned: the tokens past
+/// those that the text up to there gives alone. Conversations go through the chat template, which writes its
+/// own control tokens.
 struct RecordTokenizer {
     let tokenizer: Tokenizer
     let template: ChatTemplate?
@@ -67,7 +68,8 @@ struct RecordTokenizer {
                         + "give one assistant's turn a line")
             }
             let first = Self.common(tokenizer.encode(before), ids)
-            let last = after.utf8.count == whole.utf8.count ? ids.count : Self.common(tokenizer.encode(after), ids)
+            let last =
+                after.utf8.count == whole.utf8.count ? ids.count : Self.common(tokenizer.encode(after), ids)
             if first < last { learned.append(first..<last) }
         }
         return (ids, learned)

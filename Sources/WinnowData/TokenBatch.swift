@@ -68,7 +68,8 @@ public struct BatchStream: Sendable {
     private var order: [UInt32] = []
     private var orderEpoch = -1
 
-    /// - Parameter position: where to go on, as ``position`` said it; a window past the end is the next epoch's first.
+    /// - Parameter position: where to go on, as ``position`` said it; a window past the end is the next
+    ///   epoch's first.
     /// - Parameter padding: the id behind the last document of a window; its weight is 0.
     public init(
         _ dataset: TokenDataset, plan: WindowPlan, batch: Int, seed: UInt64 = 0, isShuffled: Bool = true,
@@ -80,7 +81,8 @@ public struct BatchStream: Sendable {
         self.batch = batch
         self.seed = seed
         self.isShuffled = isShuffled
-        self.position = position
+        // What a damaged checkpoint may say is no reason to trap: it begins again.
+        self.position = DataPosition(epoch: max(0, position.epoch), window: max(0, position.window))
         self.padding = padding
     }
 
@@ -109,7 +111,8 @@ public struct BatchStream: Sendable {
     private mutating func window(_ position: DataPosition) -> Int {
         guard isShuffled else { return position.window }
         if orderEpoch != position.epoch {
-            // Neighbouring seeds and epochs must not meet: the generator mixes its seed, this keeps them apart.
+            // Neighbouring seeds and epochs must not meet: the generator mixes its seed, this keeps them
+            // apart.
             order = SeededOrder.permutation(
                 plan.windowCount, seed: seed &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(position.epoch))
             orderEpoch = position.epoch

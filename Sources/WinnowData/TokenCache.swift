@@ -36,7 +36,8 @@ public struct TokenCache {
 
     /// Opens the cache of a file in `folder`, and makes it first where it is missing, stale or damaged.
     ///
-    /// - Parameter source: `.jsonl` holds records a line, any other file is one text. Larger than memory is fine.
+    /// - Parameter source: `.jsonl` holds records a line, any other file is one text. Larger than memory is
+    ///   fine.
     /// - Parameter progress: bytes read, of all.
     /// - Throws: ``DataError``, `FileError`, or `CancellationError` when the flag is raised.
     public init(
@@ -59,14 +60,19 @@ public struct TokenCache {
         }
         let writer = try TokenCacheWriter(path, key: key)
         try TokenizedFile.read(
-            source, RecordTokenizer(tokenizer, template: template), cancellation: cancellation, progress: progress
-        ) { sink in if sink.tokens.count >= TokenCacheWriter.bufferTokens { try writer.write(sink) } } finish: { sink in
+            source, RecordTokenizer(tokenizer, template: template), cancellation: cancellation,
+            progress: progress
+        ) { sink in
+            if sink.tokens.count >= TokenCacheWriter.bufferTokens { try writer.write(sink) }
+        } finish: { sink in
             try writer.finish(sink)
         }
         store = try Self.read(path, source: source, key: key)
     }
 
-    private static func key(_ source: String, _ tokenizer: Tokenizer, _ template: ChatTemplate?) throws -> [UInt8] {
+    private static func key(_ source: String, _ tokenizer: Tokenizer, _ template: ChatTemplate?) throws
+        -> [UInt8]
+    {
         let parts = [
             "winnow tokens \(version)", try BoundedReader.sha256(of: source), tokenizer.fingerprint,
             source.hasSuffix(".jsonl") ? "lines" : "text", template?.source ?? "",
@@ -81,9 +87,15 @@ public struct TokenCache {
         let bytes = UnsafeRawBufferPointer(start: storage.base, count: storage.byteCount)
         func number(_ offset: Int) -> UInt64 { bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
         func bad(_ reason: String) -> DataError { .badCache(file: path, reason: reason) }
-        guard bytes.count >= headerBytes, bytes.prefix(8).elementsEqual(magic) else { throw bad("no token cache") }
-        guard bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self) == version else { throw bad("another version") }
-        guard number(80) == Checksum.of(UnsafeRawBufferPointer(rebasing: bytes[..<80])) else { throw bad("header") }
+        guard bytes.count >= headerBytes, bytes.prefix(8).elementsEqual(magic) else {
+            throw bad("no token cache")
+        }
+        guard bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self) == version else {
+            throw bad("another version")
+        }
+        guard number(80) == Checksum.of(UnsafeRawBufferPointer(rebasing: bytes[..<80])) else {
+            throw bad("header")
+        }
         guard bytes[16..<48].elementsEqual(key) else { throw bad("another text or tokenizer") }
         let tokens = number(48), documents = number(56), limit = UInt64(bytes.count)
         guard tokens <= limit, documents < limit else { throw bad("counts") }
@@ -91,7 +103,9 @@ public struct TokenCache {
         guard bytes.count == headerBytes + wordBytes + tableBytes else { throw bad("length") }
         let words = UnsafeRawBufferPointer(rebasing: bytes[headerBytes..<headerBytes + wordBytes])
         let table = UnsafeRawBufferPointer(rebasing: bytes[(headerBytes + wordBytes)...])
-        guard number(64) == Checksum.of(words), number(72) == Checksum.of(table) else { throw bad("checksum") }
+        guard number(64) == Checksum.of(words), number(72) == Checksum.of(table) else {
+            throw bad("checksum")
+        }
         let store = TokenStore(
             source: source, words: StorageSlice(storage, offset: headerBytes, byteCount: Int(tokens) * 4),
             table: StorageSlice(storage, offset: headerBytes + wordBytes, byteCount: tableBytes))
@@ -110,7 +124,9 @@ public struct TokenCache {
 
 /// A checksum of bytes in 64-bit words, four at a time; zeros are added to the end.
 struct Checksum {
-    private var lanes: SIMD4<UInt64> = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 1]
+    private var lanes: SIMD4<UInt64> = [
+        0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 1,
+    ]
     private var count: UInt64 = 0
 
     /// - Precondition: all but the last run are a multiple of 32 bytes.
@@ -118,12 +134,15 @@ struct Checksum {
         let multiplier = SIMD4<UInt64>(repeating: 0x2127_599B_F432_5C37)
         let whole = bytes.count / 32 * 32
         for offset in stride(from: 0, to: whole, by: 32) {
-            lanes = (lanes ^ bytes.loadUnaligned(fromByteOffset: offset, as: SIMD4<UInt64>.self)) &* multiplier
+            lanes =
+                (lanes ^ bytes.loadUnaligned(fromByteOffset: offset, as: SIMD4<UInt64>.self)) &* multiplier
             lanes ^= lanes &>> 29
         }
         if whole < bytes.count {
             var rest = SIMD4<UInt64>()
-            withUnsafeMutableBytes(of: &rest) { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[whole...])) }
+            withUnsafeMutableBytes(of: &rest) {
+                $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[whole...]))
+            }
             lanes = (lanes ^ rest) &* multiplier
             lanes ^= lanes &>> 29
         }

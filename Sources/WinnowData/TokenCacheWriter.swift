@@ -89,7 +89,9 @@ final class TokenCacheWriter {
             let sum = Checksum.of(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[..<80]))
             bytes.storeBytes(of: sum, toByteOffset: 80, as: UInt64.self)
         }
-        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw FileError(partial, operation: "write", code: errno) }
+        guard lseek(descriptor, 0, SEEK_SET) == 0 else {
+            throw FileError(partial, operation: "write", code: errno)
+        }
         try header.withUnsafeBytes { try write($0) }
         guard fsync(descriptor) == 0 else { throw FileError(partial, operation: "write", code: errno) }
         guard rename(partial, path) == 0 else { throw FileError(path, operation: "create", code: errno) }

@@ -35,8 +35,8 @@ public struct TokenDataset: Sendable {
     public var documentCount: Int { parts.count }
     public var tokenCount: Int { parts.reduce(0) { $0 + $1.range.count } }
 
-    /// Two datasets without a document in common: `share` of the documents, at least one, drawn by the seed, is the
-    /// second. Of a single text, the end of it is.
+    /// Two datasets without a document in common: `share` of the documents, at least one, drawn by the seed,
+    /// is the second. Of a single text, the end of it is.
     ///
     /// - Throws: ``DataError`` when the share is no share or leaves one of the two empty.
     public func split(
@@ -52,8 +52,12 @@ public struct TokenDataset: Sendable {
             }
             let cut = part.range.upperBound - held
             return (
-                TokenDataset(stores, [Part(store: part.store, document: part.document, range: part.range.lowerBound..<cut)]),
-                TokenDataset(stores, [Part(store: part.store, document: part.document, range: cut..<part.range.upperBound)])
+                TokenDataset(
+                    stores,
+                    [Part(store: part.store, document: part.document, range: part.range.lowerBound..<cut)]),
+                TokenDataset(
+                    stores,
+                    [Part(store: part.store, document: part.document, range: cut..<part.range.upperBound)])
             )
         }
         let held = min(max(1, Int((Double(parts.count) * share).rounded())), parts.count - 1)

@@ -1,7 +1,8 @@
 import WinnowCore
 import WinnowText
 
-/// Tokenized documents: ids, which of them are learned, and where each came from; in memory or in a mapped file.
+/// Tokenized documents: ids, which of them are learned, and where each came from; in memory or in a mapped
+/// file.
 public final class TokenStore: Sendable {
     /// What the documents came from: a file, for messages.
     public let source: String
@@ -9,7 +10,8 @@ public final class TokenStore: Sendable {
     public let documentCount: Int
     /// An id a token in 31 bits; the highest bit is set where it is learned.
     private let words: StorageSlice
-    /// Two numbers a document: its first token, and its line times two, plus one where it may be cut. Then the end.
+    /// Two numbers a document: its first token, and its line times two, plus one where it may be cut. Then
+    /// the end.
     private let table: StorageSlice
 
     static let learnedBit: UInt32 = 1 << 31
@@ -35,7 +37,8 @@ public final class TokenStore: Sendable {
     convenience init(source: String, _ sink: TokenSink) {
         sink.end()
         self.init(
-            source: source, words: StorageSlice(copying: sink.tokens), table: StorageSlice(copying: sink.table))
+            source: source, words: StorageSlice(copying: sink.tokens),
+            table: StorageSlice(copying: sink.table))
     }
 
     private func number(_ index: Int) -> UInt64 {
@@ -43,13 +46,17 @@ public final class TokenStore: Sendable {
     }
 
     /// The tokens of a document.
-    public func range(_ document: Int) -> Range<Int> { Int(number(2 * document))..<Int(number(2 * document + 2)) }
+    public func range(_ document: Int) -> Range<Int> {
+        Int(number(2 * document))..<Int(number(2 * document + 2))
+    }
     /// The line of the source that a document stands on.
     public func line(_ document: Int) -> Int { Int(number(2 * document + 1) >> 1) }
     /// Whether a document may go on in another window: plain text may, conversations may not.
     public func mayBeCut(_ document: Int) -> Bool { number(2 * document + 1) & 1 == 1 }
 
-    func word(_ token: Int) -> UInt32 { words.bytes.loadUnaligned(fromByteOffset: 4 * token, as: UInt32.self) }
+    func word(_ token: Int) -> UInt32 {
+        words.bytes.loadUnaligned(fromByteOffset: 4 * token, as: UInt32.self)
+    }
     public func id(_ token: Int) -> TokenID { TokenID(word(token) & ~Self.learnedBit) }
     public func isLearned(_ token: Int) -> Bool { word(token) & Self.learnedBit != 0 }
     public func ids(_ range: Range<Int>) -> [TokenID] { range.map(id) }

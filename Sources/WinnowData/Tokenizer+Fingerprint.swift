@@ -20,9 +20,10 @@ extension Tokenizer {
         for token in definition.addedTokens {
             add("\(token.id) \(token.content) \(token.isSpecial) \(token.stripsLeft) \(token.stripsRight)")
         }
-        add(definition.preTokenizer.json.text())
-        add("\(definition.normalizer) \(String(describing: definition.spaceMarks)) \(definition.ignoresMerges)")
-        add("\(definition.addsBOS) \(String(describing: definition.bosID)) \(String(describing: definition.eosID))")
+        add("\(definition.preTokenizer)")
+        add("\(definition.normalizer) \(definition.ignoresMerges)")
+        add(String(describing: definition.spaceMarks))
+        add("\(definition.addsBOS) \(definition.bosID ?? -1) \(definition.eosID ?? -1)")
         return hash.hexadecimal()
     }
 }

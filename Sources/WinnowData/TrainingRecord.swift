@@ -22,14 +22,18 @@ enum TrainingRecord {
             guard let text = text.string else { throw bad("\"text\" is not a string") }
             self = .text(text)
         } else if object["prompt"] != nil || object["completion"] != nil {
-            guard let prompt = object["prompt"]?.string else { throw bad("\"prompt\" is missing or no string") }
+            guard let prompt = object["prompt"]?.string else {
+                throw bad("\"prompt\" is missing or no string")
+            }
             guard let completion = object["completion"]?.string else {
                 throw bad("\"completion\" is missing or no string")
             }
             guard !completion.isEmpty else { throw bad("\"completion\" is empty: there is nothing to learn") }
             self = .completion(prompt: prompt, completion: completion)
         } else if let list = object["messages"] {
-            guard let list = list.array, !list.isEmpty else { throw bad("\"messages\" is not a list of messages") }
+            guard let list = list.array, !list.isEmpty else {
+                throw bad("\"messages\" is not a list of messages")
+            }
             var messages: [ChatMessage] = []
             for (index, item) in list.enumerated() {
                 guard let role = item["role"]?.string, let content = item["content"]?.string else {

@@ -1,9 +1,11 @@
 import WinnowCore
 import WinnowText
 
-/// The texts of files of training data, one after the other, in bounded memory: what a tokenizer is learned from.
+/// The texts of files of training data, one after the other, in bounded memory: what a tokenizer is learned
+/// from.
 public enum TrainingTexts {
-    /// Calls `body` with each text: a piece of a plain file, or a text, prompt, completion or message of a line.
+    /// Calls `body` with each text: a piece of a plain file, or a text, prompt, completion or message of a
+    /// line.
     ///
     /// - Parameter progress: bytes read of a file, and its size.
     /// - Throws: ``DataError``, `FileError`, or what `body` throws.

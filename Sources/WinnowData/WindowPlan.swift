@@ -1,7 +1,8 @@
 /// How a dataset is cut into windows: which piece of which document stands where. A value, made once.
 ///
-/// A window holds `length` predictions: a token and the one after it, of the same document. A text fills windows and
-/// goes on in the next; a conversation is put whole into the fullest of the open windows that still has room.
+/// A window holds `length` predictions: a token and the one after it, of the same document. A text fills
+/// windows and goes on in the next; a conversation is put whole into the fullest of the open windows that
+/// still has room.
 public struct WindowPlan: Sendable {
     /// Predictions `first ..< first + count` of a part: from its tokens there to the ones after them.
     struct Piece: Sendable, Equatable {
@@ -55,12 +56,15 @@ public struct WindowPlan: Sendable {
             if count > length {
                 guard overflow == .cut else {
                     throw .tooManyTokens(
-                        file: store.source, line: store.line(part.document), tokens: count + 1, window: length)
+                        file: store.source, line: store.line(part.document), tokens: count + 1, window: length
+                    )
                 }
                 count = length
             }
             let piece = Piece(part: UInt32(index), first: 0, count: UInt32(count))
-            let fitting = packs ? open.indices.filter { open[$0].room >= count }.min { open[$0].room < open[$1].room } : nil
+            let fitting =
+                packs
+                ? open.indices.filter { open[$0].room >= count }.min { open[$0].room < open[$1].room } : nil
             if let fitting {
                 windows[open[fitting].window].append(piece)
                 open[fitting].room -= count

@@ -9,6 +9,7 @@ struct TrainTokenizerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train-tokenizer",
         abstract: "Learn a byte-level BPE tokenizer from texts.",
+        usage: "winnow train-tokenizer --text <file> ... --vocabulary-size <n> --output <folder> [<options>]",
         discussion: """
             A .jsonl file holds records as for training ("text", "prompt" and "completion", or "messages"), any \
             other file is one text. The folder holds tokenizer.json and tokenizer_config.json.
@@ -39,7 +40,9 @@ struct TrainTokenizerCommand: AsyncParsableCommand {
         for path in text {
             try TrainingTexts.forEach(in: path) { done, all in
                 progress.update(.init("counting words", completed: done, total: all, unit: .bytes))
-            } _: { trainer.add($0) }
+            } _: {
+                trainer.add($0)
+            }
         }
         let definition = try trainer.train { done, all in
             progress.update("merging", done, of: all, "tokens")
@@ -56,7 +59,8 @@ struct TrainTokenizerCommand: AsyncParsableCommand {
             StandardOutput.write([
                 "path": .string(destination), "bytes": .integer(Int64(bytes)),
                 "vocabularySize": .integer(Int64(definition.tokens.count)),
-                "merges": .integer(Int64(definition.merges.count)), "words": .integer(Int64(trainer.wordCount)),
+                "merges": .integer(Int64(definition.merges.count)),
+                "words": .integer(Int64(trainer.wordCount)),
                 "textBytes": .integer(Int64(trainer.byteCount)), "seconds": .number(seconds),
             ])
         } else {

@@ -8,12 +8,16 @@ import WinnowText
     private func documents(_ lengths: [Int]) -> TokenStore {
         TokenStore(
             source: "test",
-            documents: lengths.enumerated().map { index, length in (0..<length).map { TokenID(1000 * (index + 1) + $0) } })
+            documents: lengths.enumerated().map { index, length in
+                (0..<length).map { TokenID(1000 * (index + 1) + $0) }
+            })
     }
 
     private func conversations(_ answers: [Int]) throws -> TokenStore {
         try TemporaryFolder.with { folder in
-            let lines = answers.map { "{\"prompt\": \"a\", \"completion\": \"\(String(repeating: "7", count: $0))\"}\n" }
+            let lines = answers.map {
+                "{\"prompt\": \"a\", \"completion\": \"\(String(repeating: "7", count: $0))\"}\n"
+            }
             try TemporaryFolder.write(Array(lines.joined().utf8), to: "\(folder)/c.jsonl")
             return try TokenStore.reading("\(folder)/c.jsonl", tokenizer: try TinyTokenizer.tokenizer())
         }
@@ -34,7 +38,9 @@ import WinnowText
                 #expect(batch.positions[place] == (isFirst ? 0 : batch.positions[place - 1] + 1))
             }
         }
-        let all = lengths.enumerated().flatMap { index, length in (1..<max(length, 1)).map { TokenID(1000 * (index + 1) + $0) } }
+        let all = lengths.enumerated().flatMap { index, length in
+            (1..<max(length, 1)).map { TokenID(1000 * (index + 1) + $0) }
+        }
         #expect(targets.sorted() == all)
         #expect(plan.windowCount == (all.count + length - 1) / length)
     }
@@ -106,7 +112,8 @@ import WinnowText
         #expect(Array(order[..<50]) != Array(order[..<50]).sorted())
     }
 
-    /// Two integers are all that is needed to go on, also across the end of an epoch and in the middle of a batch.
+    /// Two integers are all that is needed to go on, also across the end of an epoch and in the middle of a
+    /// batch.
     @Test func goesOnWhereItStood() throws {
         let dataset = try TokenDataset([documents([90, 33])]), plan = try WindowPlan(dataset, length: 5)
         var straight = BatchStream(dataset, plan: plan, batch: 4, seed: 7)
@@ -126,7 +133,9 @@ import WinnowText
         #expect(training.tokenCount + held.tokenCount == dataset.tokenCount)
         func ids(_ dataset: TokenDataset) throws -> Set<TokenID> {
             var ids: Set<TokenID> = []
-            BatchStream(dataset, plan: try WindowPlan(dataset, length: 8), batch: 1).inOrder { ids.formUnion($0.ids) }
+            BatchStream(dataset, plan: try WindowPlan(dataset, length: 8), batch: 1).inOrder {
+                ids.formUnion($0.ids)
+            }
             return ids.subtracting([0])
         }
         #expect(try ids(training).isDisjoint(with: ids(held)))

@@ -4,25 +4,25 @@ import WinnowTestKit
 
 /// Files larger than the buffers: what is held at once does not grow with the file.
 @Suite struct BoundedReaderTests {
-    /// A line and how often it stands in a file of 24 MiB.
+    /// A line and how often it stands in a file of 12 MiB.
     private func withLargeFile(_ name: String, line: String, _ body: (String, Int) throws -> Void) throws {
         try TemporaryFolder.with { folder in
-            let count = 24 << 20 / line.utf8.count
+            let count = 12 << 20 / line.utf8.count, one = Array(line.utf8)
             var bytes: [UInt8] = []
-            bytes.reserveCapacity(count * line.utf8.count)
-            for _ in 0..<count { bytes += line.utf8 }
+            bytes.reserveCapacity(count * one.count)
+            for _ in 0..<count { bytes += one }
             try TemporaryFolder.write(bytes, to: "\(folder)/\(name)")
             try body("\(folder)/\(name)", count)
         }
     }
 
-    @Test func piecesOfALargeText() throws {
-        let line = String(repeating: "some words that go on ", count: 400) + "\n"
+    @Test(arguments: ["some words that go on ", "日本語の文章。"]) func piecesOfALargeText(_ words: String) throws {
+        let line = String(repeating: words, count: 400) + "end\n"
         try withLargeFile("large.txt", line: line) { path, count in
             var pieces = try PieceReader(path, cuts: true), bytes = 0
             while let piece = try pieces.next() {
                 bytes += piece.count
-                #expect(piece.count <= 2 << 20)
+                #expect(piece.count <= 2 << 20 && piece.last == 0x0A)
             }
             #expect(bytes == count * line.utf8.count)
             #expect(pieces.reader.largestBuffer <= 2 << 20)
@@ -50,14 +50,24 @@ import WinnowTestKit
                 var lines = try LineReader(path)
                 _ = try lines.next()
             }
-            // A text without a place to cut: pieces all the same, of whole characters.
-            var pieces = try PieceReader(path, cuts: true), bytes = 0
-            while let piece = try pieces.next() { bytes += piece.count }
-            #expect(bytes == 66 << 20 && pieces.reader.largestBuffer <= 65 << 20)
             #expect(throws: DataError.documentTooLarge(file: path, limit: 64 << 20)) {
                 var whole = try PieceReader(path, cuts: false)
                 _ = try whole.next()
             }
+        }
+    }
+
+    /// A text without a place to cut comes in pieces all the same, of whole characters.
+    @Test func anEndlessWordIsCutBetweenCharacters() throws {
+        try TemporaryFolder.with { folder in
+            let path = "\(folder)/endless.txt", text = Array(String(repeating: "日本語", count: 1000).utf8)
+            var bytes: [UInt8] = []
+            for _ in 0..<1000 { bytes += text }
+            try TemporaryFolder.write(bytes, to: path)
+            var pieces = try PieceReader(path, cuts: true), counts: [Int] = []
+            while let piece = try pieces.next() { counts.append(piece.count) }
+            #expect(counts.reduce(0, +) == 9_000_000 && counts.count == 3)
+            #expect(counts.allSatisfy { $0 % 3 == 0 && $0 <= 5 << 20 })
         }
     }
 }

@@ -53,7 +53,8 @@ import WinnowText
             #expect(try TokenCache(path, tokenizer: tokenizer, in: folder).origin == .found)
             // The template is part of what makes ids.
             let template = try TinyTokenizer.template()
-            #expect(try TokenCache(path, tokenizer: tokenizer, template: template, in: folder).origin == .remade)
+            #expect(
+                try TokenCache(path, tokenizer: tokenizer, template: template, in: folder).origin == .remade)
         }
     }
 
@@ -69,7 +70,8 @@ import WinnowText
                 var bad = good
                 switch turn % 4 {
                 case 0: bad[Int(random.next() % 88)] ^= 1 << UInt8(random.next() % 8)
-                case 1: bad[128 + Int(random.next() % UInt64(good.count - 128))] ^= 1 << UInt8(random.next() % 8)
+                case 1:
+                    bad[128 + Int(random.next() % UInt64(good.count - 128))] ^= 1 << UInt8(random.next() % 8)
                 case 2: bad.removeLast(Int(random.next() % UInt64(good.count)) + 1)
                 default: bad += [0]
                 }

@@ -74,9 +74,17 @@ import WinnowText
         #expect(store.ids(store.range(2)) == tokenizer.encode(whole))
     }
 
+    @Test func windowsLineEndsAndMarksAreNoText() throws {
+        let store = try store("\u{FEFF}{\"text\": \"one\"}\r\n{\"text\": \"two\"}\r\n")
+        #expect((0..<2).map { runs(store, $0)[0].text } == ["one<|endoftext|>", "two<|endoftext|>"])
+    }
+
     private static let badLines: [(line: String, reason: String)] = [
         ("{\"text\": 3}", "\"text\" is not a string"),
-        ("[1]", "not an object; expected {\"text\": \"…\"}, {\"prompt\": \"…\", \"completion\": \"…\"} or {\"messages\": [{\"role\": \"…\", \"content\": \"…\"}]}"),
+        (
+            "[1]",
+            "not an object; expected {\"text\": \"…\"}, {\"prompt\": \"…\", \"completion\": \"…\"} or {\"messages\": [{\"role\": \"…\", \"content\": \"…\"}]}"
+        ),
         (
             "{\"input\": \"a\", \"output\": \"b\"}",
             "keys \"input\", \"output\"; expected {\"text\": \"…\"}, {\"prompt\": \"…\", \"completion\": \"…\"} or {\"messages\": [{\"role\": \"…\", \"content\": \"…\"}]}"
@@ -96,7 +104,9 @@ import WinnowText
     ]
 
     @Test(arguments: badLines.indices) func badLinesAreNamed(_ index: Int) {
-        let error = #expect(throws: DataError.self) { try store("{\"text\": \"ok\"}\n\n\(Self.badLines[index].line)\n") }
+        let error = #expect(throws: DataError.self) {
+            try store("{\"text\": \"ok\"}\n\n\(Self.badLines[index].line)\n")
+        }
         guard case .badLine(_, 3, let reason) = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -105,7 +115,10 @@ import WinnowText
     }
 
     @Test func aTemplateThatRewritesEarlierTurnsIsRefused() throws {
-        let last = try ChatTemplate(source: "{% for m in messages %}{% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}")
+        let last = try ChatTemplate(
+            source:
+                "{% for m in messages %}{% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
+        )
         let error = #expect(throws: DataError.self) {
             try store(
                 """
@@ -136,7 +149,9 @@ import WinnowText
             let lines = "\(folder)/latin.jsonl"
             try TemporaryFolder.write(
                 Array("{\"text\": \"a\"}\n{\"text\": \"caf".utf8) + [0xE9] + Array("\"}\n".utf8), to: lines)
-            let error = #expect(throws: DataError.self) { try TokenStore.reading(lines, tokenizer: tokenizer) }
+            let error = #expect(throws: DataError.self) {
+                try TokenStore.reading(lines, tokenizer: tokenizer)
+            }
             guard case .badLine(_, 2, let reason) = error else {
                 Issue.record("\(String(describing: error))")
                 return
@@ -149,17 +164,22 @@ import WinnowText
     }
 
     /// A text of several pieces gives the ids of the whole; the buffer holds two pieces at most.
-    @Test(arguments: ["lines", "words", "nothing"]) func longTextsAreReadInPieces(_ kind: String) throws {
+    @Test(arguments: ["lines", "words", "ideographs", "nothing"]) func longTextsAreReadInPieces(
+        _ kind: String
+    ) throws {
         var random = Random(seed: 5), text = ""
         let words = ["one", "two ", "Three", "déjà", "4", ". ", "\n\n", "日本", "  ", "don't", "\n"]
-        while text.utf8.count < 2_300_000 {
+        while text.utf8.count < (kind == "nothing" ? 300_000 : 1_300_000) {
             switch kind {
-            case "lines": text += words[Int(random.next() % UInt64(words.count))] + (random.next() % 8 == 0 ? "\n" : " ")
+            case "lines":
+                text +=
+                    words[Int(random.next() % UInt64(words.count))] + (random.next() % 8 == 0 ? "\n" : " ")
             case "words": text += "ab cd "
+            case "ideographs":
+                text += ["日本語。\n", "「文」\n", "\u{3000}次\n\u{3000}", "a\r\n", "é\n"][Int(random.next() % 5)]
             default: text += "日本"
             }
         }
-        if kind == "nothing" { text = String(text.prefix(300_000)) }  // long runs are slow, whole or in pieces
         let store = try store(text, "long.txt")
         let whole = tokenizer.encode(text, special: .asText)
         #expect(store.tokenCount == whole.count + 1)

@@ -3,8 +3,13 @@ import WinnowCore
 import WinnowTrain
 
 @Suite struct IndexedStateTests {
-    private func move(_ values: inout [Float], _ gradients: [Float], _ body: (UnsafeMutableBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void) {
-        values.withUnsafeMutableBufferPointer { values in gradients.withUnsafeBufferPointer { body(values, $0) } }
+    private func move(
+        _ values: inout [Float], _ gradients: [Float],
+        _ body: (UnsafeMutableBufferPointer<Float>, UnsafeBufferPointer<Float>) -> Void
+    ) {
+        values.withUnsafeMutableBufferPointer { values in
+            gradients.withUnsafeBufferPointer { body(values, $0) }
+        }
     }
 
     /// All indices, never replaced: AdamW itself.
@@ -59,11 +64,14 @@ import WinnowTrain
         let back = try IndexedState("delta") { name in saved.first { $0.name == name }?.tensor }
         #expect(back == state)
         #expect(throws: OptimizerError.missingState(parameter: "delta", name: "ages")) {
-            try IndexedState("delta") { name in name == "ages" ? nil : saved.first { $0.name == name }?.tensor }
+            try IndexedState("delta") { name in name == "ages" ? nil : saved.first { $0.name == name }?.tensor
+            }
         }
         let turned = Tensor(dtype: .i32, shape: [2], bytes: StorageSlice(copying: [4, 1] as [Int32]))
         #expect(throws: OptimizerError.self) {
-            try IndexedState("delta") { name in name == "indices" ? turned : saved.first { $0.name == name }?.tensor }
+            try IndexedState("delta") { name in
+                name == "indices" ? turned : saved.first { $0.name == name }?.tensor
+            }
         }
     }
 
@@ -71,9 +79,13 @@ import WinnowTrain
     @Test func sm3OnASparseSet() {
         var state = IndexedSM3(rows: 2, columns: 3), values: [Float] = [0, 0, 0]
         let indices: [Int32] = [1, 2, 4]
-        move(&values, [1, 2, -3]) { state.step(SM3(), indices: indices, values: $0, gradients: $1, rate: 0.1) }
+        move(&values, [1, 2, -3]) {
+            state.step(SM3(), indices: indices, values: $0, gradients: $1, rate: 0.1)
+        }
         #expect(state.rowBounds == [4, 9] && state.columnBounds == [0, 9, 4])
-        move(&values, [0.5, 0, 1]) { state.step(SM3(), indices: indices, values: $0, gradients: $1, rate: 0.1) }
+        move(&values, [0.5, 0, 1]) {
+            state.step(SM3(), indices: indices, values: $0, gradients: $1, rate: 0.1)
+        }
         #expect(state.rowBounds == [4.25, 10] && state.columnBounds == [0, 10, 4])
         for (value, right) in zip(values, [-0.12425356, -0.1, 0.06837722] as [Float]) {
             #expect(abs(value - right) < 1e-7)

@@ -58,7 +58,10 @@ import WinnowWeights
         let norm = optimizer.step(memory.slots, rate: 0.1, pool: pool)
         #expect(norm.firstNotFinite == 2)
         #expect((0..<4).map(memory.values) == before)
-        #expect(zip(optimizer.tensors(), state).allSatisfy { $0.tensor.bytes.bytes.elementsEqual($1.tensor.bytes.bytes) })
+        #expect(
+            zip(optimizer.tensors(), state).allSatisfy {
+                $0.tensor.bytes.bytes.elementsEqual($1.tensor.bytes.bytes)
+            })
     }
 
     @Test func theNormDoesNotDependOnThreads() throws {
@@ -73,7 +76,9 @@ import WinnowWeights
         #expect(norms.allSatisfy { $0 == norms[0] })
         let mask = try #require(slots.slots[1].mask)
         let kept = (0..<50 * 77).filter { mask[$0 / 77, $0 % 77] }
-        let right = kept.reduce(0.0) { $0 + Double(slots.slots[1].gradients[$1]) * Double(slots.slots[1].gradients[$1]) }
+        let right = kept.reduce(0.0) {
+            $0 + Double(slots.slots[1].gradients[$1]) * Double(slots.slots[1].gradients[$1])
+        }
         #expect(abs(norms[0].squares[1] - right) <= 1e-12 * right)
     }
 
@@ -86,7 +91,13 @@ import WinnowWeights
         for _ in 0..<3 { straight.step(one.slots, rate: 0.1, pool: pool) }
         let resumed = try ModelOptimizer(configuration, parameters: parameters)
         let two = SlotMemory(
-            (0..<4).map { (parameters[$0].rows, one.values($0), Array(UnsafeBufferPointer(start: one.slots[$0].gradients, count: one.slots[$0].count)), nil) })
+            (0..<4).map {
+                (
+                    parameters[$0].rows, one.values($0),
+                    Array(UnsafeBufferPointer(start: one.slots[$0].gradients, count: one.slots[$0].count)),
+                    nil
+                )
+            })
         let saved = straight.tensors()
         try resumed.restore { name in saved.first { $0.name == name }?.tensor }
         straight.step(one.slots, rate: 0.1, pool: pool)
@@ -116,7 +127,9 @@ import WinnowWeights
              "no_decay": ["*.embed_tokens.weight"]}
             """
         #expect(try configuration(json) == wanted)
-        #expect(try JSONDecoder().decode(OptimizerConfiguration.self, from: JSONEncoder().encode(wanted)) == wanted)
+        #expect(
+            try JSONDecoder().decode(OptimizerConfiguration.self, from: JSONEncoder().encode(wanted))
+                == wanted)
     }
 
     @Test(arguments: [

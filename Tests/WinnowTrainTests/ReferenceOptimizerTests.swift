@@ -67,7 +67,8 @@ import WinnowTrain
         #expect(abs(Float(measured.total) - norm) <= 1e-6 * norm)
         let scale = measured.scale(limit: limit)
         for index in 0..<333 {
-            #expect(abs(memory.slots[0].gradients[index] * scale - clipped[index]) <= 1e-6 * abs(clipped[index]))
+            #expect(
+                abs(memory.slots[0].gradients[index] * scale - clipped[index]) <= 1e-6 * abs(clipped[index]))
         }
     }
 }

@@ -28,16 +28,23 @@ import WinnowTrain
         (#"{"kind": "polynomial", "from": 1, "to": 0, "power": 2, "end": 4}"#, 9, [(1, 0.5625), (2, 0.25)]),
         // Hugging Face's linear schedule with warm-up: 2 of 10 steps.
         (
-            #"{"kind": "warmup", "steps": 2, "then": {"kind": "linear", "from": 8, "to": 0, "begin": 2}}"#, 10,
+            #"{"kind": "warmup", "steps": 2, "then": {"kind": "linear", "from": 8, "to": 0, "begin": 2}}"#,
+            10,
             [(0, 0), (1, 4), (2, 8), (6, 4), (10, 0)]
         ),
         (#"{"kind": "warmup", "steps": 0, "then": 2}"#, 10, [(0, 2)]),
-        (#"{"kind": "stable_decay", "from": 4, "to": 0, "decay": 4}"#, 10, [(0, 4), (6, 4), (7, 3), (10, 0)]),
+        (
+            #"{"kind": "stable_decay", "from": 4, "to": 0, "decay": 4}"#, 10,
+            [(0, 4), (6, 4), (7, 3), (10, 0)]
+        ),
         (
             #"{"kind": "piecewise", "pieces": [{"begin": 0, "schedule": 1}, {"begin": 5, "schedule": {"kind": "linear", "from": 0, "to": 1, "begin": 5, "end": 7}}]}"#,
             10, [(0, 1), (4, 1), (5, 0), (6, 0.5), (7, 1)]
         ),
-        (#"{"kind": "cyclic", "from": 1, "to": 3, "period": 4}"#, 99, [(0, 1), (1, 2), (2, 3), (3, 2), (4, 1)]),
+        (
+            #"{"kind": "cyclic", "from": 1, "to": 3, "period": 4}"#, 99,
+            [(0, 1), (1, 2), (2, 3), (3, 2), (4, 1)]
+        ),
         (
             #"{"kind": "cyclic", "from": 0, "to": 8, "period": 4, "wave": "sawtooth"}"#, 99,
             [(0, 0), (3, 6), (4, 0)]
@@ -78,7 +85,10 @@ import WinnowTrain
             #"{"kind": "linear", "from": 0, "to": 1, "begin": 5, "end": 5}"#,
             .badValue(key: "end", value: "5", expected: "a step after begin, 5")
         ),
-        (#"{"kind": "cyclic", "from": 0, "to": 1, "period": 0}"#, .badValue(key: "period", value: "0", expected: "1 or more")),
+        (
+            #"{"kind": "cyclic", "from": 0, "to": 1, "period": 0}"#,
+            .badValue(key: "period", value: "0", expected: "1 or more")
+        ),
         (
             #"{"kind": "piecewise", "pieces": [{"begin": 2, "schedule": 1}]}"#,
             .badValue(key: "pieces", value: "begins [2]", expected: "rising steps from 0 on")

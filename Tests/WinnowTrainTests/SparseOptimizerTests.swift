@@ -11,8 +11,8 @@ import WinnowWeights
     private static let factored: [any ParameterOptimizer] = [Adafactor(), SM3(), SM3(momentum: 0.9)]
     private let shapes = [(1, 1), (1, 31), (3, 64), (7, 65), (5, 257), (2, 1100), (40, 33), (1, 17000)]
 
-    /// Compressed state holds what dense state holds for kept weights, and moves values by the same bits; what a mask
-    /// prunes is +0 after every step, whatever its gradient.
+    /// Compressed state holds what dense state holds for kept weights, and moves values by the same bits;
+    /// what a mask prunes is +0 after every step, whatever its gradient.
     @Test(arguments: rules.indices) func compressedStateMovesAsDense(_ index: Int) throws {
         let optimizer = Self.rules[index], pool = try KernelPool(threads: 2)
         for (turn, (rows, columns)) in shapes.enumerated() {
@@ -23,7 +23,8 @@ import WinnowWeights
                 var dense = TrainedParameter(
                     rows: rows, columns: columns, values: start, mask: mask, optimizer: optimizer)
                 var packed = TrainedParameter(
-                    rows: rows, columns: columns, values: start, mask: mask, optimizer: optimizer, layout: .compressed)
+                    rows: rows, columns: columns, values: start, mask: mask, optimizer: optimizer,
+                    layout: .compressed)
                 for step in 1...3 {
                     var gradients = TrainedParameter.numbers(count, seed: UInt64(100 + step))
                     if let pruned = (0..<count).first(where: { !mask[$0 / columns, $0 % columns] }) {
@@ -34,7 +35,10 @@ import WinnowWeights
                 }
                 #expect(dense.values.map(\.bitPattern) == packed.values.map(\.bitPattern))
                 let kept = (0..<count).filter { mask[$0 / columns, $0 % columns] }
-                #expect((0..<count).allSatisfy { mask[$0 / columns, $0 % columns] || dense.values[$0].bitPattern == 0 })
+                #expect(
+                    (0..<count).allSatisfy {
+                        mask[$0 / columns, $0 % columns] || dense.values[$0].bitPattern == 0
+                    })
                 for (whole, part) in zip(dense.state.tensors(), packed.state.tensors()).dropFirst() {
                     let all = try #require(whole.tensor.floats()), some = try #require(part.tensor.floats())
                     #expect(kept.map { all[$0].bitPattern } == some.map(\.bitPattern))
@@ -49,11 +53,13 @@ import WinnowWeights
         for (rows, columns) in shapes {
             let mask = TrainedParameter.mask(rows: rows, columns: columns, keeping: 0.4, seed: 9)
             var parameter = TrainedParameter(
-                rows: rows, columns: columns, values: TrainedParameter.numbers(rows * columns, seed: 1), mask: mask,
+                rows: rows, columns: columns, values: TrainedParameter.numbers(rows * columns, seed: 1),
+                mask: mask,
                 optimizer: optimizer)
             for step in 0..<3 {
                 parameter.step(
-                    optimizer, gradients: TrainedParameter.numbers(rows * columns, seed: UInt64(step + 7)), rate: 0.01,
+                    optimizer, gradients: TrainedParameter.numbers(rows * columns, seed: UInt64(step + 7)),
+                    rate: 0.01,
                     pool: pool)
             }
             for index in 0..<rows * columns where !mask[index / columns, index % columns] {
@@ -70,11 +76,13 @@ import WinnowWeights
                 let results = try [1, 2, 4].map { threads in
                     let pool = try KernelPool(threads: threads)
                     var parameter = TrainedParameter(
-                        rows: rows, columns: columns, values: TrainedParameter.numbers(rows * columns, seed: 1),
+                        rows: rows, columns: columns,
+                        values: TrainedParameter.numbers(rows * columns, seed: 1),
                         mask: mask, optimizer: optimizer, layout: .compressed)
                     for step in 0..<2 {
                         parameter.step(
-                            optimizer, gradients: TrainedParameter.numbers(rows * columns, seed: UInt64(step + 7)),
+                            optimizer,
+                            gradients: TrainedParameter.numbers(rows * columns, seed: UInt64(step + 7)),
                             rate: 0.01, pool: pool)
                     }
                     return parameter.values
@@ -95,7 +103,8 @@ import WinnowWeights
             var straight = fresh(TrainedParameter.numbers(700, seed: 1))
             func step(_ parameter: inout TrainedParameter, _ number: UInt64) {
                 parameter.step(
-                    optimizer, gradients: TrainedParameter.numbers(700, seed: 50 + number), rate: 0.01, pool: pool)
+                    optimizer, gradients: TrainedParameter.numbers(700, seed: 50 + number), rate: 0.01,
+                    pool: pool)
             }
             for number in 0..<3 { step(&straight, UInt64(number)) }
             let saved = straight.state.tensors()
@@ -124,13 +133,26 @@ import WinnowWeights
         }
     }
 
+    @Test func compressedStateOfAnotherMaskIsRefused() throws {
+        let optimizer = AdamW(AdamRule())
+        let even = SparsityMask(rows: 1, columns: 8) { $1 % 2 == 0 }
+        let odd = SparsityMask(rows: 1, columns: 8) { $1 % 2 == 1 }
+        let saved = optimizer.makeState(rows: 1, columns: 8, mask: even, layout: .compressed).tensors()
+        let other = optimizer.makeState(rows: 1, columns: 8, mask: odd, layout: .compressed)
+        #expect(
+            throws: OptimizerError.stateMismatch(
+                parameter: "w", name: "mask", found: "another one", expected: "the mask it was saved under")
+        ) { try other.restore("w") { name in saved.first { $0.name == name }?.tensor } }
+    }
+
     /// A weight that stays under a new mask keeps its moments; one that has grown starts from nothing.
     @Test func compressedStateFollowsAMask() throws {
         let optimizer = AdamW(AdamRule()), pool = try KernelPool(threads: 1)
         let old = TrainedParameter.mask(rows: 5, columns: 70, keeping: 0.5, seed: 1)
         let new = TrainedParameter.mask(rows: 5, columns: 70, keeping: 0.6, seed: 1000)
         var dense = TrainedParameter(
-            rows: 5, columns: 70, values: TrainedParameter.numbers(350, seed: 2), mask: old, optimizer: optimizer)
+            rows: 5, columns: 70, values: TrainedParameter.numbers(350, seed: 2), mask: old,
+            optimizer: optimizer)
         var packed = TrainedParameter(
             rows: 5, columns: 70, values: dense.values, mask: old, optimizer: optimizer, layout: .compressed)
         for step in 0..<4 {
@@ -180,7 +202,8 @@ import WinnowWeights
     @Test func pullBlendedWithTheFirstMoment() throws {
         let rule = AdamRule(weightDecay: 0)
         let values = try steps(
-            (0..<3).map { SparseOptimizer(rule, term: PrunedPull(blend: Float($0) / 4, strength: 0.2)) }, rate: 0.01)
+            (0..<3).map { SparseOptimizer(rule, term: PrunedPull(blend: Float($0) / 4, strength: 0.2)) },
+            rate: 0.01)
         // The sign of a weight that two steps left near zero is a matter of rounding: float64 has it below.
         expect(values[0], [0.3000001, -0.00000005, -0.0499998, 0.3])
         expect(values[1], [0.23414298, 0.07211223, 0.02391345, 0.3], within: 1e-6)
@@ -192,7 +215,8 @@ import WinnowWeights
         let pool = try KernelPool(threads: 1)
         let optimizer = SparseOptimizer(SGDRule(momentum: 0), map: SoftThreshold(strength: 0.1))
         var parameter = TrainedParameter(
-            rows: 1, columns: 8, values: [0.05, 0.12, 0.19, 0.2, 0.21, 0.5, -0.15, -0.3], optimizer: optimizer)
+            rows: 1, columns: 8, values: [0.05, 0.12, 0.19, 0.2, 0.21, 0.5, -0.15, -0.3], optimizer: optimizer
+        )
         parameter.step(optimizer, gradients: [Float](repeating: 0, count: 8), rate: 1, pool: pool)
         expect(parameter.values, [0, 0.02, 0.09, 0.1, 0.11, 0.4, -0.05, -0.2], within: 1e-7)
         #expect(parameter.values[0].bitPattern == 0)
@@ -201,7 +225,8 @@ import WinnowWeights
     /// Without gradients the decay moves pruned weights only, towards zero.
     @Test func decayInTheGradient() throws {
         let pool = try KernelPool(threads: 1)
-        let optimizer = SparseOptimizer(AdamRule(weightDecay: 0), gradient: PrunedDecayInGradient(strength: 0.1))
+        let optimizer = SparseOptimizer(
+            AdamRule(weightDecay: 0), gradient: PrunedDecayInGradient(strength: 0.1))
         var parameter = TrainedParameter(rows: 1, columns: 4, values: weights, optimizer: optimizer)
         parameter.mask = twoOfFour
         parameter.step(optimizer, gradients: [0, 0, 0, 0], rate: 0.01, pool: pool)

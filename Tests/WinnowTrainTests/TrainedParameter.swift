@@ -27,14 +27,16 @@ struct TrainedParameter {
     }
 
     mutating func step(
-        _ optimizer: any ParameterOptimizer, gradients: [Float], rate: Double, scale: Float = 1, decays: Bool = true,
+        _ optimizer: any ParameterOptimizer, gradients: [Float], rate: Double, scale: Float = 1,
+        decays: Bool = true,
         pool: KernelPool
     ) {
         var gradients = gradients
         values.withUnsafeMutableBufferPointer { values in
             gradients.withUnsafeMutableBufferPointer { gradients in
                 optimizer.step(
-                    ParameterSlot(values: values, gradients: gradients, rows: rows, columns: columns, mask: mask),
+                    ParameterSlot(
+                        values: values, gradients: gradients, rows: rows, columns: columns, mask: mask),
                     state: state, rate: rate, scale: scale, decays: decays, pool: pool)
             }
         }

@@ -1,8 +1,9 @@
-/// Makes a byte-level BPE tokenizer from texts: the same merges as Hugging Face's `BpeTrainer` makes of the same words.
+/// Makes a byte-level BPE tokenizer from texts: the same merges as Hugging Face's `BpeTrainer` makes of the
+/// same words.
 ///
-/// Ids: special tokens, the bytes in the order of GPT-2's alphabet, then merges as they were learned. Of pairs that are
-/// equally frequent the one with the lowest ids is merged first. Texts are cut into words as a whole; `tokenizers`
-/// reads files line by line, so that no word of it holds a line end and what follows.
+/// Ids: special tokens, the bytes in the order of GPT-2's alphabet, then merges as they were learned. Of
+/// pairs that are equally frequent the one with the lowest ids is merged first. Texts are cut into words as a
+/// whole; `tokenizers` reads files line by line, so that no word of it holds a line end and what follows.
 ///
 /// - Source: arXiv 1508.07909; ties and stops as in huggingface/tokenizers, `BpeTrainer`.
 /// - Departure: counts are 64 bits wide, there 32.
@@ -31,9 +32,12 @@ public struct BytePairTrainer: Sendable {
         self.configuration = configuration
         for (index, token) in configuration.specialTokens.enumerated() {
             guard !token.isEmpty else { throw .emptySpecialToken }
-            guard !configuration.specialTokens[..<index].contains(token) else { throw .repeatedSpecialToken(token) }
+            guard !configuration.specialTokens[..<index].contains(token) else {
+                throw .repeatedSpecialToken(token)
+            }
         }
-        guard (try? PreTokenizer(byteLevel: configuration.preTokenizer.json)) == configuration.preTokenizer else {
+        guard (try? PreTokenizer(byteLevel: configuration.preTokenizer.json)) == configuration.preTokenizer
+        else {
             throw .preTokenizerCannotBeWritten(configuration.preTokenizer.name ?? "unnamed")
         }
         let least = configuration.specialTokens.count + (configuration.hasAllBytes ? 256 : 1)
@@ -75,7 +79,9 @@ public struct BytePairTrainer: Sendable {
     ///
     /// - Parameter progress: tokens there are, of those wanted; returns whether to go on.
     /// - Throws: ``TrainingError``.
-    public func train(progress: (Int, Int) -> Bool = { _, _ in true }) throws(TrainingError) -> TokenizerDefinition {
+    public func train(progress: (Int, Int) -> Bool = { _, _ in true }) throws(TrainingError)
+        -> TokenizerDefinition
+    {
         guard words.wordCount > 0 else { throw .noText }
         var vocabulary = TrainedVocabulary()
         for token in configuration.specialTokens { _ = vocabulary.add(Array(token.utf8)) }
@@ -104,7 +110,9 @@ public struct BytePairTrainer: Sendable {
     /// The id of each byte, -1 for those without.
     private func addBytes(_ vocabulary: inout TrainedVocabulary) -> [Int32] {
         var isThere = [Bool](repeating: configuration.hasAllBytes, count: 256)
-        if !configuration.hasAllBytes { words.forEach { word, _ in for byte in word { isThere[Int(byte)] = true } } }
+        if !configuration.hasAllBytes {
+            words.forEach { word, _ in for byte in word { isThere[Int(byte)] = true } }
+        }
         var ids = [Int32](repeating: -1, count: 256)
         for byte in (0..<256).sorted(by: { ByteAlphabet.scalars[$0].value < ByteAlphabet.scalars[$1].value })
         where isThere[byte] {
@@ -113,7 +121,8 @@ public struct BytePairTrainer: Sendable {
         return ids
     }
 
-    /// A pair that was merged twice, which two spellings of one token can bring about, counts where it was last.
+    /// A pair that was merged twice, which two spellings of one token can bring about, counts where it was
+    /// last.
     private static func lastOfEach(_ merges: [TokenizerDefinition.Merge]) -> [TokenizerDefinition.Merge] {
         var seen: Set<UInt64> = []
         return merges.reversed().filter { seen.insert(PairTable.key($0.left, $0.right)).inserted }.reversed()
@@ -128,7 +137,8 @@ public struct BytePairTrainer: Sendable {
             tokens: vocabulary.tokens.map { String(decoding: $0, as: UTF8.self) },
             kinds: vocabulary.tokens.indices.map { $0 < special.count ? .control : .normal },
             addedTokens: special.enumerated().map { .init(id: TokenID($0), content: $1, isSpecial: true) },
-            merges: merges, preTokenizer: configuration.preTokenizer, ignoresMerges: false, bosID: nil, eosID: end,
+            merges: merges, preTokenizer: configuration.preTokenizer, ignoresMerges: false, bosID: nil,
+            eosID: end,
             unknownID: nil, paddingID: nil, addsBOS: false, addsEOS: false, chatTemplate: nil)
     }
 }

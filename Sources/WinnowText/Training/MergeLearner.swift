@@ -85,7 +85,8 @@ struct MergeLearner {
             if counts[pair] > 0 {
                 queue.push(
                     .init(
-                        count: counts[pair], key: table.keys[pair], pair: pair, words: starts[place]..<starts[place + 1]))
+                        count: counts[pair], key: table.keys[pair], pair: pair,
+                        words: starts[place]..<starts[place + 1]))
             }
             places[pair] = 0
         }

@@ -9,7 +9,9 @@ struct PairQueue {
         /// Words that gained the pair: a range of the pool of positions.
         var words: Range<Int>
 
-        func comesBefore(_ other: Entry) -> Bool { count != other.count ? count > other.count : key < other.key }
+        func comesBefore(_ other: Entry) -> Bool {
+            count != other.count ? count > other.count : key < other.key
+        }
     }
 
     private var heap: [Entry] = []

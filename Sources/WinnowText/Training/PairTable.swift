@@ -1,10 +1,13 @@
-/// Numbers of pairs of tokens, in the order in which pairs were first seen: open addressing, nothing is taken out.
+/// Numbers of pairs of tokens, in the order in which pairs were first seen: open addressing, nothing is taken
+/// out.
 struct PairTable {
     private(set) var keys: [UInt64] = []
     /// Number of a pair plus one, 0 for free.
     private var slots = [UInt32](repeating: 0, count: 1 << 12)
 
-    static func key(_ left: Int32, _ right: Int32) -> UInt64 { UInt64(UInt32(left)) << 32 | UInt64(UInt32(right)) }
+    static func key(_ left: Int32, _ right: Int32) -> UInt64 {
+        UInt64(UInt32(left)) << 32 | UInt64(UInt32(right))
+    }
 
     private func place(_ key: UInt64) -> Int {
         let mixed = (key ^ key >> 32) &* 0x9E37_79B9_7F4A_7C15

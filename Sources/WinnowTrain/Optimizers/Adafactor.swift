@@ -12,8 +12,8 @@ import WinnowWeights
 
 /// Adafactor without a first moment: the second moment of a matrix is a product of a row and a column.
 ///
-/// Three passes over the gradients, for the sums over rows and columns and for the size of the update; rows + columns
-/// numbers of state. Pruned weights count as weights whose gradient is zero.
+/// Three passes over the gradients, for the sums over rows and columns and for the size of the update; rows +
+/// columns numbers of state. Pruned weights count as weights whose gradient is zero.
 ///
 /// - Source: arXiv 1804.04235, algorithms 4 and 5; agrees with transformers.Adafactor.
 public struct Adafactor: ParameterOptimizer, Equatable {
@@ -37,7 +37,8 @@ public struct Adafactor: ParameterOptimizer, Equatable {
     }
 
     /// - Parameter layout: without meaning here: the state is factored.
-    public func makeState(rows: Int, columns: Int, mask: SparsityMask?, layout: StateLayout) -> OptimizerState {
+    public func makeState(rows: Int, columns: Int, mask: SparsityMask?, layout: StateLayout) -> OptimizerState
+    {
         OptimizerState(
             rows: rows, columns: columns,
             vectors: rows == 1 ? [("second", columns)] : [("rows", rows), ("columns", columns)])
@@ -64,7 +65,8 @@ public struct Adafactor: ParameterOptimizer, Equatable {
         }
         let updateSquares = sumOverRows(rows, columns, pool) { [rowFactors] row in
             wn_factored_squares(
-                slot.gradients + row * columns, factors.base, rowFactors[row], slot.mask?.row(row), scale, columns)
+                slot.gradients + row * columns, factors.base, rowFactors[row], slot.mask?.row(row), scale,
+                columns)
         }
         var own = relativeStep ? min(1e-2, 1 / Double(state.steps).squareRoot()) : rate
         if scalesByParameter {
@@ -114,7 +116,9 @@ public struct Adafactor: ParameterOptimizer, Equatable {
         var sum = 0.0
         for row in 0..<rows { sum += Double(rowMoments.base[row]) }
         let mean = sum / Double(rows)
-        for row in 0..<rows { rowFactors[row] = Float(1 / (Double(rowMoments.base[row]) / mean).squareRoot()) }
+        for row in 0..<rows {
+            rowFactors[row] = Float(1 / (Double(rowMoments.base[row]) / mean).squareRoot())
+        }
     }
 }
 

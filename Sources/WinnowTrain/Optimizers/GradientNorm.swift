@@ -3,8 +3,8 @@ import WinnowCore
 
 /// The length of all gradients together, and of each parameter's.
 ///
-/// Squares are summed in float64 over blocks of 4096 within rows; blocks are added in order, then parameters in
-/// order: the same bits for any number of threads. Gradients of pruned weights do not count.
+/// Squares are summed in float64 over blocks of 4096 within rows; blocks are added in order, then parameters
+/// in order: the same bits for any number of threads. Gradients of pruned weights do not count.
 public struct GradientNorm: Sendable, Equatable {
     /// The sum of squares of each parameter, in the order given.
     public let squares: [Double]
@@ -22,7 +22,8 @@ public struct GradientNorm: Sendable, Equatable {
     /// The first parameter whose gradient has a NaN or an infinity.
     public var firstNotFinite: Int? { squares.firstIndex { !$0.isFinite } }
 
-    /// What gradients are multiplied by so that their length is at most `limit`: min(1, limit / (length + 1e-6)).
+    /// What gradients are multiplied by so that their length is at most `limit`: min(1, limit / (length +
+    /// 1e-6)).
     ///
     /// - Parameter scale: what they are multiplied by anyway (accumulation), which is part of the result.
     public func scale(limit: Double?, scale: Double = 1) -> Float {

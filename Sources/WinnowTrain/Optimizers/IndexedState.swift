@@ -3,8 +3,8 @@ import WinnowCore
 
 /// State of a sparse set of trained weights: sorted flat indices, moments, and an age for each.
 ///
-/// The values and gradients of the set lie one after the other in the order of ``indices``; the rest of the matrix is
-/// frozen and needs no state.
+/// The values and gradients of the set lie one after the other in the order of ``indices``; the rest of the
+/// matrix is frozen and needs no state.
 ///
 /// - Source: SpIEL, arXiv 2401.16405, whose AdamW has an age per element.
 /// - Departure: a seeded entry starts at the age of what was seen; its code starts one step short.
@@ -46,10 +46,11 @@ public struct IndexedState: Sendable, Equatable {
     ///
     /// - Parameter dropped: places in ``indices``, rising.
     /// - Parameter grown: new indices, rising, none of which stays in the set.
-    /// - Returns: for each new place, the old place that moved there, or -1 for what has grown: what the owner of the
-    ///   values moves them by.
+    /// - Returns: for each new place, the old place that moved there, or -1 for what has grown: what the
+    ///   owner of the values moves them by.
     public mutating func replace(dropped: [Int], grown: [Int32], seeds: [Seed]? = nil) -> [Int] {
-        precondition(seeds.map { $0.count == grown.count } ?? true, "\(seeds?.count ?? 0) seeds of \(grown.count)")
+        precondition(
+            seeds.map { $0.count == grown.count } ?? true, "\(seeds?.count ?? 0) seeds of \(grown.count)")
         var isDropped = [Bool](repeating: false, count: count)
         for place in dropped { isDropped[place] = true }
         var result = IndexedState(indices: []), plan: [Int] = []
@@ -86,7 +87,8 @@ public struct IndexedState: Sendable, Equatable {
         _ rule: AdamRule, values: UnsafeMutableBufferPointer<Float>, gradients: UnsafeBufferPointer<Float>,
         rate: Double, scale: Float = 1
     ) {
-        precondition(values.count == count && gradients.count == count, "\(values.count) values for \(count) indices")
+        precondition(
+            values.count == count && gradients.count == count, "\(values.count) values for \(count) indices")
         guard count > 0 else { return }
         let oldest = Int(ages.max()!) + 1
         var steps = [Float](repeating: 0, count: oldest + 1), roots = steps
@@ -98,7 +100,8 @@ public struct IndexedState: Sendable, Equatable {
         for place in ages.indices { ages[place] += 1 }
         withUnsafePointer(to: rule.constants(step: 1, rate: rate, scale: scale, decays: true)) { constants in
             wn_adam_aged_pass(
-                values.baseAddress, gradients.baseAddress, &first, &second, ages, steps, roots, count, constants)
+                values.baseAddress, gradients.baseAddress, &first, &second, ages, steps, roots, count,
+                constants)
         }
     }
 }
@@ -114,8 +117,10 @@ extension IndexedState {
     /// All that is needed to go on: `indices`, `ages`, `first`, `second`.
     public func tensors() -> [NamedTensor] {
         [
-            NamedTensor(name: "indices", tensor: Tensor(dtype: .i32, shape: [count], bytes: .init(copying: indices))),
-            NamedTensor(name: "ages", tensor: Tensor(dtype: .i32, shape: [count], bytes: .init(copying: ages))),
+            NamedTensor(
+                name: "indices", tensor: Tensor(dtype: .i32, shape: [count], bytes: .init(copying: indices))),
+            NamedTensor(
+                name: "ages", tensor: Tensor(dtype: .i32, shape: [count], bytes: .init(copying: ages))),
             NamedTensor(name: "first", tensor: Tensor(first)),
             NamedTensor(name: "second", tensor: Tensor(second)),
         ]
@@ -127,7 +132,8 @@ extension IndexedState {
             guard let tensor = find(name) else { throw .missingState(parameter: parameter, name: name) }
             guard tensor.dtype == .i32, tensor.shape.count == 1 else {
                 throw .stateMismatch(
-                    parameter: parameter, name: name, found: tensor.dtype.rawValue, expected: "a vector of I32")
+                    parameter: parameter, name: name, found: tensor.dtype.rawValue,
+                    expected: "a vector of I32")
             }
             return (0..<tensor.count).map {
                 tensor.bytes.bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self)
@@ -150,7 +156,8 @@ extension IndexedState {
         }
         guard ages.count == indices.count, ages.allSatisfy({ $0 >= 0 }) else {
             throw .stateMismatch(
-                parameter: parameter, name: "ages", found: "\(ages.count) ages", expected: "\(indices.count), 0 or more")
+                parameter: parameter, name: "ages", found: "\(ages.count) ages",
+                expected: "\(indices.count), 0 or more")
         }
         first = try floats("first", indices.count)
         second = try floats("second", indices.count)

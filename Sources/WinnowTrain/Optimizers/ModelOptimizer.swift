@@ -26,7 +26,8 @@ public struct ParameterDescription: Sendable {
     }
 }
 
-/// The optimizer of a whole model: state for each parameter, groups of decay, clipping, and all of it as tensors.
+/// The optimizer of a whole model: state for each parameter, groups of decay, clipping, and all of it as
+/// tensors.
 public final class ModelOptimizer {
     public let configuration: OptimizerConfiguration
     private let optimizer: any ParameterOptimizer

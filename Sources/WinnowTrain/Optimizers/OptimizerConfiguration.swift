@@ -85,7 +85,9 @@ extension OptimizerConfiguration: Codable {
             }
             return value
         }
-        func share(_ key: RecipeKey) throws -> Double? { try number(key, "0 to less than 1") { $0 >= 0 && $0 < 1 } }
+        func share(_ key: RecipeKey) throws -> Double? {
+            try number(key, "0 to less than 1") { $0 >= 0 && $0 < 1 }
+        }
         beta1 = try share("beta1")
         beta2 = try share("beta2")
         momentum = try share("momentum")
@@ -120,7 +122,9 @@ extension OptimizerConfiguration: Codable {
         try keys.encodeIfPresent(weightDecay, forKey: "weight_decay")
         try keys.encodeIfPresent(clipNorm, forKey: "clip_norm")
         if !noDecay.isEmpty { try keys.encode(noDecay, forKey: "no_decay") }
-        for (key, value) in [("beta1", beta1), ("beta2", beta2), ("epsilon", epsilon), ("momentum", momentum)]
+        for (key, value) in [
+            ("beta1", beta1), ("beta2", beta2), ("epsilon", epsilon), ("momentum", momentum),
+        ]
         where known.contains(key) {
             try keys.encodeIfPresent(value, forKey: RecipeKey(stringValue: key))
         }

@@ -102,8 +102,8 @@ public struct MovePruned: PostStepMap {
 
 /// The proximal step of an L1 penalty: sign(v) max(|v| - rate * strength, 0).
 ///
-/// - Source: SoRA, arXiv 2311.11696. Departure: its code thresholds twice, which leaves a jump, and does not scale
-///   with the rate.
+/// - Source: SoRA, arXiv 2311.11696. Departure: its code thresholds twice, which leaves a jump, and does not
+///   scale with the rate.
 public struct SoftThreshold: PostStepMap {
     public static var keepsMask: Bool { true }
     public static var isIdentity: Bool { false }

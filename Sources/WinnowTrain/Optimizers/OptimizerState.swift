@@ -61,6 +61,13 @@ public final class OptimizerState {
         return rowStarts[row] + wn_popcount(mask.row(row), column / 8)
     }
 
+    /// Whether compressed state belongs to a mask.
+    func isOf(_ other: SparsityMask?) -> Bool {
+        guard let mask, let other else { return mask == nil && other == nil }
+        // The same bits in memory, step after step, need no look at each.
+        return mask.bytes.base == other.bytes.base || mask == other
+    }
+
     /// Moves compressed state to another mask: what stays keeps its numbers, what is grown starts at zero.
     ///
     /// Dense state needs nothing: a step zeroes what is pruned.
@@ -107,11 +114,13 @@ public struct NamedTensor: Sendable {
 }
 
 extension OptimizerState {
-    /// Copies of all that is needed to go on with the same bits: `steps` and each vector.
+    /// Copies of all that is needed to go on with the same bits: `steps`, each vector, and for compressed state
+    /// the digest of the mask it belongs to.
     public func tensors() -> [NamedTensor] {
         var result = [
             NamedTensor(
-                name: "steps", tensor: Tensor(dtype: .i64, shape: [1], bytes: StorageSlice(copying: [Int64(steps)])))
+                name: "steps",
+                tensor: Tensor(dtype: .i64, shape: [1], bytes: StorageSlice(copying: [Int64(steps)])))
         ]
         for (name, vector) in zip(names, vectors) {
             let storage = Storage(byteCount: vector.count * 4) {
@@ -119,7 +128,12 @@ extension OptimizerState {
             }
             result.append(
                 NamedTensor(
-                    name: name, tensor: Tensor(dtype: .f32, shape: [vector.count], bytes: StorageSlice(storage))))
+                    name: name,
+                    tensor: Tensor(dtype: .f32, shape: [vector.count], bytes: StorageSlice(storage))))
+        }
+        if let digest = mask.map({ Array($0.sha256().utf8) }) {
+            let tensor = Tensor(dtype: .u8, shape: [digest.count], bytes: StorageSlice(copying: digest))
+            result.append(NamedTensor(name: "mask", tensor: tensor))
         }
         return result
     }
@@ -140,13 +154,22 @@ extension OptimizerState {
         }
         let steps = Int(try need("steps", .i64, 1).bytes.bytes.loadUnaligned(as: Int64.self))
         guard steps >= 0 else {
-            throw .stateMismatch(parameter: parameter, name: "steps", found: "\(steps)", expected: "0 or more")
+            throw .stateMismatch(
+                parameter: parameter, name: "steps", found: "\(steps)", expected: "0 or more")
+        }
+        if let digest = mask?.sha256() {
+            let stored = try need("mask", .u8, digest.utf8.count).bytes.bytes
+            guard stored.elementsEqual(digest.utf8) else {
+                throw .stateMismatch(
+                    parameter: parameter, name: "mask", found: "another one", expected: "the mask it was saved under")
+            }
         }
         // All are looked at before one is taken.
         var found: [Tensor] = []
         for (name, vector) in zip(names, vectors) { found.append(try need(name, .f32, vector.count)) }
         for (vector, tensor) in zip(vectors, found) {
-            UnsafeMutableRawPointer(vector.base).copyMemory(from: tensor.bytes.base, byteCount: vector.count * 4)
+            UnsafeMutableRawPointer(vector.base).copyMemory(
+                from: tensor.bytes.base, byteCount: vector.count * 4)
         }
         self.steps = steps
     }

@@ -22,10 +22,12 @@ public struct SM3: ParameterOptimizer, Equatable {
     }
 
     /// - Parameter layout: without meaning here: the state is factored.
-    public func makeState(rows: Int, columns: Int, mask: SparsityMask?, layout: StateLayout) -> OptimizerState {
+    public func makeState(rows: Int, columns: Int, mask: SparsityMask?, layout: StateLayout) -> OptimizerState
+    {
         let covers = rows == 1 ? [("second", columns)] : [("rows", rows), ("columns", columns)]
         return OptimizerState(
-            rows: rows, columns: columns, vectors: covers + (momentum == 0 ? [] : [("first", rows * columns)]))
+            rows: rows, columns: columns, vectors: covers + (momentum == 0 ? [] : [("first", rows * columns)])
+        )
     }
 
     func constants(rate: Double, scale: Float, decays: Bool) -> wn_sm3 {
@@ -45,7 +47,8 @@ public struct SM3: ParameterOptimizer, Equatable {
             _ = withUnsafePointer(to: constants) {
                 // No row bounds an element of a vector.
                 wn_sm3_pass(
-                    slot.values, slot.gradients, first, .infinity, second, second, slot.mask?.row(0), columns, $0)
+                    slot.values, slot.gradients, first, .infinity, second, second, slot.mask?.row(0), columns,
+                    $0)
             }
             return
         }

@@ -12,18 +12,20 @@ public protocol ParameterOptimizer: Sendable {
     /// - Parameter scale: multiplies every gradient first: clipping and accumulation.
     /// - Parameter decays: whether weight decay applies.
     func step(
-        _ slot: ParameterSlot, state: OptimizerState, rate: Double, scale: Float, decays: Bool, pool: KernelPool)
+        _ slot: ParameterSlot, state: OptimizerState, rate: Double, scale: Float, decays: Bool,
+        pool: KernelPool)
 }
 
 /// The core of elementwise optimizers: four phases, each run of weights read once and written once.
 ///
-/// a. The gradient, scaled and changed by a ``GradientHook``. b. The first moment. c. A ``MomentTerm`` that joins the
-/// first moment for this step, and the second moment with it. d. Second moment, weight decay, step, and a
-/// ``PostStepMap``. The hooks are generic parameters: what is not there costs nothing. Without hooks a, c and d the
-/// phases are one kernel; with them they share a tile of 1024 weights that stays in the first cache.
+/// a. The gradient, scaled and changed by a ``GradientHook``. b. The first moment. c. A ``MomentTerm`` that
+/// joins the first moment for this step, and the second moment with it. d. Second moment, weight decay, step,
+/// and a ``PostStepMap``. The hooks are generic parameters: what is not there costs nothing. Without hooks a,
+/// c and d the phases are one kernel; with them they share a tile of 1024 weights that stays in the first
+/// cache.
 ///
-/// Compressed state holds moments of kept weights only; they are spread out a tile at a time, so that the arithmetic,
-/// and with it every bit, is that of dense state.
+/// Compressed state holds moments of kept weights only; they are spread out a tile at a time, so that the
+/// arithmetic, and with it every bit, is that of dense state.
 public struct SparseOptimizer<
     Rule: UpdateRule, Gradient: GradientHook, Term: MomentTerm, Map: PostStepMap
 >: ParameterOptimizer {
@@ -43,7 +45,8 @@ public struct SparseOptimizer<
         rows: Int, columns: Int, mask: SparsityMask?, layout: StateLayout
     ) -> OptimizerState {
         OptimizerState(
-            rows: rows, columns: columns, layout: mask == nil ? .dense : layout, mask: mask, moments: rule.moments)
+            rows: rows, columns: columns, layout: mask == nil ? .dense : layout, mask: mask,
+            moments: rule.moments)
     }
 
     public func step(
@@ -54,7 +57,7 @@ public struct SparseOptimizer<
             state.rows == slot.rows && state.columns == slot.columns,
             "state of [\(state.rows), \(state.columns)] for a parameter of [\(slot.rows), \(slot.columns)]")
         precondition(
-            state.layout == .dense || (Map.keepsMask && state.mask == slot.mask),
+            state.layout == .dense || (Map.keepsMask && state.isOf(slot.mask)),
             "compressed state of another mask: adopt the new one first")
         state.steps += 1
         let grid = TileGrid(rows: slot.rows, columns: slot.columns, byRow: slot.mask != nil)
@@ -62,12 +65,15 @@ public struct SparseOptimizer<
         let constants = rule.constants(
             step: state.steps, rate: rate, scale: Gradient.isIdentity ? scale : 1, decays: decays)
         let pass = TilePass(
-            optimizer: self, slot: slot, state: state, first: state["first"]?.base, second: state["second"]?.base,
+            optimizer: self, slot: slot, state: state, first: state["first"]?.base,
+            second: state["second"]?.base,
             constants: constants, scale: scale, rate: Float(rate))
         let isWhole = Gradient.isIdentity && Term.isNone && Map.isIdentity && state.layout == .dense
         pool.run(chunks: grid.chunks) { chunk, _ in
             if isWhole {
-                grid.forEachRun(of: chunk) { row, columns in pass.whole(row: row, rowLength: grid.columns, columns) }
+                grid.forEachRun(of: chunk) { row, columns in
+                    pass.whole(row: row, rowLength: grid.columns, columns)
+                }
             } else {
                 let tile = TileGrid.tileElements
                 withUnsafeTemporaryAllocation(of: Float.self, capacity: 4 * tile) { scratch in
@@ -164,7 +170,9 @@ public typealias SGD = SparseOptimizer<SGDRule, PlainGradient, NoMomentTerm, Kee
 public typealias Lion = SparseOptimizer<LionRule, PlainGradient, NoMomentTerm, KeepMask>
 
 extension SparseOptimizer where Gradient == PlainGradient, Term == NoMomentTerm, Map == KeepMask {
-    public init(_ rule: Rule) { self.init(rule, gradient: PlainGradient(), term: NoMomentTerm(), map: KeepMask()) }
+    public init(_ rule: Rule) {
+        self.init(rule, gradient: PlainGradient(), term: NoMomentTerm(), map: KeepMask())
+    }
 }
 
 extension SparseOptimizer where Gradient == PlainGradient, Map == MovePruned {

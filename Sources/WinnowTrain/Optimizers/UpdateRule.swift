@@ -35,7 +35,9 @@ public struct AdamRule: UpdateRule, Equatable {
     public var weightDecay = 0.01
     public var moments: Int { 2 }
 
-    public init(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0.01) {
+    public init(
+        beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0.01
+    ) {
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
@@ -44,9 +46,11 @@ public struct AdamRule: UpdateRule, Equatable {
 
     public func constants(step: Int, rate: Double, scale: Float, decays: Bool) -> wn_adam {
         wn_adam(
-            scale: scale, beta1: Float(beta1), rest1: Float(1 - beta1), beta2: Float(beta2), rest2: Float(1 - beta2),
+            scale: scale, beta1: Float(beta1), rest1: Float(1 - beta1), beta2: Float(beta2),
+            rest2: Float(1 - beta2),
             root: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),
-            step: Float(rate / (1 - pow(beta1, Double(step)))), keep: Float(1 - (decays ? rate * weightDecay : 0)))
+            step: Float(rate / (1 - pow(beta1, Double(step)))),
+            keep: Float(1 - (decays ? rate * weightDecay : 0)))
     }
 
     public func pass(_ tile: OptimizerTile, _ constants: wn_adam) {
@@ -80,7 +84,9 @@ public struct SGDRule: UpdateRule, Equatable {
     public var weightDecay = 0.0
     public var moments: Int { momentum == 0 ? 0 : 1 }
 
-    public init(momentum: Double = 0.9, dampening: Double = 0, nesterov: Bool = false, weightDecay: Double = 0) {
+    public init(
+        momentum: Double = 0.9, dampening: Double = 0, nesterov: Bool = false, weightDecay: Double = 0
+    ) {
         self.momentum = momentum
         self.dampening = dampening
         self.nesterov = nesterov
@@ -137,7 +143,8 @@ public struct LionRule: UpdateRule, Equatable {
 
     public func constants(step: Int, rate: Double, scale: Float, decays: Bool) -> wn_lion {
         wn_lion(
-            scale: scale, beta1: Float(beta1), rest1: Float(1 - beta1), beta2: Float(beta2), rest2: Float(1 - beta2),
+            scale: scale, beta1: Float(beta1), rest1: Float(1 - beta1), beta2: Float(beta2),
+            rest2: Float(1 - beta2),
             rate: Float(rate), keep: Float(1 - (decays ? rate * weightDecay : 0)))
     }
 

@@ -35,10 +35,12 @@ extension ScalarSchedule: Codable {
             try Self.finite(keys.decode(Double.self, forKey: key), key.stringValue)
         }
         func steps(_ key: RecipeKey, least: Int, or missing: Int? = nil) throws -> Int {
-            let value = try missing.map { try keys.decodeIfPresent(Int.self, forKey: key) ?? $0 }
+            let value =
+                try missing.map { try keys.decodeIfPresent(Int.self, forKey: key) ?? $0 }
                 ?? keys.decode(Int.self, forKey: key)
             guard value >= least else {
-                throw ScheduleError.badValue(key: key.stringValue, value: "\(value)", expected: "\(least) or more")
+                throw ScheduleError.badValue(
+                    key: key.stringValue, value: "\(value)", expected: "\(least) or more")
             }
             return value
         }
@@ -53,7 +55,8 @@ extension ScalarSchedule: Codable {
             let begin = try steps("begin", least: 0, or: 0)
             let end = try keys.decodeIfPresent(Int.self, forKey: "end")
             if let end, end <= begin {
-                throw ScheduleError.badValue(key: "end", value: "\(end)", expected: "a step after begin, \(begin)")
+                throw ScheduleError.badValue(
+                    key: "end", value: "\(end)", expected: "a step after begin, \(begin)")
             }
             return .curve(curve, from: try number("from"), to: try number("to"), begin: begin, end: end)
         }
@@ -64,7 +67,8 @@ extension ScalarSchedule: Codable {
         case "polynomial": self = try curve(.polynomial(power: power()))
         case "cubic": self = try curve(.polynomial(power: 3))
         case "warmup":
-            self = .warmup(steps: try steps("steps", least: 0), then: try keys.decode(Self.self, forKey: "then"))
+            self = .warmup(
+                steps: try steps("steps", least: 0), then: try keys.decode(Self.self, forKey: "then"))
         case "stable_decay":
             let name = try keys.decodeIfPresent(String.self, forKey: "curve") ?? "linear"
             let curve: Curve
@@ -73,13 +77,17 @@ extension ScalarSchedule: Codable {
             case "cosine": curve = .cosine
             case "polynomial": curve = .polynomial(power: try power())
             default:
-                throw ScheduleError.badValue(key: "curve", value: name, expected: "linear, cosine or polynomial")
+                throw ScheduleError.badValue(
+                    key: "curve", value: name, expected: "linear, cosine or polynomial")
             }
             self = .stableDecay(
-                from: try number("from"), to: try number("to"), decay: try steps("decay", least: 1), curve: curve)
+                from: try number("from"), to: try number("to"), decay: try steps("decay", least: 1),
+                curve: curve)
         case "piecewise":
             let pieces = try keys.decode([Piece].self, forKey: "pieces")
-            guard pieces.first?.begin == 0, zip(pieces, pieces.dropFirst()).allSatisfy({ $0.begin < $1.begin }) else {
+            guard pieces.first?.begin == 0,
+                zip(pieces, pieces.dropFirst()).allSatisfy({ $0.begin < $1.begin })
+            else {
                 throw ScheduleError.badValue(
                     key: "pieces", value: "begins \(pieces.map(\.begin))", expected: "rising steps from 0 on")
             }
@@ -97,7 +105,9 @@ extension ScalarSchedule: Codable {
     }
 
     private static func finite(_ value: Double, _ key: String) throws(ScheduleError) -> Double {
-        guard value.isFinite else { throw .badValue(key: key, value: "\(value)", expected: "a finite number") }
+        guard value.isFinite else {
+            throw .badValue(key: key, value: "\(value)", expected: "a finite number")
+        }
         return value
     }
 
@@ -157,7 +167,8 @@ extension ScalarSchedule.Piece: Codable {
     public init(from decoder: any Decoder) throws {
         let keys = try decoder.container(keyedBy: RecipeKey.self)
         for key in keys.allKeys where key.stringValue != "begin" && key.stringValue != "schedule" {
-            throw ScheduleError.unknownKey(kind: "pieces", key: key.stringValue, known: ["begin", "schedule"])
+            throw ScheduleError.unknownKey(
+                kind: "pieces", key: key.stringValue, known: ["begin", "schedule"])
         }
         self.init(
             begin: try keys.decode(Int.self, forKey: "begin"),

@@ -13,11 +13,13 @@ public indirect enum ScalarSchedule: Sendable, Equatable {
     case constant(Double)
     /// Moves from `from` to `to` between two steps; `from` before, `to` after.
     case curve(Curve, from: Double, to: Double, begin: Int, end: Int?)
-    /// Rises in a line from 0 to what `then` is, over so many steps: step 0 has 0, as in Hugging Face's schedules.
+    /// Rises in a line from 0 to what `then` is, over so many steps: step 0 has 0, as in Hugging Face's
+    /// schedules.
     case warmup(steps: Int, then: ScalarSchedule)
     /// Holds `from`, then falls to `to` along a curve over the last `decay` steps of the run.
     case stableDecay(from: Double, to: Double, decay: Int, curve: Curve)
-    /// Each piece holds from its `begin` on; the first begins at 0. A piece's own steps count from the run's start.
+    /// Each piece holds from its `begin` on; the first begins at 0. A piece's own steps count from the run's
+    /// start.
     case piecewise([Piece])
     /// Goes from `from` to `to` and, for triangles and cosines, back, once in `period` steps.
     case cyclic(Wave, from: Double, to: Double, period: Int)
@@ -26,7 +28,8 @@ public indirect enum ScalarSchedule: Sendable, Equatable {
         case linear
         /// Half a period of a cosine.
         case cosine
-        /// to + (from - to)(1 - p)^power with p from 0 to 1: power 3 is the cubic of gradual magnitude pruning.
+        /// to + (from - to)(1 - p)^power with p from 0 to 1: power 3 is the cubic of gradual magnitude
+        /// pruning.
         ///
         /// - Source: arXiv 1710.01878, equation 1.
         case polynomial(power: Double)
