@@ -4,6 +4,7 @@
 const char *wn_case_family_name(wn_case_family family) {
     static const char *const names[WN_CASE_FAMILY_COUNT] = {
         "product", "gated", "input", "convert", "elementwise", "attention", "logits", "select", "statistics",
+        "optimize", "train",
     };
     return names[family];
 }
@@ -199,6 +200,66 @@ static void add_rest(wn_list *list) {
     }
 }
 
+static void add_optimize(wn_list *list) {
+    static const size_t counts[] = {1, 15, 16, 31, 33, 64, 257, 1600};
+    static const char *const names[] = {"adam", "adam halves", "sgd", "lion", "sm3", "factored", "terms", "packing",
+                                        "sum_squares", "adam aged"};
+    for (int32_t variant = 0; variant < 20; variant++) {
+        for (size_t i = 0; i < 8; i++) {
+            int32_t pattern = variant % 2 ? (int32_t)(i + (size_t)variant) % WN_MASK_COUNT : WN_MASK_ALL;
+            wn_case c = {.family = WN_CASE_OPTIMIZE, .variant = variant, .columns = counts[i], .pattern = pattern};
+            char name[64];
+            snprintf(name, sizeof name, "%s %zu mask %s", names[variant / 2], counts[i], variant % 2 ? mask_names[pattern] : "none at all");
+            add(list, c, name);
+        }
+    }
+}
+
+static void add_train(wn_list *list) {
+    char name[80];
+    static const char *const layouts[] = {"nn", "nt", "tn"};
+    // Rows, columns, depth: one, odd, whole tiles, edges of blocks.
+    static const size_t products[][3] = {{1, 1, 1}, {5, 17, 31}, {12, 32, 16}, {97, 33, 257}, {13, 65, 300},
+                                         {192, 64, 8}, {3, 2051, 20}, {48, 96, 513}};
+    for (int32_t layout = 0; layout < 3; layout++) {
+        for (size_t i = 0; i < 8; i++) {
+            wn_case c = {.family = WN_CASE_TRAIN, .format = layout, .rows = products[i][0], .columns = products[i][1],
+                         .tokens = products[i][2], .variant = (int32_t)(i + layout) % 2,
+                         .numbers = i % 3 == 0 ? WN_NUMBERS_EXACT : WN_NUMBERS_RANDOM};
+            snprintf(name, sizeof name, "product %s %zux%zu of %zu%s", layouts[layout], c.rows, c.columns, c.tokens,
+                     c.variant ? " added" : "");
+            add(list, c, name);
+        }
+    }
+    static const size_t widths[] = {1, 15, 16, 33, 257, 576};
+    static const char *const names[] = {"rms norm", "layer norm", "silu", "gelu", "relu", "rows"};
+    for (int32_t what = 0; what < 6; what++) {
+        for (size_t i = 0; i < 6; i++) {
+            wn_case c = {.family = WN_CASE_TRAIN, .format = 3 + what, .columns = widths[i], .tokens = 1 + 7 * i};
+            if (what >= 2 && what < 5 && i == 5) c.columns = 40001;
+            snprintf(name, sizeof name, "%s %zu", names[what], c.columns);
+            add(list, c, name);
+        }
+    }
+    static const size_t attentions[][4] = {{1, 1, 1, 8}, {4, 2, 9, 5}, {2, 1, 70, 16}, {3, 3, 64, 33}, {2, 2, 129, 64},
+                                           {1, 1, 3, 256}};
+    for (size_t i = 0; i < 6; i++) {
+        for (int32_t kind = 0; kind < 4; kind++) {
+            wn_case c = {.family = WN_CASE_TRAIN, .format = 9, .heads = attentions[i][0], .kv_heads = attentions[i][1],
+                         .tokens = attentions[i][2], .columns = attentions[i][3], .kind = kind};
+            snprintf(name, sizeof name, "attention %zu/%zu heads of %zu, %zu tokens%s%s", c.heads, c.kv_heads, c.columns,
+                     c.tokens, kind & 1 ? ", window" : "", kind & 2 ? ", cap" : "");
+            add(list, c, name);
+        }
+    }
+    static const size_t vocabularies[] = {1, 2, 16, 31, 257, 5000};
+    for (size_t i = 0; i < 6; i++) {
+        wn_case c = {.family = WN_CASE_TRAIN, .format = 10, .columns = vocabularies[i], .tokens = 5};
+        snprintf(name, sizeof name, "losses %zu", c.columns);
+        add(list, c, name);
+    }
+}
+
 size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
@@ -209,5 +270,7 @@ size_t wn_case_list(wn_case *cases, size_t capacity) {
     add_elementwise(&list);
     add_attention(&list);
     add_rest(&list);
+    add_optimize(&list);
+    add_train(&list);
     return list.count;
 }

@@ -15,7 +15,9 @@ typedef enum {
     WN_CASE_LOGITS = 6,
     WN_CASE_SELECT = 7,
     WN_CASE_STATISTICS = 8,
-    WN_CASE_FAMILY_COUNT = 9
+    WN_CASE_OPTIMIZE = 9,
+    WN_CASE_TRAIN = 10,     // products and ways back of training
+    WN_CASE_FAMILY_COUNT = 11
 } wn_case_family;
 const char *wn_case_family_name(wn_case_family family);
 

@@ -19,7 +19,7 @@ public struct ModelFamily: Sendable {
     /// Ends of names that old writers stored and that follow from the configuration.
     var ignoredSuffixes = [".rotary_emb.inv_freq"]
     /// Folders hold the linears of blocks as `[inputs, outputs]` (Conv1D).
-    var transposesLinears = false
+    package var transposesLinears = false
     /// Added to the norms of folders; GGUF files hold the sum.
     var folderNormOffset: Float = 0
     var keys = FolderKeys()
