@@ -108,7 +108,7 @@ public struct CheckpointWriter: Sendable {
             try file.append(companion.bytes)
             try file.finish()
         }
-        if !copied.contains("tokenizer.json") { try writeTokenizer(tokenizer, folder: folder) }
+        if copied.isDisjoint(with: ["tokenizer.json"] + ModelFolder.tokenizerModels) { try writeTokenizer(tokenizer, folder: folder) }
         if let recipe { try write(recipe, "winnow.json") }
 
         // What was written must be a model before it takes the place of one.
@@ -137,7 +137,7 @@ struct CompanionFile: Sendable {
     let bytes: StorageSlice
 
     static let names = [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+        "tokenizer.json", "tokenizer.model", "tiktoken.model", "qwen.tiktoken", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
         "added_tokens.json", "vocab.json", "merges.txt", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE",
     ]
 }
