@@ -3,7 +3,7 @@
 
 Run with torch, transformers and safetensors, from the repository's root:
 
-    python Tools/make_families.py Tests/Fixtures/families
+    python Tools/make_families.py Tests/Fixtures/families [NAME ...]
 
 Each folder holds the model in float16 and expected.json: the prompt, logits of some of its rows in float32, and the
 ids that greedy decoding adds. ropes.json beside them holds rotary frequencies of each kind of scaling.
@@ -17,7 +17,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-VOCABULARY, PROMPT, GREEDY, STEP = 61, 100, 12, 9
+VOCABULARY, PROMPT, GREEDY, STEP = 61, 100, 32, 9
 COMMON = dict(
     vocab_size=VOCABULARY, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=160, bos_token_id=1, eos_token_id=2, pad_token_id=0,
@@ -32,9 +32,21 @@ YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_posit
 LONGROPE = dict(
     rope_type="longrope", rope_theta=10000.0, short_factor=[1.0, 1.1, 1.3, 1.6], long_factor=[1.0, 1.5, 2.5, 4.0])
 
+EXPERTS = dict(COMMON, intermediate_size=24, num_experts_per_tok=2, output_router_logits=False)
+
 FAMILIES = {
     "llama3": dict(COMMON, model_type="llama", attention_bias=True, rope_parameters=LLAMA3),
     "mistral": dict(COMMON, model_type="mistral", sliding_window=24, head_dim=10),
+    "mixtral": dict(EXPERTS, model_type="mixtral", num_local_experts=4, sliding_window=24),
+    "qwen2-moe": dict(
+        EXPERTS, model_type="qwen2_moe", num_experts=5, moe_intermediate_size=20,
+        shared_expert_intermediate_size=28, norm_topk_prob=False),
+    "qwen2-moe-mixed": dict(
+        EXPERTS, model_type="qwen2_moe", num_experts=3, moe_intermediate_size=20, num_hidden_layers=4,
+        shared_expert_intermediate_size=28, norm_topk_prob=True, decoder_sparse_step=2, mlp_only_layers=[3]),
+    "qwen3-moe": dict(
+        EXPERTS, model_type="qwen3_moe", num_experts=6, moe_intermediate_size=16, num_experts_per_tok=3,
+        norm_topk_prob=True, head_dim=12),
     "qwen2": dict(COMMON, model_type="qwen2", rope_parameters=dict(
         rope_type="linear", rope_theta=10000.0, factor=2.0)),
     "qwen2-window": dict(
@@ -52,8 +64,8 @@ FAMILIES = {
         GEMMA, model_type="gemma3_text", query_pre_attn_scalar=12,
         layer_types=["sliding_attention", "full_attention", "full_attention"]),
     "phi3": dict(
-        COMMON, model_type="phi3", sliding_window=70, original_max_position_embeddings=128,
-        rope_parameters=dict(LONGROPE, original_max_position_embeddings=128)),
+        COMMON, model_type="phi3", sliding_window=70, original_max_position_embeddings=136,
+        rope_parameters=dict(LONGROPE, original_max_position_embeddings=136)),
     "phi3-long": dict(
         COMMON, model_type="phi3", original_max_position_embeddings=40,
         rope_parameters=dict(LONGROPE, original_max_position_embeddings=40)),
@@ -154,9 +166,12 @@ def main():
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "Tests/Fixtures/families")
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    chosen = sys.argv[2:]
     for name, settings in FAMILIES.items():
-        make(name, settings, out)
-    ropes(out)
+        if not chosen or name in chosen:
+            make(name, settings, out)
+    if not chosen:
+        ropes(out)
 
 
 main()

@@ -22,9 +22,12 @@ extension Checkpoint {
                 // What old writers stored and what follows from the configuration.
                 if family.ignoredSuffixes.contains(where: stored.hasSuffix) { continue }
                 let (tensor, file) = folder.tensors[stored]!
+                let dropped = family.droppedPrefixes.first(where: stored.hasPrefix) ?? ""
+                let own = String(stored.dropFirst(dropped.count))
+                if family.ignoredPrefixes.contains(where: own.hasPrefix) { continue }
                 // Old folders of base models leave out the first part of every name.
-                let isWhole = stored.hasPrefix(family.modelPrefix) || stored.hasPrefix("lm_head.")
-                let name = isWhole ? stored : family.modelPrefix + stored
+                let isWhole = own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.")
+                let name = isWhole ? own : family.modelPrefix + own
                 guard tensors[name] == nil else {
                     throw CheckpointError.duplicateTensor(file: file, tensor: name)
                 }
@@ -43,12 +46,12 @@ extension Checkpoint {
             names.append(owner)
             tensors[owner] = .matrix(layer, parts)
         }
-        let tokenizer = try folder.tokenizer()
+        let tokenizer = configuration.traits.image == nil ? try folder.tokenizer() : .none
         let recipePath = "\(path)/winnow.json"
         try self.init(
             path: path, configuration: configuration, tokenizer: tokenizer, names: names, tensors: tensors,
             fileBytes: folder.fileBytes,
             recipe: FilePath.exists(recipePath) ? try JSONFile.object(recipePath) : nil,
-            companions: try folder.companions())
+            companions: try folder.companions(), pooling: try SentencePooling(folder: path))
     }
 }

@@ -48,6 +48,12 @@ enum FilePath {
         return names.sorted()
     }
 
+    static func makeFolder(_ path: String) throws(FileError) {
+        guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
+            throw FileError(path, operation: "create", code: errno)
+        }
+    }
+
     static func rename(_ from: String, _ to: String) throws(FileError) {
         #if canImport(Glibc)
             let result = Glibc.rename(from, to)

@@ -16,7 +16,8 @@ import WinnowWeights
     }()
 
     static let families = [
-        "llama3", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2", "opt",
+        "llama3", "mistral", "mixtral", "qwen2", "qwen2-moe", "qwen2-moe-mixed", "qwen3", "qwen3-moe", "gemma2", "gemma3",
+        "phi3", "gpt2", "opt",
     ]
 
     private static func open(_ name: String) throws -> Checkpoint { try Checkpoint.open("\(folder)/\(name)") }

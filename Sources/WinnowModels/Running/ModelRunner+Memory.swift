@@ -13,9 +13,9 @@ extension ModelRunner {
     public static func cacheBytes(_ model: LanguageModel, _ configuration: Configuration, tokens: Int) -> Int {
         let shape = model.configuration
         let pool = KVPagePool(
-            type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.layers * shape.keyValueHeads)
-        let pages = (tokens + KVPagePool.slots - 1) / KVPagePool.slots * shape.keyValueHeads
-        let slab = shape.layers * shape.keyValueHeads
+            type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.listsPerSequence)
+        let pages = (tokens + KVPagePool.slots - 1) / KVPagePool.slots * shape.widestLayer.keyValueHeads
+        let slab = shape.listsPerSequence
         return (pages + slab - 1) / slab * slab * pool.pageBytes
     }
 }
