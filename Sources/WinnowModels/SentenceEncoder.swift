@@ -21,7 +21,7 @@ public final class SentenceEncoder {
         case truncate
     }
 
-    public let runner: ModelRunner
+    public private(set) var runner: ModelRunner
     public let tokenizer: Tokenizer
     public let pooling: SentencePooling
 
@@ -49,6 +49,10 @@ public final class SentenceEncoder {
     ///
     /// - Throws: ``ModelError/emptyPrompt``, ``ModelError/promptTooLong(tokens:context:)``.
     public func tokens(_ text: String, _ overlength: Overlength = .refuse) throws -> [TokenID] {
+        let shape = runner.model.configuration
+        guard shape.traits.image == nil else {
+            throw ModelError.noSuchInput(architecture: shape.architecture, expected: "images")
+        }
         var ids = tokenizer.encode(text, addBOS: tokenizer.addsBOS)
         let end = tokenizer.definition.addsEOS ? tokenizer.definition.eosID : nil
         if let end { ids.append(end) }
@@ -68,8 +72,7 @@ public final class SentenceEncoder {
     public func embed(
         _ texts: [[TokenID]], cancellation: CancellationFlag? = nil, progress: (Int) -> Void = { _ in }
     ) throws -> [[Float]] {
-        let longest = texts.map(\.count).max() ?? 0
-        let runner = try runner(forTexts: longest)
+        try makeRoom(longest: texts.map(\.count).max() ?? 0)
         var vectors: [[Float]] = []
         var next = 0
         while next < texts.count {
@@ -102,12 +105,18 @@ public final class SentenceEncoder {
         return pooled(runner.states(), 0..<rows)
     }
 
-    /// A runner whose step takes the longest text whole.
-    private func runner(forTexts longest: Int) throws -> ModelRunner {
-        guard longest > runner.configuration.chunk else { return runner }
+    /// Lets a step take the longest text whole.
+    private func makeRoom(longest: Int) throws {
+        guard longest > runner.configuration.chunk else { return }
         var configuration = runner.configuration
         configuration.chunk = longest
-        return try ModelRunner(runner.model, configuration)
+        runner = try ModelRunner(runner.model, configuration)
+    }
+
+    /// What embedding texts of up to `longest` tokens holds at its peak.
+    public func memoryPlan(longest: Int) throws -> MemoryPlan {
+        try makeRoom(longest: longest)
+        return runner.memoryPlan(tokens: runner.configuration.chunk)
     }
 
     private func pooled(_ states: UnsafeBufferPointer<Float>, _ rows: Range<Int>) -> [Float] {

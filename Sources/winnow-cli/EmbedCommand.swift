@@ -69,7 +69,7 @@ struct EmbedCommand: AsyncParsableCommand {
                     "text \(index + 1) has \(tokens) tokens, the model takes \(context): shorten it or pass --truncate")
             }
         }
-        try running.admit(encoder.runner.memoryPlan(tokens: ids.map(\.count).max() ?? 0), output)
+        try running.admit(try encoder.memoryPlan(longest: ids.map(\.count).max() ?? 0), output)
         let progress = ProgressPrinter(output)
         return try encoder.embed(ids) { progress.update("embedding", $0, of: ids.count, "texts") }
     }

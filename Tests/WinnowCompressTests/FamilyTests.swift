@@ -17,12 +17,12 @@ import WinnowWeights
 
     static let families = [
         "llama3", "mistral", "mixtral", "qwen2", "qwen2-moe", "qwen2-moe-mixed", "qwen3", "qwen3-moe", "gemma2", "gemma3",
-        "phi3", "gpt2", "opt",
+        "phi3", "gpt2", "opt", "starcoder2", "olmo2", "granite", "stablelm-parallel", "layered", "bert", "modernbert",
     ]
 
     private static func open(_ name: String) throws -> Checkpoint { try Checkpoint.open("\(folder)/\(name)") }
 
-    /// Logits of every position in float32.
+    /// Logits of every position in float32; of an encoder its last states.
     private static func logits(_ model: LanguageModel) throws -> [Float] {
         let tokens = (0..<28).map { TokenID(3 + $0 * 37 % 55) }
         var configuration = ModelRunner.Configuration(threads: 1)
@@ -34,6 +34,7 @@ import WinnowWeights
         runner.begin()
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: runner.makeSequence(capacity: 64)) }
         try runner.run()
+        guard model.hasHead else { return Array(runner.states()) }
         return Array(runner.logits(rows: 0..<28))
     }
 

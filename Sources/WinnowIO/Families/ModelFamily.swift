@@ -73,6 +73,7 @@ struct FolderKeys: Sendable {
 public enum ModelFamilies {
     public static let all: [ModelFamily] = [
         .llama, .mistral, .mixtral, .qwen2, .qwen3, .qwen2MoE, .qwen3MoE, .gemma, .gemma2, .gemma3, .phi3, .gpt2, .opt,
+        .starCoder2, .olmo2, .granite, .stableLM,
         .bert, .mpnet, .modernBERT, .vit,
     ]
 

@@ -19,8 +19,12 @@ package struct TensorNames: Sendable {
     }
 
     /// The same names but for some roles.
-    func replacing(_ changes: [(TensorRole, String, String)]) -> TensorNames {
-        let changed = changes.map(\.0)
+    ///
+    /// - Parameter removed: roles that the family has not; their names may be those of others.
+    func replacing(
+        _ changes: [(TensorRole, String, String)], without removed: [TensorRole] = []
+    ) -> TensorNames {
+        let changed = changes.map(\.0) + removed
         let kept = rows.filter { !changed.contains($0.role) }.map { ($0.role, $0.huggingFace, $0.gguf) }
         return TensorNames(blockPrefix: blockPrefix, kept + changes)
     }

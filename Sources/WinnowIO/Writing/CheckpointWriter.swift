@@ -170,6 +170,10 @@ private struct ShardedTensors {
     }
 
     mutating func append(_ name: String, _ vector: Tensor) throws {
+        guard vector.shape.count <= 4 else {
+            throw CheckpointError.wrongShape(
+                file: folder, tensor: name, shape: vector.shape, expected: [vector.count])
+        }
         let writer = try begin(name, bytes: vector.bytes.byteCount)
         try writer.append(name, vector)
         record(name)

@@ -16,8 +16,9 @@ public final class KVSequence {
     /// Lists before each layer's first.
     private let firstLists: [Int]
     private let pagesPerList: Int
-    /// Pages held by each layer's lists.
+    /// Pages of each layer's lists, from the first slot on; the first few may be freed.
     private var pageCounts: [Int]
+    private var freedCounts: [Int]
     private let pages: UnsafeMutablePointer<Int32>
     private let segments: UnsafeMutablePointer<wn_segment>
 
@@ -33,6 +34,7 @@ public final class KVSequence {
         self.capacity = capacity
         pagesPerList = (capacity + KVPagePool.slots - 1) / KVPagePool.slots
         pageCounts = Array(repeating: 0, count: heads.count)
+        freedCounts = pageCounts
         let count = max(lists * pagesPerList, 1)
         pages = .allocate(capacity: count)
         pages.initialize(repeating: -1, count: count)
@@ -53,8 +55,16 @@ public final class KVSequence {
     }
 
     /// Forgets the tokens from `length` on; whole pages past it go back to the pool.
-    public func truncate(to newLength: Int) {
+    ///
+    /// - Returns: the tokens that are left: `newLength`, or 0 where pages that a window reaches from there were freed.
+    @discardableResult
+    public func truncate(to newLength: Int) -> Int {
         precondition(newLength >= 0 && newLength <= length, "\(newLength) of \(length) tokens")
+        guard newLength == length || freedCounts.allSatisfy({ $0 == 0 || newLength >= length - KVSequence.slack })
+        else {
+            reset()
+            return 0
+        }
         length = newLength
         let keep = (newLength + KVPagePool.slots - 1) / KVPagePool.slots
         for layer in pageCounts.indices where pageCounts[layer] > keep {
@@ -63,14 +73,30 @@ public final class KVSequence {
             }
             pageCounts[layer] = keep
         }
+        return newLength
+    }
+
+    /// Tokens that a sequence can go back without losing pages that its windows need.
+    static let slack = 128
+
+    /// Gives back the pages of a layer that no later row sees through its window.
+    func freePages(layer: Int, outside window: Int) {
+        let first = (length + 1 - window - KVSequence.slack) / KVPagePool.slots
+        while freedCounts[layer] < min(first, pageCounts[layer]) {
+            for head in 0..<heads[layer] { pool.release(pages[list(layer, head) + freedCounts[layer]]) }
+            freedCounts[layer] += 1
+        }
     }
 
     private func releasePages() {
         for layer in pageCounts.indices {
             for head in 0..<heads[layer] {
-                for index in 0..<pageCounts[layer] { pool.release(pages[list(layer, head) + index]) }
+                for index in freedCounts[layer]..<pageCounts[layer] {
+                    pool.release(pages[list(layer, head) + index])
+                }
             }
             pageCounts[layer] = 0
+            freedCounts[layer] = 0
         }
     }
 

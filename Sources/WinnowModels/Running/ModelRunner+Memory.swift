@@ -1,6 +1,9 @@
 import WinnowCore
 
 extension ModelRunner {
+    /// Pages that sequences hold.
+    package var pagesInUse: Int { pages.pagesInUse }
+
     /// Bytes of the workspace that a runner would plan: what a memory plan counts before there is one.
     public static func workspaceBytes(_ model: LanguageModel, _ configuration: Configuration) -> Int {
         RunnerWorkspace(

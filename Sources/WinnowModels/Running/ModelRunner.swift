@@ -124,7 +124,8 @@ public final class ModelRunner {
                 configuration.activations, to: space.logits)
         }
         bindPatches()
-        try pool.reserve(scratch: blocks.reduce(head.scratchBytes) { max($0, $1.scratchBytes) })
+        let outside = max(head.scratchBytes, patchProduct.scratchBytes)
+        try pool.reserve(scratch: blocks.reduce(outside) { max($0, $1.scratchBytes) })
     }
 
     // MARK: - A step
@@ -184,7 +185,15 @@ public final class ModelRunner {
     }
 
     private func commit() {
-        for span in spans { span.sequence.length = span.firstPosition + span.count }
+        let traits = model.configuration.traits
+        for span in spans {
+            span.sequence.length = span.firstPosition + span.count
+            guard traits.isCausal, traits.slidingWindow != nil else { continue }
+            for layer in blocks.indices {
+                guard let window = traits.window(ofLayer: layer) else { continue }
+                span.sequence.freePages(layer: layer, outside: window)
+            }
+        }
     }
 
     /// Logits of rows of the last step, at most `logitRows` of them, `[count, vocabulary]`.
