@@ -15,12 +15,17 @@ extension Checkpoint {
             guard !keys.isEmpty else {
                 throw CheckpointError.unexpectedTensor(file: path, tensor: tensor.name)
             }
-            names += keys
-            if tensor.shape.count == 3, tensor.shape[0] == keys.count {
+            if let place = configuration.family.names.place(gguf: tensor.name, of: configuration), place.role.isExpert {
+                guard tensor.shape.count == 3, tensor.shape[0] == keys.count else {
+                    throw CheckpointError.wrongShape(
+                        file: path, tensor: tensor.name, shape: tensor.shape,
+                        expected: [keys.count] + configuration.shape(of: place.role, layer: place.layer))
+                }
                 for (key, part) in zip(keys, tensor.parts) { tensors[key] = try StoredTensor(part, path: path) }
             } else {
                 tensors[keys[0]] = try StoredTensor(tensor, path: path)
             }
+            names += keys
         }
         try self.init(
             path: path, configuration: configuration, tokenizer: try file.tokenizer(), names: names,

@@ -46,6 +46,7 @@ public final class Checkpoint: Sendable {
         tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil,
         companions: [CompanionFile] = [], pooling: SentencePooling? = nil
     ) throws(CheckpointError) {
+        try configuration.checkAttention(file: path)
         // A tied model has no use for a head of its own, which some writers add.
         let used = configuration.tiesEmbeddings ? names.filter { $0 != "lm_head.weight" } : names
         var unvisited = Set(used)

@@ -56,3 +56,26 @@ extension ModelConfiguration {
         for layer in layerShapes.indices { layerShapes[layer].experts = own[layer] }
     }
 }
+
+extension ModelConfiguration {
+    /// What the attention kernels have room for.
+    private static let mostHeadColumns = 256
+    private static let mostQueriesOfAHead = 64
+
+    /// - Throws: ``CheckpointError/unsupported(file:feature:advice:)`` for heads that the kernels have no room for.
+    func checkAttention(file: String) throws(CheckpointError) {
+        guard headWidth <= ModelConfiguration.mostHeadColumns else {
+            throw .unsupported(
+                file: file, feature: "attention with heads of \(headWidth) columns",
+                advice: "use a model whose heads have \(ModelConfiguration.mostHeadColumns) at most")
+        }
+        for layer in 0..<layers {
+            let own = shape(ofLayer: layer)
+            guard own.heads / own.keyValueHeads <= ModelConfiguration.mostQueriesOfAHead else {
+                throw .unsupported(
+                    file: file, feature: "attention with \(own.heads) heads over \(own.keyValueHeads) of keys",
+                    advice: "use a model with \(ModelConfiguration.mostQueriesOfAHead) to one at most")
+            }
+        }
+    }
+}

@@ -33,7 +33,7 @@ extension FieldReader {
         _ configuration: inout ModelConfiguration, count key: String, absent: Int, used absentUsed: Int, width: Int,
         renormalises: Bool
     ) throws(CheckpointError) {
-        let counts = try perLayer(key, layers: configuration.layers, in: 1...1 << 16, absent: absent)
+        let counts = try perLayer(key, layers: configuration.layers, in: 1...1 << 12, absent: absent)
         configuration.traits.experts = ExpertTraits(
             count: counts.max() ?? absent,
             used: try integer("num_experts_per_tok", in: 1...(counts.min() ?? 1), absent: absentUsed),

@@ -48,9 +48,10 @@ public struct GGUFWriter: Sendable {
         var joined = Set<String>()
         for name in names {
             let ggufName = configuration.ggufName(name)
-            let experts = configuration.expertNames(with: name)
             // The tensors of a block's experts are one, where the first of them stands.
-            if !experts.isEmpty, let ggufName, !joined.insert(ggufName).inserted { continue }
+            if let ggufName, joined.contains(ggufName) { continue }
+            let experts = configuration.expertNames(with: name)
+            if !experts.isEmpty, let ggufName { joined.insert(ggufName) }
             entries.append(
                 try Entry(name, ggufName: ggufName, shape: shapes[name], experts: experts, path: path))
         }

@@ -120,7 +120,7 @@ struct MetadataReader {
         _ configuration: inout ModelConfiguration, width: Int?, renormalises: Bool
     ) throws(GGUFError) {
         let name = configuration.family.ggufName ?? configuration.architecture
-        let count = try integer("\(name).expert_count", in: 1...1 << 16)
+        let count = try integer("\(name).expert_count", in: 1...1 << 12)
         configuration.traits.experts = ExpertTraits(
             count: count, used: try integer("\(name).expert_used_count", in: 1...count),
             width: try integer("\(name).expert_feed_forward_length", in: 1...1 << 20, absent: width),
