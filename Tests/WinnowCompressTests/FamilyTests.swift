@@ -65,6 +65,19 @@ import WinnowWeights
         }
     }
 
+    /// An expert that no calibration token went to is named, and the model is left as it was.
+    @Test func unseenExpertsAreRefused() throws {
+        let model = try LanguageModel(try FamilyTests.open("qwen3-moe"))
+        let before = PrunableLayers(model).layers.map(\.parameter.matrix)
+        #expect {
+            try SequentialPruner(try method("wanda"), threads: 1).prune(model, windows: [[5]])
+        } throws: { error in
+            guard case PruningError.expertUnseen(let layer) = error else { return false }
+            return layer.contains(".mlp.experts.")
+        }
+        #expect(zip(before, PrunableLayers(model).layers).allSatisfy { $0 === $1.parameter.matrix })
+    }
+
     /// Every point that a method observes has the width of the layers that read it.
     @Test(arguments: families)
     func wandaPrunesHalf(_ name: String) throws {

@@ -117,6 +117,23 @@ import WinnowText
         }
     }
 
+    /// GGUF files know BERT; the others they cannot say.
+    @Test func writtenGGUFHoldsTheSameModel() throws {
+        let pool = try KernelPool(threads: 1)
+        try TemporaryFolder.with { folder in
+            let conversion = try ModelConversion(to: .gguf)
+            try conversion.write(EncoderTests.open("bert"), to: "\(folder)/a.gguf", overwrite: false, on: pool)
+            let again = try LanguageModel(Checkpoint.open("\(folder)/a.gguf"))
+            try EncoderTests.expect(again, Expected("bert"), "bert as a GGUF file")
+            for name in ["roberta", "mpnet", "modernbert", "vit"] {
+                #expect(throws: CheckpointError.self) {
+                    try conversion.write(
+                        EncoderTests.open(name), to: "\(folder)/b.gguf", overwrite: false, on: pool)
+                }
+            }
+        }
+    }
+
     @Test func vectorsDoNotDependOnTheBatch() throws {
         let loaded = try LoadedModel(EncoderTests.open("bert"))
         var configuration = ModelRunner.Configuration(threads: 1)
