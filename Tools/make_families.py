@@ -15,7 +15,7 @@ import sys
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageClassification
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 VOCABULARY, PROMPT, GREEDY, STEP = 61, 100, 32, 9
@@ -114,6 +114,9 @@ ENCODERS = {
     "vit": dict(
         model_type="vit", hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
         image_size=20, patch_size=5, num_channels=3),
+    "vit-labels": dict(
+        model_type="vit", hidden_size=32, intermediate_size=40, num_hidden_layers=1, num_attention_heads=4,
+        image_size=12, patch_size=4, num_channels=1, num_labels=7),
 }
 
 
@@ -188,7 +191,8 @@ def make(name, settings, out, own={}):
 
 
 def encode(name, settings, out):
-    model = AutoModel.from_config(configuration(settings)).float().eval()
+    kind = AutoModelForImageClassification if "num_labels" in settings else AutoModel
+    model = kind.from_config(configuration(settings)).float().eval()
     generator = torch.Generator().manual_seed(sum(name.encode()))
     randomise(model, generator)
     with torch.no_grad():
@@ -197,7 +201,9 @@ def encode(name, settings, out):
             pixels = torch.randn(1, settings["num_channels"], size, size, generator=generator)
             pixels = (pixels * 1000).round() / 1000
             inputs, states = {"pixels": [round(x, 3) for x in pixels.flatten().tolist()]}, [
-                model(pixels).last_hidden_state[0]]
+                model.base_model(pixels).last_hidden_state[0]]
+            if "num_labels" in settings:
+                inputs["logits"] = [round(x, 6) for x in model(pixels).logits[0].tolist()]
         else:
             prompts = [
                 torch.randint(3, VOCABULARY, (length,), generator=generator).tolist() for length in [PROMPT, 17]]

@@ -24,7 +24,7 @@ extension Checkpoint {
                 let (tensor, file) = folder.tensors[stored]!
                 let dropped = family.droppedPrefixes.first(where: stored.hasPrefix) ?? ""
                 let own = String(stored.dropFirst(dropped.count))
-                if family.ignoredPrefixes.contains(where: own.hasPrefix) { continue }
+                if family.ignoredPrefixes.contains(where: own.hasPrefix), !configuration.knows(own) { continue }
                 // Old folders of base models leave out the first part of every name.
                 let isWhole = own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.")
                 let name = isWhole ? own : family.modelPrefix + own

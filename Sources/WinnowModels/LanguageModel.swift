@@ -66,12 +66,12 @@ public final class LanguageModel: Module {
         if let headBias { try body(headBias) }
     }
 
-    /// Whether it gives logits; an encoder gives its last states.
+    /// Whether it gives logits: of tokens, or of an image's labels. Other encoders give their last states.
     public var hasHead: Bool { configuration.traits.hasHead }
 
-    /// - Throws: ``ModelError/noHead(architecture:)`` for an encoder.
+    /// - Throws: ``ModelError/noHead(architecture:)`` for a model that writes no text.
     public func requireHead() throws(ModelError) {
-        guard hasHead else { throw .noHead(architecture: configuration.architecture) }
+        guard hasHead, configuration.traits.isCausal else { throw .noHead(architecture: configuration.architecture) }
     }
 
     /// The matrix that makes logits, of a model that has them.

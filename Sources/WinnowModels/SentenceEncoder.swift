@@ -150,7 +150,7 @@ public final class SentenceEncoder {
 extension SentencePooling {
     /// Of encoders whose files say nothing: the class token of images, the mean of texts; nil for decoders.
     static func natural(of shape: ModelConfiguration) -> SentencePooling? {
-        guard !shape.traits.hasHead else { return nil }
+        guard !shape.traits.isCausal else { return nil }
         return SentencePooling(mode: shape.traits.image == nil ? .mean : .cls, normalizes: false)
     }
 }

@@ -15,12 +15,14 @@ import WinnowText
         let pixels: [Float]
         let rows: [[Int]]
         let states: [[[Double]]]
+        let logits: [Double]
 
         init(_ name: String) throws {
             let json = try FamilyFixture.json("\(name)/expected.json")
             func list(_ value: JSONValue?) -> [Double] { value?.array?.compactMap(\.number) ?? [] }
             prompts = (json["prompts"]?.array ?? []).map { list($0).map { TokenID($0) } }
             pixels = list(json["pixels"]).map { Float($0) }
+            logits = list(json["logits"])
             rows = (json["rows"]?.array ?? []).map { list($0).map { Int($0) } }
             states = (json["states"]?.array ?? []).map { ($0.array ?? []).map(list) }
         }
@@ -95,7 +97,20 @@ import WinnowText
         }
     }
 
-    @Test(arguments: names + ["vit"]) func everyTensorIsVisitedOnce(_ name: String) throws {
+    @Test func labelsMatchTransformers() throws {
+        let expected = try Expected("vit-labels")
+        let model = try LanguageModel(EncoderTests.open("vit-labels"))
+        let runner = try EncoderTests.runner(model)
+        runner.begin()
+        try runner.append(image: expected.pixels, to: runner.makeSequence(capacity: 10))
+        try runner.run()
+        let difference = largestDifference([Array(runner.logits(rows: 0..<1))], [expected.logits])
+        print("vit-labels: largest difference of a logit \(Float(difference))")
+        #expect(expected.logits.count == 7 && difference < 2e-4)
+        #expect(throws: ModelError.noHead(architecture: "vit")) { try model.requireHead() }
+    }
+
+    @Test(arguments: names + ["vit", "vit-labels"]) func everyTensorIsVisitedOnce(_ name: String) throws {
         let checkpoint = try EncoderTests.open(name)
         var visited: [String] = []
         try LanguageModel(checkpoint).visit { visited.append($0.name) }
@@ -103,7 +118,7 @@ import WinnowText
         #expect(!visited.contains { $0.contains("pooler") })
     }
 
-    @Test(arguments: names + ["vit"]) func writtenFoldersHoldTheSameModel(_ name: String) throws {
+    @Test(arguments: names + ["vit", "vit-labels"]) func writtenFoldersHoldTheSameModel(_ name: String) throws {
         let checkpoint = try EncoderTests.open(name)
         let pool = try KernelPool(threads: 1)
         try TemporaryFolder.with { folder in
@@ -111,7 +126,7 @@ import WinnowText
                 try ModelConversion(to: target).write(
                     checkpoint, to: "\(folder)/\(target)", overwrite: false, on: pool)
                 let again = try LanguageModel(Checkpoint.open("\(folder)/\(target)"))
-                guard name != "vit" else { continue }
+                guard !name.hasPrefix("vit") else { continue }
                 try EncoderTests.expect(again, Expected(name), "\(name) as a folder again")
             }
         }

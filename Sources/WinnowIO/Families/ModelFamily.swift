@@ -113,6 +113,12 @@ extension ModelConfiguration {
         family.names.place(huggingFace: name)?.role.isRouter ?? false
     }
 
+    /// Whether a Hugging Face key names a tensor that this model has.
+    func knows(_ name: String) -> Bool {
+        guard let place = family.names.place(huggingFace: name) else { return false }
+        return has(place.role, layer: place.layer)
+    }
+
     /// The Hugging Face keys of a GGUF name, one for each expert where it holds all of theirs; empty when this model
     /// has no such tensor.
     func huggingFaceNames(gguf name: String) -> [String] {

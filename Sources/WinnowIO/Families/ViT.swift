@@ -1,7 +1,8 @@
 import WinnowJSON
 
 extension ModelFamily {
-    /// ViT: patches of an image after a class token, learned positions, norms before each branch, exact GELU.
+    /// ViT: patches of an image after a class token, learned positions, norms before each branch, exact GELU. With
+    /// labels the head's logits are those of the class token's row.
     static let vit = ModelFamily(
         huggingFaceNames: ["vit"], className: "ViTModel", ggufName: nil, names: .vit, modelPrefix: "",
         droppedPrefixes: ["vit."], ignoredPrefixes: ["pooler.", "classifier.", "decoder.", "embeddings.mask_token"],
@@ -28,6 +29,7 @@ extension ModelFamily {
             let image = ImageShape(size: size, patch: patch, channels: channels)
             configuration.traits.image = image
             configuration.contextLength = image.patches + 1
+            try reader.readLabels(&configuration)
             configuration.traits.learnedPositions = LearnedPositions(rows: image.patches + 1, offset: 0)
         },
         describe: { configuration, config in
@@ -37,6 +39,20 @@ extension ModelFamily {
             config["patch_size"] = .integer(Int64(image?.patch ?? 16))
             config["num_channels"] = .integer(Int64(image?.channels ?? 3))
         })
+}
+
+extension FieldReader {
+    /// A head over the class token, in models that name what is in an image.
+    fileprivate func readLabels(_ configuration: inout ModelConfiguration) throws(CheckpointError) {
+        let classes = fields["architectures"]?.array?.compactMap(\.string) ?? []
+        guard classes.contains("ViTForImageClassification") else { return }
+        // Without names there are two.
+        let named = fields["id2label"]?.object?.count ?? 0
+        configuration.vocabularySize = try integer("num_labels", in: 1...1 << 24, absent: named > 0 ? named : 2)
+        configuration.tiesEmbeddings = false
+        configuration.traits.hasHead = true
+        configuration.traits.hasHeadBias = true
+    }
 }
 
 extension TensorNames {
@@ -65,5 +81,7 @@ extension TensorNames {
             (.downBias, "output.dense.bias", ""),
             (.finalNorm, "layernorm.weight", ""),
             (.finalNormBias, "layernorm.bias", ""),
+            (.head, "classifier.weight", ""),
+            (.headBias, "classifier.bias", ""),
         ])
 }

@@ -47,7 +47,7 @@ struct RunnerWorkspace {
         let traits = shape.traits
         let usesBranch =
             traits.norm == .layer || traits.hasSandwichNorms || experts != nil || traits.residualScale != 1
-            || !traits.hasHead
+            || !traits.hasHead || traits.image != nil
         let logitCount = traits.hasHead ? logitRows : 0
         let regions = (
             hidden: arena.reserve(floats: tokens * shape.width),
