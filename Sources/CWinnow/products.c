@@ -124,7 +124,8 @@ void wn_input_rows(const wn_input *input, size_t first, size_t count, wn_input *
 // ---- Products --------------------------------------------------------------------------------------------
 static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, size_t row, float *out) {
     if (wn_is_ggml_block(matrix->format)) {
-        wn_row_f32_blocks(matrix, row, out);
+        const wn_product_table *own = table->ggml_blocks;
+        (own && own->row_f32_blocks ? own->row_f32_blocks : wn_row_f32_blocks)(matrix, row, out);
     } else {
         table->row_f32(matrix, row, out);
     }

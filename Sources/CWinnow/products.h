@@ -30,6 +30,8 @@ typedef struct wn_product_table {
     // Unpacks rows for integer inputs (codes, scales, offsets), or for float32 ones (values).
     void (*unpack_codes)(const wn_matrix *matrix, size_t row, size_t rows, wn_tile *tile);
     void (*row_f32)(const wn_matrix *matrix, size_t row, float *out);
+    // The same of Q5_0 and what follows it; NULL: plain C does it.
+    void (*row_f32_blocks)(const wn_matrix *matrix, size_t row, float *out);
     // The table that computes with the codes of Q5_0 and what follows it, from inputs that any table has prepared:
     // itself or another's. NULL: their rows are multiplied out.
     const struct wn_product_table *ggml_blocks;

@@ -1,6 +1,6 @@
 // The larger block formats of GGUF: blocks of any bytes, but scales of moderate size. What they mean is what
-// wn_row_f32 says, which the tests of WinnowWeights hold to the `gguf` package bit for bit; the cases here hold the
-// products to those values.
+// wn_row_f32 says in plain C, which the tests of WinnowWeights hold to the `gguf` package bit for bit; the cases here hold
+// the rows and products of every instruction set to those values.
 #include "cases.h"
 
 // Where a block's float16 numbers begin; -1 for none.
@@ -58,7 +58,9 @@ void wn_blocks_make(wn_case_run *run, wn_format format, wn_weights *weights) {
     float *row = wn_yard_take(&run->yard, c->columns * sizeof(float));
     bool has_offsets = format == WN_Q5_1 || format == WN_Q2_K || format == WN_Q4_K || format == WN_Q5_K;
     for (size_t r = 0; r < c->rows; r++) {
+        wn_isa_select_local(WN_ISA_SCALAR);
         wn_row_f32(&weights->matrix, r, row);
+        wn_isa_select_local(-1);
         for (size_t i = 0; i < c->columns; i++) {
             // A block's scale and offset are not known here: its largest weight says how far they reach.
             float largest = 0;

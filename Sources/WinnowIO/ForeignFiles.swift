@@ -1,6 +1,7 @@
 import WinnowCore
 
-/// Files and folders of kinds that Winnow does not open, each with one line that says what it is and what to do.
+/// Files and folders of kinds that Winnow does not open, each with one line that says what it is and what to
+/// do.
 enum ForeignFiles {
     /// What a file is, by its first bytes or else its name; nil when nothing is known of it.
     static func refusal(_ path: String, start: UnsafeRawBufferPointer) -> CheckpointError? {
@@ -10,9 +11,12 @@ enum ForeignFiles {
         }
         let isZip = start.starts(with: [0x50, 0x4B, 0x03, 0x04])
         if name.hasSuffix(".npz") || name.hasSuffix(".npy") || start.starts(with: [0x93, 0x4E, 0x55, 0x4D]) {
-            return foreign("NumPy arrays", "save the tensors of the model as a Hugging Face folder with safetensors")
+            return foreign(
+                "NumPy arrays", "save the tensors of the model as a Hugging Face folder with safetensors")
         }
-        if isZip || start.count > 1 && start[0] == 0x80 && (2...5).contains(start[1]) { return pickle(folder, name) }
+        if isZip || start.count > 1 && start[0] == 0x80 && (2...5).contains(start[1]) {
+            return pickle(folder, name)
+        }
         if name.hasSuffix(".onnx") {
             return foreign("an ONNX graph", "use the Hugging Face folder that it was exported from")
         }
@@ -24,7 +28,8 @@ enum ForeignFiles {
         }
         let old = ["lmgg", "fmgg", "tjgg", "algg"]
         if old.contains(where: { start.starts(with: $0.utf8) }) {
-            return foreign("a file of llama.cpp from before GGUF", "convert the model again with a newer llama.cpp")
+            return foreign(
+                "a file of llama.cpp from before GGUF", "convert the model again with a newer llama.cpp")
         }
         return nil
     }
@@ -55,7 +60,8 @@ enum ForeignFiles {
         if FilePath.exists("\(folder)/config.json") { return .pickle(folder: folder, file: file) }
         if FilePath.exists("\(folder)/params.json") {
             return .foreignFile(
-                path: "\(folder)/\(file)", kind: "a Python pickle of Meta's own layout, which can run code when read",
+                path: "\(folder)/\(file)",
+                kind: "a Python pickle of Meta's own layout, which can run code when read",
                 advice: "convert it first: python -m transformers.models.llama.convert_llama_weights_to_hf "
                     + "--input_dir '\(folder)' --output_dir '\(folder)-hf'")
         }

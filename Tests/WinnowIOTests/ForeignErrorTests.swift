@@ -22,11 +22,13 @@ import WinnowWeights
                 // A copy: the file is written over.
                 let tensor = try #require(file[part])
                 tensors[part] = Tensor(
-                    dtype: tensor.dtype, shape: tensor.shape, bytes: StorageSlice(copying: Array(tensor.bytes.bytes)))
+                    dtype: tensor.dtype, shape: tensor.shape,
+                    bytes: StorageSlice(copying: Array(tensor.bytes.bytes)))
             }
             change(&tensors)
             try SafetensorsFile.write(
-                tensors.sorted { $0.key < $1.key }.map { (name: $0.key, tensor: $0.value) }, to: path, overwrite: true)
+                tensors.sorted { $0.key < $1.key }.map { (name: $0.key, tensor: $0.value) }, to: path,
+                overwrite: true)
             try FolderErrorTests.edit("\(folder)/model.safetensors.index.json") { index in
                 var map = index["weight_map"]?.object ?? JSONObject()
                 for part in file.names { map[part] = nil }
@@ -51,9 +53,12 @@ import WinnowWeights
         #expect(found == "M/packed.safetensors: tensor \(message)", "\(name), \(part)")
     }
 
-    private static func numbers<Element: BitwiseCopyable>(_ tensor: Tensor, _ change: (inout [Element]) -> Void) -> Tensor {
+    private static func numbers<Element: BitwiseCopyable>(
+        _ tensor: Tensor, _ change: (inout [Element]) -> Void
+    ) -> Tensor {
         var values = (0..<tensor.bytes.byteCount / MemoryLayout<Element>.size).map {
-            tensor.bytes.bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Element>.size, as: Element.self)
+            tensor.bytes.bytes.loadUnaligned(
+                fromByteOffset: $0 * MemoryLayout<Element>.size, as: Element.self)
         }
         change(&values)
         return Tensor(dtype: tensor.dtype, shape: tensor.shape, bytes: StorageSlice(copying: values))
@@ -96,25 +101,31 @@ import WinnowWeights
         }
         // Without its words nothing says that the matrix is packed.
         #expect(
-            try ForeignErrorTests.message("gptq-4") { $0["\(down).qweight"] = nil }?.contains("\(down).") == true)
+            try ForeignErrorTests.message("gptq-4") { $0["\(down).qweight"] = nil }?.contains("\(down).")
+                == true)
     }
 
     @Test func awq() throws {
         let down = ForeignErrorTests.down
-        try ForeignErrorTests.expect("awq-4", "\(down).qzeros has the shape [3, 7]; expected [3, 8]", "qzeros") {
+        try ForeignErrorTests.expect(
+            "awq-4", "\(down).qzeros has the shape [3, 7]; expected [3, 8]", "qzeros"
+        ) {
             ForeignErrorTests.shaped($0, [3, 7])
         }
         #expect(
             try ForeignErrorTests.message("awq-4") {
                 $0["\(down).scales"] = ForeignErrorTests.shaped($0["\(down).scales"]!, [5, 64])
                 $0["\(down).qzeros"] = ForeignErrorTests.shaped($0["\(down).qzeros"]!, [5, 8])
-            } == "M/packed.safetensors: tensor \(down).scales has 5 groups, which 96 columns do not divide into")
+            }
+                == "M/packed.safetensors: tensor \(down).scales has 5 groups, which 96 columns do not divide into"
+        )
     }
 
     @Test func packedCodes() throws {
         let down = ForeignErrorTests.down
         try ForeignErrorTests.expect(
-            "pack-w4-g32", "\(down).weight_packed has the shape [64, 11] for [64, 96]; expected codes of 4 bits, as "
+            "pack-w4-g32",
+            "\(down).weight_packed has the shape [64, 11] for [64, 96]; expected codes of 4 bits, as "
                 + "config_groups says", "weight_packed"
         ) { ForeignErrorTests.shaped($0, [64, 11]) }
         try ForeignErrorTests.expect(
@@ -124,13 +135,16 @@ import WinnowWeights
             "pack-w4-g32", "\(down).weight_shape has 3 numbers; expected 2", "weight_shape"
         ) { ForeignErrorTests.shaped($0, [3]) }
         try ForeignErrorTests.expect(
-            "pack-w4-g32", "\(down).weight_scale has 7 groups, which 96 columns do not divide into", "weight_scale"
+            "pack-w4-g32", "\(down).weight_scale has 7 groups, which 96 columns do not divide into",
+            "weight_scale"
         ) { ForeignErrorTests.shaped($0, [64, 7]) }
         try ForeignErrorTests.expect(
-            "pack-w4-g32", "\(down).weight_scale has the shape [60, 3] for weights of [64, 96]", "weight_scale"
+            "pack-w4-g32", "\(down).weight_scale has the shape [60, 3] for weights of [64, 96]",
+            "weight_scale"
         ) { ForeignErrorTests.shaped($0, [60, 3]) }
         try ForeignErrorTests.expect(
-            "pack-w4-g32-asym", "\(down).weight_zero_point has the shape [7, 3]; expected [8, 3]", "weight_zero_point"
+            "pack-w4-g32-asym", "\(down).weight_zero_point has the shape [7, 3]; expected [8, 3]",
+            "weight_zero_point"
         ) { ForeignErrorTests.shaped($0, [7, 3]) }
         try ForeignErrorTests.expect(
             "pack-w4-g32-order", "\(down).weight_g_idx has 95 numbers; expected 96", "weight_g_idx"
@@ -163,7 +177,8 @@ import WinnowWeights
             return offsets.bytes.bytes.loadUnaligned(fromByteOffset: 16, as: Int64.self)
         }
         try ForeignErrorTests.expect(
-            "sparse-f16", "\(down).row_offsets begins row 2 at \(start + 1); the mask has \(start)", "row_offsets"
+            "sparse-f16", "\(down).row_offsets begins row 2 at \(start + 1); the mask has \(start)",
+            "row_offsets"
         ) { ForeignErrorTests.numbers($0) { (values: inout [Int64]) in values[2] += 1 } }
         #expect(
             try ForeignErrorTests.message("sparse-f16") {
@@ -183,7 +198,8 @@ import WinnowWeights
     @Test func bytes() throws {
         let down = ForeignErrorTests.down
         try ForeignErrorTests.expect(
-            "fp8-blocks", "\(down).weight_scale_inv has the shape [5, 2] for weights of [64, 96]", "weight_scale_inv"
+            "fp8-blocks", "\(down).weight_scale_inv has the shape [5, 2] for weights of [64, 96]",
+            "weight_scale_inv"
         ) { ForeignErrorTests.shaped($0, [5, 2]) }
         try ForeignErrorTests.expect(
             "int-channel-asym", "\(down).weight_zero_point has 63 numbers; expected 64", "weight_zero_point"
@@ -212,7 +228,10 @@ import WinnowWeights
             for (byte, value) in zip(bytes, matrix.floats(on: pool)) {
                 // Sign, exponent with a bias of 7, three bits of fraction.
                 let exponent = Int(byte >> 3 & 15), fraction = Double(byte & 7) / 8
-                let size = exponent == 0 ? fraction / 64 : (1 + fraction) * Double(sign: .plus, exponent: exponent - 7, significand: 1)
+                let size =
+                    exponent == 0
+                    ? fraction / 64
+                    : (1 + fraction) * Double(sign: .plus, exponent: exponent - 7, significand: 1)
                 #expect(Double(value) == (byte & 0x80 == 0 ? size : -size))
             }
         }
@@ -237,7 +256,9 @@ import WinnowWeights
         #expect(try weights("pack-w4-g32") { $0["config_groups"] = ["W4A16": ["Linear"]] } == expected)
         #expect(
             try weights("pack-w4-g32") {
-                $0["sparsity_config"] = ["format": "dense", "sparsity_structure": "2:4", "global_sparsity": 50]
+                $0["sparsity_config"] = [
+                    "format": "dense", "sparsity_structure": "2:4", "global_sparsity": 50,
+                ]
             } == expected)
         #expect(try weights("pack-w4-g32") { $0["sparsity_config"] = [:] } == expected)
         let refused = #expect(throws: CheckpointError.self) {
@@ -262,7 +283,9 @@ import WinnowWeights
                 ? #"{"zero_point": true, "q_group_size": 32, "w_bit": 4, "version": "GEMM"}"#
                 : #"{"bits": 4, "group_size": -1, "desc_act": false, "sym": true}"#
             try Fixture.write(Array(settings.utf8), to: "\(folder)/\(file)")
-            #expect(try Checkpoint.open(folder).matrix("\(ForeignErrorTests.down).weight").floats(on: pool) == expected)
+            #expect(
+                try Checkpoint.open(folder).matrix("\(ForeignErrorTests.down).weight").floats(on: pool)
+                    == expected)
         }
     }
 
@@ -279,7 +302,8 @@ import WinnowWeights
     // MARK: Damage
 
     @Test(arguments: [
-        "pack-w4-g32-asym", "pack-w4-g32-order", "int-channel-asym", "float-block", "float-channel-24", "int-channel-sparse",
+        "pack-w4-g32-asym", "pack-w4-g32-order", "int-channel-asym", "float-block", "float-channel-24",
+        "int-channel-sparse",
         "sparse-f16", "sparse-24-bf16-legacy", "gptq-3", "gptq-4-order", "awq-4", "fp8-ragged",
     ])
     func damagedFolders(_ name: String) throws {
@@ -297,7 +321,8 @@ import WinnowWeights
             // Settings that are well-formed and say something else.
             var mutator = try JSONTreeMutator(Fixture.bytes("\(folder)/config.json"), seed: 42)
             let trees = MutationRun(
-                "config.json of \(name)", count: 25, damaged: { mutator.next() }, isExpected: MutationTests.isTyped
+                "config.json of \(name)", count: 25, damaged: { mutator.next() },
+                isExpected: MutationTests.isTyped
             ) { damaged in
                 try Fixture.write(damaged, to: "\(folder)/config.json")
                 try MutationTests.exercise(Checkpoint.open(folder))
@@ -316,7 +341,8 @@ import WinnowWeights
                 let key = keys[Int(random.uniform() * Float(keys.count)) % keys.count]
                 tensors[key] = ForeignErrorTests.numbers(tensors[key]!) { (values: inout [UInt8]) in
                     for _ in 0..<4 {
-                        values[Int(random.uniform() * Float(values.count)) % values.count] = UInt8(random.uniform() * 255)
+                        values[Int(random.uniform() * Float(values.count)) % values.count] = UInt8(
+                            random.uniform() * 255)
                     }
                 }
             }

@@ -119,7 +119,9 @@ import WinnowWeights
         let pool = try KernelPool(threads: 1)
         try ForeignFolderTests.withFolder(name) { folder in
             let source = try Checkpoint.open(folder)
-            for (target, output) in [(ModelConversion.Target.packed, "packed"), (.hf, "hf"), (.gguf, "m.gguf")] {
+            for (target, output) in [
+                (ModelConversion.Target.packed, "packed"), (.hf, "hf"), (.gguf, "m.gguf"),
+            ] {
                 let path = "\(folder)/\(output)"
                 try ModelConversion(to: target).write(source, to: path, overwrite: false, on: pool)
                 let written = try Checkpoint.open(path)
@@ -139,7 +141,8 @@ import WinnowWeights
         try ForeignFolderTests.withFolder("sparse-24-f16") { folder in
             let source = try Checkpoint.open(folder)
             let path = "\(folder)/out"
-            try ModelConversion(to: .packed, format: .maskedF16).write(source, to: path, overwrite: false, on: pool)
+            try ModelConversion(to: .packed, format: .maskedF16).write(
+                source, to: path, overwrite: false, on: pool)
             let config = try #require(try JSONValue(parsing: Fixture.bytes("\(path)/config.json")).object)
             let settings = try #require(config["quantization_config"]?.object)
             #expect(settings.keys == ["quant_method", "sparsity_config"])
@@ -167,7 +170,8 @@ import WinnowWeights
         try Fixture.withFolder { folder in
             let source = try Checkpoint.open(Fixture.path("untied"))
             func tensor(_ name: String) throws -> CheckpointTensor {
-                guard case .matrix(let matrix) = try source.tensor(name), source.configuration.isBlockLinear(name)
+                guard case .matrix(let matrix) = try source.tensor(name),
+                    source.configuration.isBlockLinear(name)
                 else { return try source.tensor(name) }
                 let format: WeightFormat = name.contains("mlp") ? .maskedInt8 : .maskedF16
                 return .matrix(try matrix.maskingZeros(in: format, group: 0, on: pool, name: name))

@@ -28,7 +28,9 @@ import WinnowTestKit
         #expect(split.configuration == whole.configuration)
         #expect(split.names == whole.names)
         #expect(split.tokenizer.tokens == whole.tokenizer.tokens)
-        let bytes = try (1...3).reduce(0) { try $0 + Fixture.bytes(Fixture.path(SplitGGUFTests.name($1))).count }
+        let bytes = try (1...3).reduce(0) {
+            try $0 + Fixture.bytes(Fixture.path(SplitGGUFTests.name($1))).count
+        }
         #expect(split.fileBytes == bytes)
         for name in whole.names {
             switch (try split.tensor(name), try whole.tensor(name)) {
@@ -83,7 +85,9 @@ import WinnowTestKit
 
     /// Tensors that come twice, are too many, or claims that cannot be.
     @Test func partsThatDoNotBelongTogether() throws {
-        func part(_ index: Int, of count: Int, tensors: [String], claimed: Int32, folder: String) throws -> String {
+        func part(_ index: Int, of count: Int, tensors: [String], claimed: Int32, folder: String) throws
+            -> String
+        {
             var builder = GGUFBuilder(tensors: UInt64(tensors.count), keys: 3)
             builder.key("split.no", type: 2)
             builder.number(UInt16(index))
@@ -91,7 +95,9 @@ import WinnowTestKit
             builder.number(UInt16(count))
             builder.key("split.tensors.count", type: 5)
             builder.number(claimed)
-            for (place, name) in tensors.enumerated() { builder.tensor(name, [8], type: 0, offset: UInt64(32 * place)) }
+            for (place, name) in tensors.enumerated() {
+                builder.tensor(name, [8], type: 0, offset: UInt64(32 * place))
+            }
             builder.data(32 * tensors.count)
             let path = "\(folder)/m-0000\(index + 1)-of-0000\(count).gguf"
             try Fixture.write(builder.bytes, to: path)

@@ -437,3 +437,40 @@ WN_BLOCK_INLINE void unpack_block(
     default: unpack_tq2_0(from, codes, scales);
     }
 }
+
+// A row multiplied out, for one format.
+WN_BLOCK_INLINE void multiply_row(const int32_t format, const wn_matrix *m, size_t row, float *out) {
+// A product and a sum are two roundings, whatever the instruction set could do.
+#pragma clang fp contract(off)
+    const wn_block_layout layout = block_layout(format);
+    const uint8_t *from = m->values + row * m->row_bytes;
+    int8_t codes[WN_BLOCK_COLUMNS];
+    float scales[WN_SUB_BLOCKS], offsets[WN_SUB_BLOCKS] = {0};
+    for (size_t start = 0; start < m->columns; start += layout.width, from += layout.bytes) {
+        unpack_block(format, from, codes, scales, offsets);
+        for (size_t run = 0; run < layout.width; run += WN_SUB_BLOCK) {
+            const float scale = scales[run / WN_SUB_BLOCK], offset = offsets[run / WN_SUB_BLOCK];
+            for (size_t c = run; c < run + WN_SUB_BLOCK; c++) {
+                float value = scale * (float)codes[c];
+                out[start + c] = layout.has_offsets ? value + offset : value;
+            }
+        }
+    }
+}
+
+// The larger block formats: those that decode with the small blocks of 32, and the others.
+#define WN_SMALL_BLOCKS(DO) DO(WN_Q5_0) DO(WN_Q5_1) DO(WN_IQ4_NL)
+#define WN_LARGE_BLOCKS(DO) \
+    DO(WN_Q2_K) DO(WN_Q3_K) DO(WN_Q4_K) DO(WN_Q5_K) DO(WN_Q6_K) DO(WN_IQ4_XS) DO(WN_MXFP4) DO(WN_TQ1_0) DO(WN_TQ2_0) \
+    DO(WN_IQ1_S) DO(WN_IQ1_M) DO(WN_IQ2_XXS) DO(WN_IQ2_XS) DO(WN_IQ2_S) DO(WN_IQ3_XXS) DO(WN_IQ3_S) DO(WN_NVFP4)
+
+// Rounded as the `gguf` package rounds, bit for bit.
+static void row_f32_blocks(const wn_matrix *m, size_t row, float *out) {
+#define WN_MULTIPLY(FORMAT) case FORMAT: multiply_row(FORMAT, m, row, out); return;
+    switch (m->format) {
+    WN_SMALL_BLOCKS(WN_MULTIPLY)
+    WN_LARGE_BLOCKS(WN_MULTIPLY)
+    default: return;
+    }
+#undef WN_MULTIPLY
+}

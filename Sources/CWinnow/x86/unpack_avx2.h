@@ -207,12 +207,6 @@ WN_INLINE void unpack_ggml_rows(const int format, const wn_matrix *m, size_t fir
     }
 }
 
-// The formats that decode with the small blocks of 32, and the others.
-#define WN_SMALL_BLOCKS(DO) DO(WN_Q5_0) DO(WN_Q5_1) DO(WN_IQ4_NL)
-#define WN_LARGE_BLOCKS(DO) \
-    DO(WN_Q2_K) DO(WN_Q3_K) DO(WN_Q4_K) DO(WN_Q5_K) DO(WN_Q6_K) DO(WN_IQ4_XS) DO(WN_MXFP4) DO(WN_TQ1_0) DO(WN_TQ2_0) \
-    DO(WN_IQ1_S) DO(WN_IQ1_M) DO(WN_IQ2_XXS) DO(WN_IQ2_XS) DO(WN_IQ2_S) DO(WN_IQ3_XXS) DO(WN_IQ3_S) DO(WN_NVFP4)
-
 static void unpack_ggml_codes(const wn_matrix *m, size_t first, wn_tile *tile) {
     tile->is_signed = !block_layout(m->format).has_offsets;
 #define WN_UNPACK(FORMAT) case FORMAT: unpack_ggml_rows(FORMAT, m, first, tile); break;

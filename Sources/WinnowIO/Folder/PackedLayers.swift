@@ -6,8 +6,10 @@ import WinnowWeights
 /// safetensors files hold its arrays under the suffixes of ``Part``.
 ///
 /// Matrices of masked float16 are written as compressed-tensors' `sparse-bitmask`, which that package opens
-/// (``addSparse(_:)``); ``ForeignLayers`` reads them. The arrays of the others have its names, with departures: rows
-/// of the mask are whole 64-bit words, row offsets are bytes and end with the total, and `.values` ends with up to 63
+/// (``addSparse(_:)``); ``ForeignLayers`` reads them. The arrays of the others have its names, with
+/// departures: rows
+/// of the mask are whole 64-bit words, row offsets are bytes and end with the total, and `.values` ends with
+/// up to 63
 /// zeros, so that what follows is aligned.
 struct PackedLayers {
     static let version = 1

@@ -1,8 +1,10 @@
 import WinnowCore
 
-/// The file or files of one GGUF model: `NAME.gguf`, or `NAME-00001-of-00003.gguf` and the parts that follow it.
+/// The file or files of one GGUF model: `NAME.gguf`, or `NAME-00001-of-00003.gguf` and the parts that follow
+/// it.
 ///
-/// The first part holds the metadata; each says which part it is of how many (`split.no`, `split.count`) and how many
+/// The first part holds the metadata; each says which part it is of how many (`split.no`, `split.count`) and
+/// how many
 /// tensors there are in all (`split.tensors.count`). Any part may be named: the others stand beside it.
 package struct GGUFParts: Sendable {
     /// The metadata, which the first file has, with the tensors of all.
@@ -11,7 +13,8 @@ package struct GGUFParts: Sendable {
     package let tensors: [(tensor: GGUFFile.Tensor, path: String)]
     package let byteCount: Int
 
-    /// - Throws: ``GGUFError`` for a part that is missing, belongs to another model, or holds too much or too little;
+    /// - Throws: ``GGUFError`` for a part that is missing, belongs to another model, or holds too much or
+    /// too little;
     ///   `FileError`.
     package init(_ storage: Storage, path: String) throws {
         let opened = try GGUFFile(parsing: storage, path: path)
@@ -74,7 +77,8 @@ private struct GGUFSplit {
         if let count = value.integer, count <= 1 { return nil }
         count = try number("split.count", in: 1...99_999)
         index = try number("split.no", in: 0...count - 1)
-        tensors = file["split.tensors.count"] == nil ? nil : try number("split.tensors.count", in: 0...1 << 31)
+        tensors =
+            file["split.tensors.count"] == nil ? nil : try number("split.tensors.count", in: 0...1 << 31)
     }
 
     /// Where all parts should be: their names differ in the number alone.
@@ -99,7 +103,8 @@ private struct GGUFSplit {
         try expect("split.count", "\(other.count)", "\(count)")
         try expect("split.no", "\(other.index)", "\(place)")
         try expect(
-            "split.tensors.count", other.tensors.map { "\($0)" } ?? "missing", tensors.map { "\($0)" } ?? "missing")
+            "split.tensors.count", other.tensors.map { "\($0)" } ?? "missing",
+            tensors.map { "\($0)" } ?? "missing")
     }
 
     /// `-00002-of-00003.gguf`.

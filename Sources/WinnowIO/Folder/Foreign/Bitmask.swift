@@ -1,7 +1,8 @@
 import CWinnow
 import WinnowCore
 
-/// Which weights of a matrix are kept, in compressed-tensors' layout: rows of whole bytes, the lowest bit first.
+/// Which weights of a matrix are kept, in compressed-tensors' layout: rows of whole bytes, the lowest bit
+/// first.
 struct Bitmask: Sendable {
     let rows: Int
     let columns: Int
@@ -21,7 +22,9 @@ struct Bitmask: Sendable {
         guard bytes.byteCount == rows * rowBytes else {
             throw .badPart(
                 file: file, tensor: name,
-                reason: "has \(bytes.byteCount) bytes for a mask of [\(rows), \(columns)], which takes \(rows * rowBytes)")
+                reason:
+                    "has \(bytes.byteCount) bytes for a mask of [\(rows), \(columns)], which takes \(rows * rowBytes)"
+            )
         }
         var starts = [0]
         starts.reserveCapacity(rows + 1)
@@ -29,7 +32,8 @@ struct Bitmask: Sendable {
         for row in 0..<rows {
             let start = bytes.base + row * rowBytes
             guard start.load(fromByteOffset: rowBytes - 1, as: UInt8.self) & past == 0 else {
-                throw .badPart(file: file, tensor: name, reason: "has bits past the last column in row \(row)")
+                throw .badPart(
+                    file: file, tensor: name, reason: "has bits past the last column in row \(row)")
             }
             starts.append(starts[row] + wn_popcount(start, rowBytes))
         }
@@ -42,7 +46,8 @@ struct Bitmask: Sendable {
     func expand(_ range: Range<Int>, _ kept: StorageSlice, size: Int, into out: UnsafeMutableRawPointer) {
         for row in range {
             _ = wn_expand_row(
-                (bytes.base + row * rowBytes).assumingMemoryBound(to: UInt8.self), kept.base + starts[row] * size, size,
+                (bytes.base + row * rowBytes).assumingMemoryBound(to: UInt8.self),
+                kept.base + starts[row] * size, size,
                 columns, out + (row - range.lowerBound) * columns * size)
         }
     }
@@ -54,8 +59,10 @@ struct Bitmask: Sendable {
         return StorageSlice(
             Storage(byteCount: rows * stride) { out in
                 for row in 0..<rows {
-                    UnsafeMutableRawBufferPointer(rebasing: out[row * stride..<row * stride + rowBytes]).copyMemory(
-                        from: UnsafeRawBufferPointer(rebasing: bytes.bytes[row * rowBytes..<(row + 1) * rowBytes]))
+                    UnsafeMutableRawBufferPointer(rebasing: out[row * stride..<row * stride + rowBytes])
+                        .copyMemory(
+                            from: UnsafeRawBufferPointer(
+                                rebasing: bytes.bytes[row * rowBytes..<(row + 1) * rowBytes]))
                 }
             })
     }

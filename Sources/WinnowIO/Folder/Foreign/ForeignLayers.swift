@@ -28,7 +28,8 @@ struct ForeignLayers {
         }
         // Weights that only keep the scales they were trained with are what they are.
         for module in modules.keys {
-            guard let plain = folder.tensors[module + ".weight"]?.tensor.dtype, [.f32, .f16, .bf16].contains(plain),
+            guard let plain = folder.tensors[module + ".weight"]?.tensor.dtype,
+                [.f32, .f16, .bf16].contains(plain),
                 !["qweight", "weight_packed", "compressed", "weight.compressed"].contains(where: {
                     folder.tensors["\(module).\($0)"] != nil
                 })
@@ -54,7 +55,9 @@ struct ForeignLayers {
         }
         let floatFormat = ForeignLayers.floatFormat(folder.config)
         for (module, parts) in modules {
-            if parts.has("weight"), let other = ["weight_packed", "qweight", "compressed"].first(where: parts.has) {
+            if parts.has("weight"),
+                let other = ["weight_packed", "qweight", "compressed"].first(where: parts.has)
+            {
                 throw parts.wrong("weight", "is stored twice: as it is and as \(other)")
             }
             matrices[module + ".weight"] = try ForeignLayers.matrix(scheme, parts, floatFormat)
@@ -84,7 +87,8 @@ struct ForeignLayers {
         return try parts.scaledBytes(nil, scale: nil, block: nil)
     }
 
-    /// What the model computes in, as `config.json` says: what transformers gives weights without a type of their own.
+    /// What the model computes in, as `config.json` says: what transformers gives weights without a type of
+    /// their own.
     private static func floatFormat(_ config: JSONObject) -> WeightFormat {
         switch (config["dtype"] ?? config["torch_dtype"])?.string {
         case "float16": .f16
@@ -103,7 +107,8 @@ struct ForeignLayers {
     ) -> (defining: [String], all: Set<String>, ignored: Set<String>) {
         // Activations are not quantized as the checkpoint says, but as the run is asked to.
         let activations: Set = [
-            "input_scale", "input_zero_point", "input_global_scale", "output_scale", "output_zero_point", "k_scale",
+            "input_scale", "input_zero_point", "input_global_scale", "output_scale", "output_zero_point",
+            "k_scale",
             "v_scale", "activation_scale",
         ]
         switch scheme {
@@ -113,13 +118,15 @@ struct ForeignLayers {
             return (
                 ["weight_packed", "weight_scale", "compressed"],
                 [
-                    "weight", "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx", "weight_shape",
+                    "weight", "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx",
+                    "weight_shape",
                     "compressed", "bitmask", "shape", "row_offsets",
                 ], activations
             )
         case .fp8:
             return (
-                ["weight_scale_inv", "weight_scale"], ["weight", "weight_scale_inv", "weight_scale"], activations
+                ["weight_scale_inv", "weight_scale"], ["weight", "weight_scale_inv", "weight_scale"],
+                activations
             )
         }
     }

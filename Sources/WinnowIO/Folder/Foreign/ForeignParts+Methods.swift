@@ -4,20 +4,23 @@ import WinnowWeights
 
 // What each method's tensors mean.
 
-private let floats: [DType] = [.f32, .f16, .bf16]
-
 extension ForeignParts {
     /// GPTQ: codes run down the inputs, `[inputs * bits / 32, outputs]`, scales are `[groups, outputs]`.
     func gptq(_ scheme: QuantizationScheme.GPTQ) throws -> UnpackedMatrix {
         let words = try tensor("qweight", [.i32, .u32], rank: 2)
-        let scales = try tensor("scales", floats, rank: 2)
+        let scales = try tensor("scales", ForeignParts.floats, rank: 2)
         let packed = try tensor("qzeros", [.i32, .u32], rank: 2)
         let (rows, groups) = (words.shape[1], scales.shape[0])
-        // `g_idx` has one entry a column: with it the words say how many bits a code has, whatever the configuration.
-        let stored = has("g_idx") ? try tensor("g_idx", [.i64, .i32], rank: 1).count : words.shape[0] * 32 / scheme.bits
+        // `g_idx` has one entry a column: with it the words say how many bits a code has, whatever the
+        // configuration.
+        let stored =
+            has("g_idx")
+            ? try tensor("g_idx", [.i64, .i32], rank: 1).count : words.shape[0] * 32 / scheme.bits
         let (bits, left) = (words.shape[0] * 32).quotientAndRemainder(dividingBy: stored)
         guard left == 0, [2, 3, 4, 8].contains(bits), stored <= 1 << 24 else {
-            throw wrong("qweight", "has \(words.shape[0]) words for \(stored) columns; expected 2, 3, 4 or 8 bits each")
+            throw wrong(
+                "qweight",
+                "has \(words.shape[0]) words for \(stored) columns; expected 2, 3, 4 or 8 bits each")
         }
         let columns = stored
         try expect("scales", scales, shape: [groups, rows])
@@ -37,7 +40,9 @@ extension ForeignParts {
             groupOf: try groupOrder("g_idx", columns: columns, groups: groups, width: width),
             scales: { ForeignParts.turned(scales.floats() ?? [], rows: groups, columns: rows) },
             zeros: {
-                let zeros = zeroCodes.integers(streams: groups, count: rows).map { ($0 + Int16(least)) & (1 << bits - 1) }
+                let zeros = zeroCodes.integers(streams: groups, count: rows).map {
+                    ($0 + Int16(least)) & (1 << bits - 1)
+                }
                 return ForeignParts.turned(zeros, rows: groups, columns: rows)
             },
             zero: 0, floatFormat: scales.floatFormat, label: "gptq \(bits)-bit")
@@ -47,7 +52,7 @@ extension ForeignParts {
     /// AWQ: 4-bit codes, `[inputs, outputs / 8]` words whose nibbles are in an order of their own.
     func awq(groupSize: Int) throws -> UnpackedMatrix {
         let words = try tensor("qweight", [.i32, .u32], rank: 2)
-        let scales = try tensor("scales", floats, rank: 2)
+        let scales = try tensor("scales", ForeignParts.floats, rank: 2)
         let packed = try tensor("qzeros", [.i32, .u32], rank: 2)
         let (columns, rows, groups) = (words.shape[0], words.shape[1] * 8, scales.shape[0])
         guard columns <= 1 << 24 else { throw wrong("qweight", "has the impossible shape \(words.shape)") }
@@ -55,7 +60,8 @@ extension ForeignParts {
         try expect("qzeros", packed, shape: [groups, rows / 8])
         let codes = ScaledCodes(
             name: name, file: file, rows: rows, columns: columns, codes: .awq(words.bytes),
-            columnsPerGroup: try width("scales", columns: columns, groups: groups, wanted: groupSize), rowsPerGroup: 1,
+            columnsPerGroup: try width("scales", columns: columns, groups: groups, wanted: groupSize),
+            rowsPerGroup: 1,
             groups: groups, groupOf: nil,
             scales: { ForeignParts.turned(scales.floats() ?? [], rows: groups, columns: rows) },
             zeros: { ScaledCodes.Codes.awq(packed.bytes).integers(streams: rows, count: groups) },
@@ -67,12 +73,15 @@ extension ForeignParts {
     func packed(_ scheme: QuantizationScheme.CompressedTensors) throws -> UnpackedMatrix {
         let words = try tensor("weight_packed", [.i32, .u32], rank: 2)
         let (rows, columns) = try shape("weight_shape")
-        let fitting = scheme.bits.filter { $0 <= 8 && words.shape == [rows, (columns + 32 / $0 - 1) / (32 / $0)] }
+        let fitting = scheme.bits.filter {
+            $0 <= 8 && words.shape == [rows, (columns + 32 / $0 - 1) / (32 / $0)]
+        }
         guard let bits = fitting.first, fitting.count == 1 else {
             throw wrong(
                 "weight_packed",
                 "has the shape \(words.shape) for [\(rows), \(columns)]; expected codes of "
-                    + "\(scheme.bits.sorted().map { "\($0)" }.joined(separator: " or ")) bits, as config_groups says")
+                    + "\(scheme.bits.sorted().map { "\($0)" }.joined(separator: " or ")) bits, as config_groups says"
+            )
         }
         let scale = try scales("weight_scale", rows: rows, columns: columns, block: scheme.block)
         var zeros: (@Sendable () throws -> [Int16])?
@@ -83,13 +92,17 @@ extension ForeignParts {
             } else {
                 // Packed down the rows.
                 let groups = scale.groups
-                try expect("weight_zero_point", tensor, shape: [(rows + 32 / bits - 1) / (32 / bits), groups])
+                try expect(
+                    "weight_zero_point", tensor, shape: [(rows + 32 / bits - 1) / (32 / bits), groups])
                 guard scale.rowsPerGroup == 1 else {
                     throw wrong("weight_zero_point", "has a zero point for each row, but the scales have not")
                 }
                 let codes = ScaledCodes.Codes.words(
                     tensor.bytes, bits: bits, wordStride: groups, streamStride: 1, padded: true)
-                zeros = { ForeignParts.turned(codes.integers(streams: groups, count: rows), rows: groups, columns: rows) }
+                zeros = {
+                    ForeignParts.turned(
+                        codes.integers(streams: groups, count: rows), rows: groups, columns: rows)
+                }
             }
         }
         let codes = ScaledCodes(
@@ -113,7 +126,8 @@ extension ForeignParts {
     ) throws -> UnpackedMatrix {
         let isSparse = has("compressed")
         let source = try tensor(
-            isSparse ? "compressed" : "weight", [.i8, .u8, .f8e4m3, .f8e5m2], rank: isSparse ? nil : 2, mayBeEmpty: isSparse)
+            isSparse ? "compressed" : "weight", [.i8, .u8, .f8e4m3, .f8e5m2], rank: isSparse ? nil : 2,
+            mayBeEmpty: isSparse)
         let kind =
             switch source.dtype {
             case .i8: WN_BYTE_SIGNED
@@ -124,7 +138,9 @@ extension ForeignParts {
         let mask = isSparse ? try bitmask(kept: source) : nil
         let (rows, columns) = mask.map { ($0.rows, $0.columns) } ?? (source.shape[0], source.shape[1])
         guard columns <= 1 << 24 else { throw wrong("weight", "has the impossible shape \(source.shape)") }
-        let scales = try scale.map { try self.scales($0, rows: rows, columns: columns, block: block) } ?? .one(columns, rows)
+        let scales =
+            try scale.map { try self.scales($0, rows: rows, columns: columns, block: block) }
+            ?? .one(columns, rows)
         let isFloat = kind == WN_BYTE_E4M3 || kind == WN_BYTE_E5M2
         var zeros: (@Sendable () throws -> [Int16])?
         if has("weight_zero_point") {
@@ -140,101 +156,53 @@ extension ForeignParts {
             "weight_g_idx", columns: columns, groups: scales.groups, width: scales.columnsPerGroup)
         let type = kind == WN_BYTE_E4M3 ? "fp8 e4m3" : kind == WN_BYTE_E5M2 ? "fp8 e5m2" : "int8"
         let label = method.map { "\($0) \(type)" } ?? type
-        if let mask, source.dtype == .i8, zeros == nil, scales.groups == 1, let offsets = mask.offsets(size: 1) {
+        if let mask, source.dtype == .i8, zeros == nil, scales.groups == 1,
+            let offsets = mask.offsets(size: 1)
+        {
             var values = try scales.values()
-            guard values.allSatisfy(\.isFinite) else { throw wrong("weight_scale", "has a scale that is not finite") }
+            guard values.allSatisfy(\.isFinite) else {
+                throw wrong("weight_scale", "has a scale that is not finite")
+            }
             if scales.rowsPerGroup > 1 { values = (0..<rows).map { values[$0 / scales.rowsPerGroup] } }
             return UnpackedMatrix(
-                mask, source.bytes, offsets: offsets, scales: values, source: label + ", sparse", storedBytes: byteCount)
+                mask, source.bytes, offsets: offsets, scales: values, source: label + ", sparse",
+                storedBytes: byteCount)
         }
         let codes = ScaledCodes(
             name: name, file: file, rows: rows, columns: columns,
             codes: mask.map { .sparse($0, source.bytes, kind) } ?? .bytes(source.bytes, kind),
             columnsPerGroup: scales.columnsPerGroup, rowsPerGroup: scales.rowsPerGroup, groups: scales.groups,
-            groupOf: order, scales: scales.values, zeros: zeros, zero: 0, floatFormat: floatFormat ?? scales.format,
+            groupOf: order, scales: scales.values, zeros: zeros, zero: 0,
+            floatFormat: floatFormat ?? scales.format,
             label: label)
         return try UnpackedMatrix(codes, storedBytes: byteCount)
     }
 
     /// compressed-tensors' `sparse-bitmask` and `sparse-24-bitmask` of plain numbers.
     func sparse(_ method: String) throws -> UnpackedMatrix {
-        let kept = try tensor("compressed", floats, mayBeEmpty: true)
+        let kept = try tensor("compressed", ForeignParts.floats, mayBeEmpty: true)
         return UnpackedMatrix(
-            try bitmask(kept: kept), kept, source: "\(method) \(kept.dtype.rawValue.lowercased())", storedBytes: byteCount)
+            try bitmask(kept: kept), kept, source: "\(method) \(kept.dtype.rawValue.lowercased())",
+            storedBytes: byteCount)
     }
 
     /// The mask, held against the values and the places where rows are said to begin.
     private func bitmask(kept: Tensor) throws(CheckpointError) -> Bitmask {
         let (rows, columns) = try shape("shape")
         let bits = try tensor("bitmask", [.u8, .i8])
-        let mask = try Bitmask(rows: rows, columns: columns, bits.bytes, name: "\(module).bitmask", file: file)
+        let mask = try Bitmask(
+            rows: rows, columns: columns, bits.bytes, name: "\(module).bitmask", file: file)
         guard mask.keptCount == kept.count else {
             throw wrong("bitmask", "has \(mask.keptCount) bits for \(kept.count) values")
         }
         if has("row_offsets") {
             let offsets = try integers("row_offsets", count: rows)
             if let row = offsets.indices.first(where: { offsets[$0] != mask.starts[$0] }) {
-                throw wrong("row_offsets", "begins row \(row) at \(offsets[row]); the mask has \(mask.starts[row])")
+                throw wrong(
+                    "row_offsets", "begins row \(row) at \(offsets[row]); the mask has \(mask.starts[row])")
             }
         }
         return mask
-    }
-
-    // MARK: Scales
-
-    /// Scales for the tensor, for rows, for groups of columns, or for blocks.
-    struct ScaleBlocks {
-        let columnsPerGroup: Int
-        let rowsPerGroup: Int
-        let groups: Int
-        let count: Int
-        let format: WeightFormat
-        let values: @Sendable () throws -> [Float]
-
-        /// A scale of 1 for all.
-        static func one(_ columns: Int, _ rows: Int) -> ScaleBlocks {
-            ScaleBlocks(columnsPerGroup: columns, rowsPerGroup: rows, groups: 1, count: 1, format: .f16) { [1] }
-        }
-    }
-
-    private func scales(_ part: String, rows: Int, columns: Int, block: [Int]?) throws(CheckpointError) -> ScaleBlocks {
-        let tensor = try tensor(part, floats)
-        var shape = tensor.shape.isEmpty ? [1, 1] : tensor.shape
-        if shape.count == 1 { shape = [shape[0], 1] }
-        guard shape.count == 2 else { throw wrong(part, "has the shape \(shape); expected two dimensions at most") }
-        let (high, wide) = (shape[0], shape[1])
-        let tall: Int
-        var broad: Int
-        if let block, high != rows || wide != 1, (rows + block[0] - 1) / block[0] == high,
-            (columns + block[1] - 1) / block[1] == wide
-        {
-            (tall, broad) = (block[0], block[1])
-        } else if high == rows || high == 1 {
-            tall = high == 1 ? rows : 1
-            broad = try width(part, columns: columns, groups: wide, wanted: nil)
-        } else {
-            guard rows % high == 0 else { throw wrong(part, "has the shape \(shape) for weights of [\(rows), \(columns)]") }
-            tall = rows / high
-            broad = try width(part, columns: columns, groups: wide, wanted: nil)
-        }
-        if wide == 1 { broad = columns }
-        return ScaleBlocks(
-            columnsPerGroup: broad, rowsPerGroup: tall, groups: wide, count: high * wide, format: tensor.floatFormat
-        ) { tensor.floats() ?? [] }
-    }
-
-    /// Zero points of a byte each.
-    private func bytes(_ part: String, count: Int, adding: Int) throws(CheckpointError) -> @Sendable () throws -> [Int16] {
-        let values = try integers(part, count: count)
-        guard values.allSatisfy({ (-256...255).contains($0) }) else { throw wrong(part, "has a value that is no byte") }
-        let zeros = values.map { Int16($0 + adding) }
-        return { zeros }
-    }
-
-    /// `[rows, columns]` as `[columns, rows]`.
-    private static func turned<Element>(_ values: [Element], rows: Int, columns: Int) -> [Element] {
-        guard rows > 1 else { return values }
-        return (0..<values.count).map { values[$0 % rows * columns + $0 / rows] }
     }
 }
 

@@ -34,13 +34,18 @@ struct ForeignParts {
         guard types.contains(tensor.dtype) else {
             throw .badPart(
                 file: file, tensor: "\(module).\(part)",
-                reason: "is \(tensor.dtype.rawValue); expected \(types.map(\.rawValue).joined(separator: " or "))")
+                reason:
+                    "is \(tensor.dtype.rawValue); expected \(types.map(\.rawValue).joined(separator: " or "))"
+            )
         }
-        guard rank == nil || tensor.shape.count == rank, tensor.shape.allSatisfy({ (mayBeEmpty || $0 > 0) && $0 <= 1 << 31 })
+        guard rank == nil || tensor.shape.count == rank,
+            tensor.shape.allSatisfy({ (mayBeEmpty || $0 > 0) && $0 <= 1 << 31 })
         else {
             throw .badPart(
                 file: file, tensor: "\(module).\(part)",
-                reason: "has the shape \(tensor.shape); expected \(rank.map { "\($0)" } ?? "any") dimensions above zero")
+                reason:
+                    "has the shape \(tensor.shape); expected \(rank.map { "\($0)" } ?? "any") dimensions above zero"
+            )
         }
         return tensor
     }
@@ -50,13 +55,17 @@ struct ForeignParts {
     }
 
     func expect(_ part: String, _ tensor: Tensor, shape: [Int]) throws(CheckpointError) {
-        guard tensor.shape == shape else { throw wrong(part, "has the shape \(tensor.shape); expected \(shape)") }
+        guard tensor.shape == shape else {
+            throw wrong(part, "has the shape \(tensor.shape); expected \(shape)")
+        }
     }
 
     /// A tensor's whole numbers, of any width.
     func integers(_ part: String, count: Int) throws(CheckpointError) -> [Int] {
         let tensor = try tensor(part, [.i64, .i32, .i16, .i8, .u8])
-        guard tensor.count == count else { throw wrong(part, "has \(tensor.count) numbers; expected \(count)") }
+        guard tensor.count == count else {
+            throw wrong(part, "has \(tensor.count) numbers; expected \(count)")
+        }
         let bytes = tensor.bytes.bytes
         return (0..<count).map { index in
             let at = index * tensor.dtype.byteCount
@@ -80,7 +89,9 @@ struct ForeignParts {
     }
 
     /// The group of each column; nil where there is none, or where they are in order.
-    func groupOrder(_ part: String, columns: Int, groups: Int, width: Int) throws(CheckpointError) -> [UInt32]? {
+    func groupOrder(_ part: String, columns: Int, groups: Int, width: Int) throws(CheckpointError)
+        -> [UInt32]?
+    {
         guard has(part) else { return nil }
         let order = try integers(part, count: columns)
         // Some writers fill the array with -1 where there is no order.

@@ -41,7 +41,8 @@ enum QuantizationScheme: Sendable, Equatable {
             found = ["sparsity_config": sparsity]
         }
         if found.isNull, folder.names.contains(where: { $0.hasSuffix(".qweight") }) {
-            for name in ["quantize_config.json", "quant_config.json"] where FilePath.exists("\(folder.path)/\(name)") {
+            for name in ["quantize_config.json", "quant_config.json"]
+            where FilePath.exists("\(folder.path)/\(name)") {
                 file = "\(folder.path)/\(name)"
                 var object = try JSONFile.object(file)
                 if object["quant_method"] == nil {
@@ -57,7 +58,8 @@ enum QuantizationScheme: Sendable, Equatable {
         }
         guard let fields = found.object else {
             throw CheckpointError.wrongField(
-                file: file, field: "quantization_config", found: String(found.text().prefix(40)), expected: "an object")
+                file: file, field: "quantization_config", found: String(found.text().prefix(40)),
+                expected: "an object")
         }
         // Newer files leave out the method of compressed-tensors where only `sparsity_config` is set.
         let reader = FieldReader(fields: fields, file: "\(file) (quantization_config)")
@@ -79,14 +81,19 @@ enum QuantizationScheme: Sendable, Equatable {
                     + "and open that folder"
             case "marlin-24", "marlin", "marlin_24":
                 "its codes are in the order of a GPU kernel: use the checkpoint it was made from"
-            default: "use the unquantized folder, a GGUF file, or one of gptq, awq, fp8 and compressed-tensors"
+            default:
+                "use the unquantized folder, a GGUF file, or one of gptq, awq, fp8 and compressed-tensors"
             }
         return .unsupported(file: reader.file, feature: "quantization '\(name)'", advice: advice)
     }
 
-    private static func compressed(_ reader: FieldReader, _ config: JSONObject) throws(CheckpointError) -> QuantizationScheme {
+    private static func compressed(_ reader: FieldReader, _ config: JSONObject) throws(CheckpointError)
+        -> QuantizationScheme
+    {
         let sparse = reader.fields["sparsity_config"] ?? config["sparsity_config"] ?? .null
-        guard sparse.isNull || sparse.object != nil else { throw reader.wrong("sparsity_config", "an object") }
+        guard sparse.isNull || sparse.object != nil else {
+            throw reader.wrong("sparsity_config", "an object")
+        }
         let sparsity = sparse["format"]?.string ?? "dense"
         var format = try reader.has("format") ? reader.text("format") : "dense"
         if [PackedLayers.maskedFormat, PackedLayers.denseFormat].contains(sparsity) {
@@ -105,17 +112,21 @@ enum QuantizationScheme: Sendable, Equatable {
         for (name, group) in reader.fields["config_groups"]?.object?.pairs ?? [] {
             if let own = group["format"]?.string, !known.contains(own) { throw refused(own, reader) }
             // A preset's name, `W4A16`, says it all.
-            if group.array != nil, name.hasPrefix("W"), let bits = Int(name.dropFirst().prefix { $0.isNumber }) {
+            if group.array != nil, name.hasPrefix("W"),
+                let bits = Int(name.dropFirst().prefix { $0.isNumber })
+            {
                 result.bits.insert(bits)
             }
             guard let weights = group["weights"], !weights.isNull else { continue }
             guard let fields = weights.object else {
                 throw reader.wrong("config_groups", "an object with weights in '\(name)'")
             }
-            let weightReader = FieldReader(fields: fields, file: "\(reader.file) (config_groups.\(name).weights)")
+            let weightReader = FieldReader(
+                fields: fields, file: "\(reader.file) (config_groups.\(name).weights)")
             result.bits.insert(try weightReader.integer("num_bits", in: 1...16, absent: 8))
             if let block = fields["block_structure"]?.array?.map(\.integer) {
-                guard block.count == 2, let rows = block[0], let columns = block[1], rows > 0, columns > 0 else {
+                guard block.count == 2, let rows = block[0], let columns = block[1], rows > 0, columns > 0
+                else {
                     throw weightReader.wrong("block_structure", "two numbers above zero")
                 }
                 result.block = [rows, columns]
@@ -138,7 +149,8 @@ enum QuantizationScheme: Sendable, Equatable {
         guard version == "gemm" else { throw refused("awq, version \(version)", reader) }
         let bits = reader.has("bits") ? "bits" : "w_bit"
         guard try reader.integer(bits, in: 1...8, absent: 4) == 4 else { throw reader.wrong(bits, "4") }
-        return try reader.integer(reader.has("group_size") ? "group_size" : "q_group_size", in: -1...1 << 24, absent: 128)
+        return try reader.integer(
+            reader.has("group_size") ? "group_size" : "q_group_size", in: -1...1 << 24, absent: 128)
     }
 }
 

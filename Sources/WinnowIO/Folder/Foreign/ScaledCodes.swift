@@ -2,10 +2,12 @@ import CWinnow
 import WinnowCore
 import WinnowWeights
 
-/// A matrix `[rows, columns]` of codes of a few bits or bytes, each less its zero point and times its scale, as another
+/// A matrix `[rows, columns]` of codes of a few bits or bytes, each less its zero point and times its scale,
+/// as another
 /// tool has packed it.
 ///
-/// Opening looks at scales and zero points, which say in which of our formats nothing is lost; codes are read when the
+/// Opening looks at scales and zero points, which say in which of our formats nothing is lost; codes are
+/// read when the
 /// matrix is asked for.
 struct ScaledCodes: Sendable {
     enum Codes: Sendable {
@@ -65,16 +67,18 @@ struct ScaledCodes: Sendable {
             throw CheckpointError.badPart(file: file, tensor: name, reason: "has a scale that is not finite")
         }
         guard let codeRange, groupOf == nil, rowsPerGroup == 1 || groups == 1 else { return (floatFormat, 0) }
-        let zeroRange = try self.zeros.map { zeros in
-            let values = try zeros()
-            return Int(values.min() ?? 0)...Int(values.max() ?? 0)
-        } ?? zero...zero
+        let zeroRange =
+            try self.zeros.map { zeros in
+                let values = try zeros()
+                return Int(values.min() ?? 0)...Int(values.max() ?? 0)
+            } ?? zero...zero
         let values = codeRange.lowerBound - zeroRange.upperBound...codeRange.upperBound - zeroRange.lowerBound
         let fitsByte = values.lowerBound >= -128 && values.upperBound <= 127
         guard fitsByte else { return (floatFormat, 0) }
         let fitsNibble = values.lowerBound >= -8 && values.upperBound <= 7
         let inBlocks = columns % 32 == 0 && (groups == 1 || columnsPerGroup % 32 == 0)
-        let areHalves = inBlocks && scales.withUnsafeBufferPointer { wn_floats_are_halves($0.baseAddress, $0.count) }
+        let areHalves =
+            inBlocks && scales.withUnsafeBufferPointer { wn_floats_are_halves($0.baseAddress, $0.count) }
         if fitsNibble, areHalves {
             let group = [128, 64, 32].first { groups == 1 || columnsPerGroup % $0 == 0 } ?? 32
             return (.int4, group)
@@ -150,8 +154,9 @@ struct ScaledCodes: Sendable {
             source.awq = true
         case .bytes(let slice, _):
             out.withUnsafeMutableBytes {
-                $0.copyMemory(from: UnsafeRawBufferPointer(
-                    rebasing: slice.bytes[range.lowerBound * columns..<range.upperBound * columns]))
+                $0.copyMemory(
+                    from: UnsafeRawBufferPointer(
+                        rebasing: slice.bytes[range.lowerBound * columns..<range.upperBound * columns]))
             }
             return
         case .sparse(let mask, let kept, _):

@@ -60,7 +60,10 @@ struct UnpackedMatrix: Sendable {
     }
 
     /// A sparse matrix of int8 with one scale a row: it is one of our formats as it stands.
-    init(_ mask: Bitmask, _ kept: StorageSlice, offsets: StorageSlice, scales: [Float], source: String, storedBytes: Int) {
+    init(
+        _ mask: Bitmask, _ kept: StorageSlice, offsets: StorageSlice, scales: [Float], source: String,
+        storedBytes: Int
+    ) {
         self.source = source
         self.storedBytes = storedBytes
         layer = PackedLayers.Layer(format: .maskedInt8, rows: mask.rows, columns: mask.columns, group: 0)
