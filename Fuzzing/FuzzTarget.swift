@@ -20,7 +20,7 @@ struct FuzzTarget {
     static func isTyped(_ error: any Error) -> Bool {
         error is CheckpointError || error is GGUFError || error is SafetensorsError || error is FileError
             || error is TokenizerError || error is TemplateError || error is JSONError || error is ModelError
-            || error is WinnowTrain.TrainingError || error is OptimizerError || error is ScheduleError
+            || error is TrainingError || error is OptimizerError || error is ScheduleError
     }
 
     func callAsFunction(_ input: [UInt8]) {
