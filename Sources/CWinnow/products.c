@@ -107,6 +107,20 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
     }
 }
 
+void wn_input_rows(const wn_input *input, size_t first, size_t count, wn_input *view) {
+    size_t blocks = wn_block_stride(input->stride);
+    *view = *input;
+    view->tokens = count;
+    if (input->f32) view->f32 += first * input->f32_stride;
+    if (input->q) view->q += first * input->stride;
+    if (input->lo) view->lo += first * input->stride;
+    if (input->scales) view->scales += first * (input->kind == WN_INPUT_BLOCK8 ? blocks : 1);
+    if (input->sums) view->sums += first * blocks;
+    if (input->isums) view->isums += first * blocks;
+    if (input->totals) view->totals += first;
+    if (input->wide) view->wide += first * input->stride;
+}
+
 // ---- Products --------------------------------------------------------------------------------------------
 static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, size_t row, float *out) {
     if (wn_is_ggml_block(matrix->format)) {
@@ -224,6 +238,8 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
         case WN_GATED_SILU: table->silu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
         case WN_GATED_GELU: wn_gelu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
         case WN_GELU: wn_gelu_multiply(values, NULL, out, rows); break;
+        case WN_GATED_GELU_ERF: wn_gelu_erf_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
+        case WN_GELU_ERF: wn_gelu_erf_multiply(values, NULL, out, rows); break;
         case WN_RELU:
             for (size_t r = 0; r < rows; r++) out[r] = values[r] < 0 ? 0 : values[r];  // NaN stays NaN
             break;
@@ -270,8 +286,12 @@ typedef struct wn_products_job {
     wn_pool *pool;
 } wn_products_job;
 
+static size_t wn_product_height(const wn_product *product) {
+    return product->input->tokens == 0 ? 0 : product->row_end - product->row_begin;
+}
+
 static size_t wn_product_chunks(const wn_product *product, size_t chunk_rows) {
-    return (product->row_end - product->row_begin + chunk_rows - 1) / chunk_rows;
+    return (wn_product_height(product) + chunk_rows - 1) / chunk_rows;
 }
 
 static void wn_products_chunk(void *context, size_t chunk, size_t worker) {
@@ -289,9 +309,9 @@ static void wn_products_chunk(void *context, size_t chunk, size_t worker) {
 }
 
 void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
-    if (count == 0 || products[0].input->tokens == 0) return;
     size_t rows = 0;
-    for (size_t i = 0; i < count; i++) rows += products[i].row_end - products[i].row_begin;
+    for (size_t i = 0; i < count; i++) rows += wn_product_height(&products[i]);
+    if (rows == 0) return;
     // Small enough that threads end together, large enough that claiming costs nothing: about 16 chunks a thread.
     size_t chunk_rows = wn_round_up(rows / (16 * wn_pool_threads(pool)) + 1, 16);
     if (chunk_rows > 256) chunk_rows = 256;

@@ -18,9 +18,13 @@ extension Checkpoint {
         var names: [String] = []
         var tensors: [String: StoredTensor] = [:]
         let family = configuration.family
+        func ownName(_ stored: String) -> String {
+            String(stored.dropFirst((family.droppedPrefixes.first(where: stored.hasPrefix) ?? "").count))
+        }
         // Old folders of base models leave out the first part of every name.
         func wholeName(_ stored: String) -> String {
-            stored.hasPrefix(family.modelPrefix) || stored.hasPrefix("lm_head.") ? stored : family.modelPrefix + stored
+            let own = ownName(stored)
+            return own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.") ? own : family.modelPrefix + own
         }
         for stored in folder.names {
             if let owner = foreign.owners[stored] {
@@ -44,6 +48,8 @@ extension Checkpoint {
                 // What old writers stored and what follows from the configuration.
                 if family.ignoredSuffixes.contains(where: stored.hasSuffix) { continue }
                 let (tensor, file) = folder.tensors[stored]!
+                let own = ownName(stored)
+                if family.ignoredPrefixes.contains(where: own.hasPrefix), !configuration.knows(own) { continue }
                 let name = wholeName(stored)
                 guard tensors[name] == nil else {
                     throw CheckpointError.duplicateTensor(file: file, tensor: name)
@@ -63,12 +69,12 @@ extension Checkpoint {
             names.append(owner)
             tensors[owner] = .matrix(layer, parts)
         }
-        let tokenizer = try folder.tokenizer()
+        let tokenizer = configuration.traits.image == nil ? try folder.tokenizer() : .none
         let recipePath = "\(path)/winnow.json"
         try self.init(
             path: path, configuration: configuration, tokenizer: tokenizer, names: names, tensors: tensors,
             fileBytes: folder.fileBytes,
             recipe: FilePath.exists(recipePath) ? try JSONFile.object(recipePath) : nil,
-            companions: try folder.companions())
+            companions: try folder.companions(), pooling: try SentencePooling(folder: path))
     }
 }

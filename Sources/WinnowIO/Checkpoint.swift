@@ -17,6 +17,8 @@ public final class Checkpoint: Sendable {
     public let fileBytes: Int
     /// Winnow's own record beside the model (`winnow.json`): method, calibration, seed, figures.
     public let recipe: JSONObject?
+    /// How the model makes vectors of texts; nil where its files do not say.
+    public let pooling: SentencePooling?
     /// Files that go along when the model is written again.
     let companions: [CompanionFile]
     private let tensors: [String: StoredTensor]
@@ -40,16 +42,20 @@ public final class Checkpoint: Sendable {
     init(
         path: String, configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
         tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil,
-        companions: [CompanionFile] = []
+        companions: [CompanionFile] = [], pooling: SentencePooling? = nil
     ) throws(CheckpointError) {
+        try configuration.checkAttention(file: path)
         // A tied model has no use for a head of its own, which some writers add.
         let used = configuration.tiesEmbeddings ? names.filter { $0 != "lm_head.weight" } : names
         var unvisited = Set(used)
+        var tensors = tensors
         try configuration.forEachTensor { expected throws(CheckpointError) in
             guard let stored = tensors[expected.name] else {
                 throw .missingTensor(file: path, tensor: expected.name)
             }
-            guard stored.shape == expected.shape else {
+            if let reshaped = stored.reshaped(to: expected.shape) {
+                tensors[expected.name] = reshaped
+            } else {
                 throw .wrongShape(
                     file: path, tensor: expected.name, shape: stored.shape, expected: expected.shape)
             }
@@ -64,6 +70,7 @@ public final class Checkpoint: Sendable {
         self.fileBytes = fileBytes
         self.recipe = recipe
         self.companions = companions
+        self.pooling = pooling
     }
 
     /// What the matrices were that another tool had packed and that are in a format of ours here, by name.
@@ -155,6 +162,21 @@ enum StoredTensor: Sendable {
         }
     }
 
+    /// The same values with another number of dimensions; nil when that is another tensor.
+    ///
+    /// A matrix of one row may stand as a vector, and one whose rows have dimensions of their own.
+    func reshaped(to expected: [Int]) -> StoredTensor? {
+        if shape == expected { return self }
+        guard case .vector(let tensor) = self, expected.count <= 2, tensor.shape.count != expected.count,
+            tensor.count == expected.reduce(1, *),
+            tensor.shape.first(where: { $0 != 1 }) == expected.first(where: { $0 != 1 })
+        else { return nil }
+        if expected.count == 1 { return .vector(Tensor(dtype: tensor.dtype, shape: expected, bytes: tensor.bytes)) }
+        guard let format = WeightFormat(plain: tensor.dtype) else { return nil }
+        let layout = PackedLayers.Layer(format: format, rows: expected[0], columns: expected[1], group: 0)
+        return .matrix(layout, WeightMatrix.Parts(values: tensor.bytes))
+    }
+
     /// Bytes of all its arrays.
     var byteCount: Int {
         switch self {
@@ -166,12 +188,8 @@ enum StoredTensor: Sendable {
 
     /// A plain tensor of a safetensors file: a matrix when it has two dimensions.
     init(_ tensor: Tensor, name: String, file: String) throws(CheckpointError) {
-        let format: WeightFormat
-        switch tensor.dtype {
-        case .f32: format = .f32
-        case .f16: format = .f16
-        case .bf16: format = .bf16
-        default: throw .unsupportedType(file: file, tensor: name, type: tensor.dtype.rawValue)
+        guard let format = WeightFormat(plain: tensor.dtype) else {
+            throw .unsupportedType(file: file, tensor: name, type: tensor.dtype.rawValue)
         }
         if tensor.shape.count == 2 {
             let layout = PackedLayers.Layer(
@@ -180,6 +198,18 @@ enum StoredTensor: Sendable {
         } else {
             let bytes = tensor.bytes.aligned(to: 4)
             self = .vector(Tensor(dtype: tensor.dtype, shape: tensor.shape, bytes: bytes))
+        }
+    }
+}
+
+extension WeightFormat {
+    /// The format of plain floats of a type; nil for others.
+    init?(plain type: DType) {
+        switch type {
+        case .f32: self = .f32
+        case .f16: self = .f16
+        case .bf16: self = .bf16
+        default: return nil
         }
     }
 }

@@ -66,10 +66,20 @@ struct InspectCommand: AsyncParsableCommand {
         var facts = Table([.init("what"), .init("here")])
         facts.add(["model", checkpoint.path])
         facts.add(["architecture", shape.architecture])
-        facts.add([
-            "blocks", "\(shape.layers) of width \(shape.width), feed-forward \(shape.feedForwardWidth)",
-        ])
-        facts.add(["attention", "\(shape.heads) heads, \(shape.keyValueHeads) of keys and values"])
+        /// One number, or those between which the blocks' lie.
+        func range(_ own: KeyPath<LayerShape, Int>) -> String {
+            let values = (0..<shape.layers).map { shape.shape(ofLayer: $0)[keyPath: own] }
+            let (least, most) = (values.min() ?? 0, values.max() ?? 0)
+            return least == most ? "\(most)" : "\(least) to \(most)"
+        }
+        facts.add(["blocks", "\(shape.layers) of width \(shape.width), feed-forward \(range(\.feedForwardWidth))"])
+        if let experts = shape.traits.experts {
+            let shared = experts.sharedWidth > 0 ? ", one for all of width \(experts.sharedWidth)" : ""
+            facts.add([
+                "experts", "\(experts.used) of \(range(\.experts)) a token, of width \(experts.width)\(shared)",
+            ])
+        }
+        facts.add(["attention", "\(range(\.heads)) heads, \(range(\.keyValueHeads)) of keys and values"])
         facts.add([
             "tokens",
             "context \(Format.count(shape.contextLength)), vocabulary \(Format.count(shape.vocabularySize))",
@@ -123,11 +133,8 @@ struct InspectCommand: AsyncParsableCommand {
         /// `model.layers.3` of `model.layers.3.mlp.up_proj.weight`; nil outside of blocks.
         var block: String? {
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-            guard let at = parts.firstIndex(of: "layers"), at + 1 < parts.count, Int(parts[at + 1]) != nil
-            else {
-                return nil
-            }
-            return parts[...(at + 1)].joined(separator: ".")
+            guard let at = parts.firstIndex(where: { Int($0) != nil }), at > 0 else { return nil }
+            return parts[...at].joined(separator: ".")
         }
 
         var bar: LayerBar {

@@ -75,8 +75,16 @@ import WinnowJSON
     @Test func configurations() {
         let config = FolderErrorTests.config
         FolderErrorTests.expect(
-            "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, qwen2, qwen3, gemma2, "
-                + "gemma3_text, phi3, gpt2, opt", config("model_type", "mamba"))
+            "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, mixtral, qwen2, qwen3, "
+                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, starcoder2, olmo2, granite, "
+                + "stablelm, bert, roberta, xlm-roberta, camembert, mpnet, modernbert, vit",
+            config("model_type", "mamba"))
+        FolderErrorTests.expect(
+            "M: attention with heads of 512 columns is not supported; use a model whose heads have 256 at most",
+            config("head_dim", 512))
+        FolderErrorTests.expect(
+            "M/config.json: 'intermediate_size' is [64]; expected a whole number from 1 to 1048576, or one for each of "
+                + "the 2 layers", config("intermediate_size", [64]))
         FolderErrorTests.expect(
             "M/config.json: 'hidden_size' is missing; expected a whole number from 1 to 1048576",
             config("hidden_size", nil))

@@ -151,7 +151,10 @@ import WinnowText
         #expect(
             throws: GGUFError.unsupportedArchitecture(
                 file: "m.gguf", name: "mamba",
-                supported: ["llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2"])
+                supported: [
+                    "llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe", "gemma", "gemma2", "gemma3", "phi3", "gpt2",
+                    "starcoder2", "olmo2", "bert",
+                ])
         ) { try Checkpoint(gguf: Storage(copying: other.bytes), path: "m.gguf") }
     }
 

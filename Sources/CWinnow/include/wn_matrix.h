@@ -44,6 +44,7 @@ typedef struct wn_matrix {
     const uint8_t *values_end;  // one past the last byte that may be read of `values`
     const uint8_t *mask;      // masked only
     size_t mask_stride;
+    bool two_of_four;           // masked only: every four columns keep two, and columns are a multiple of 64
     const uint32_t *row_offsets;
     const void *scales;
 } wn_matrix;
@@ -80,6 +81,8 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
                 const float *weight, float epsilon);
 // Columns and bytes of a block of the other GGUF formats (WN_Q5_0 and up); zeros for every other format.
 void wn_ggml_block(wn_format format, size_t *columns, size_t *bytes);
+// `view` becomes rows first..<first + count of a filled input, over the same memory.
+void wn_input_rows(const wn_input *input, size_t first, size_t count, wn_input *view);
 // The kind a format wants in the fast mode (exact mode: always F32).
 wn_input_kind wn_format_input(wn_format format);
 
@@ -93,6 +96,8 @@ typedef enum {
     WN_GATED_GELU = 3,  // out = gelu(gate row . x) * y, GELU in its tanh form
     WN_GELU = 4,        // out = gelu(y)
     WN_RELU = 5,        // out = max(y, 0)
+    WN_GATED_GELU_ERF = 6,  // as WN_GATED_GELU, GELU in its exact form
+    WN_GELU_ERF = 7,
 } wn_epilogue;
 
 typedef struct wn_product {
@@ -107,7 +112,8 @@ typedef struct wn_product {
     int32_t epilogue;
 } wn_product;
 
-// Runs all products as one pool job over chunks of rows. Every input of a list has the same `tokens`.
+// Runs all products as one pool job over chunks of rows. Inputs may differ in their tokens, a product's gate has as
+// many as its input; an input without tokens makes no work.
 void wn_products(wn_pool *pool, const wn_product *products, size_t count);
 // Scratch bytes per worker that products of these formats and widths want (see wn_pool_reserve).
 size_t wn_product_scratch(size_t columns);

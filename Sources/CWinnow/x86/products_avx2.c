@@ -2,8 +2,8 @@
 // Products with AVX2, FMA and F16C. Codes are unpacked to bytes: unsigned 4-bit codes with an offset a block for
 // Q4_0 and Q4_1, signed bytes that need none for everything else. One primitive for each kind of input makes eight
 // partial sums of a block, so that one token and five hundred see the same order.
-#include "decode_avx2.h"
 #include "inputs_avx2.h"
+#include "two_of_four_avx2.h"
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,popcnt"))), apply_to = function)
 
@@ -206,6 +206,7 @@ static void dot_planes16_rows(const wn_tile *tile, const wn_input *in, size_t fi
 static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     if (in->kind == WN_INPUT_F32) return false;
     if (wn_is_ggml_block(m->format)) return decode_ggml(m, row, rows, in, out);
+    if (m->two_of_four && decode_two_of_four(m, row, rows, in, out)) return true;
     switch (m->format) {
     case WN_Q4_0: decode_blocks(WN_Q4_0, m, row, rows, in, out); return true;
     case WN_Q4_1: decode_blocks(WN_Q4_1, m, row, rows, in, out); return true;

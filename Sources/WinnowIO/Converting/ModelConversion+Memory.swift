@@ -43,7 +43,7 @@ extension ModelConversion {
     private func workingBytes(
         _ name: String, _ layout: PackedLayers.Layer, _ stored: Int, _ shape: ModelConfiguration
     ) -> Int {
-        let wanted = format(of: layout.format, isBlock: name.hasPrefix("model.layers."))
+        let wanted = format(of: layout.format, name, in: shape)
         let turns =
             shape.rotaryHeads(of: name) != nil && (target == .gguf) == (shape.rotaryStyle == .halves)
         let count = layout.rows * layout.columns
