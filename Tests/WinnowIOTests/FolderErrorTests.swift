@@ -161,8 +161,11 @@ import WinnowJSON
             "GPTQ in the format 'marlin' is not supported; use a checkpoint in the format gptq or gptq_v2",
             ["quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"])
         expect(
-            "'weight_block_size' is [128]; expected two numbers above zero",
+            "'weight_block_size' is [128]; expected two numbers from 1 to 2147483648",
             ["quant_method": "fp8", "weight_block_size": [128]])
+        expect(
+            "'weight_block_size' is [9223372036854775807,1]; expected two numbers from 1 to 2147483648",
+            ["quant_method": "fp8", "weight_block_size": [.integer(.max), 1]])
         FolderErrorTests.expect(
             "M/config.json: 'quantization_config' is 4; expected an object", FolderErrorTests.config("quantization_config", 4))
     }
