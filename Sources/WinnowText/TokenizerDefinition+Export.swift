@@ -47,6 +47,44 @@ extension TokenizerDefinition {
         return ["type": "Sequence", "decoders": .array(parts)]
     }
 
+    /// What keeps the tokenizer from giving the same ids when a GGUF file describes it, nil when nothing does.
+    ///
+    /// A model whose merges join characters is written as `llama`, where merges follow from scores: it is checked
+    /// that they do.
+    public var ggufObstacle: String? {
+        guard model == .characterBPE else { return model.canBeWritten ? nil : "its kind" }
+        if preTokenizer.cuts != [], preTokenizer.cuts != [.spaceMarks(all: false)] {
+            return "its pre-tokenizer"
+        }
+        let replace = Normalizer.Step.replace([0x20], with: SpaceMarks.mark)
+        if case .sentencePiece(let rules)? = normalizer.steps.first {
+            guard rules == SentencePieceNormalization.plain(addsMark: rules.addsMark) else {
+                return "the normalizer or the user-defined pieces of its tokenizer.model"
+            }
+        } else if normalizer.isEmpty {
+            if spaceMarks == nil { return "its spaces without marks" }
+        } else if normalizer.steps != [replace], normalizer.steps != [.prepend(SpaceMarks.mark), replace] {
+            return "its normalizer"
+        }
+        var copy = self
+        copy.scores = ggufScores
+        guard let table = try? TokenizerDefinition.index(tokens), let follow = try? copy.mergesByScore(table)
+        else {
+            return "its merges"
+        }
+        func pairs(_ merges: [Merge]) -> Set<UInt64> {
+            Set(merges.map { MergeTable.pair($0.left, $0.right) })
+        }
+        guard pairs(follow) == pairs(merges) else { return "merges that do not follow from scores" }
+        var last = Float.infinity
+        for merge in merges {
+            let score = copy.scores[Int(merge.merged)]
+            if score > last { return "merges that are not in the order of scores" }
+            last = score
+        }
+        return nil
+    }
+
     /// A tokenizer_config.json that goes with it.
     public func tokenizerConfiguration() -> JSONValue {
         var decoder = JSONObject()

@@ -34,6 +34,7 @@ extension TokenizerDefinition {
             ignoresMerges = json["ignore_merges"]?.bool ?? false
             hasByteFallback = json["byte_fallback"]?.bool ?? false
             fusesUnknown = json["fuse_unk"]?.bool ?? false
+            markBytes()
             unknownID = try unknown()
             merges = try TokenizerDefinition.merges(json["merges"], table: table)
         case .unigram:
@@ -47,6 +48,7 @@ extension TokenizerDefinition {
             scoresCoverAll = true
             hasByteFallback = json["byte_fallback"]?.bool ?? false
             fusesUnknown = true
+            markBytes()
             unknownID = try TokenizerDefinition.checked(
                 json["unk_id"]?.integer, "model.unk_id", count: tokens.count)
         case .wordPiece:
@@ -54,6 +56,14 @@ extension TokenizerDefinition {
             continuingPrefix = json["continuing_subword_prefix"]?.string ?? "##"
             maximumWordLength = json["max_input_chars_per_word"]?.integer ?? 100
             stripsFirstSpace = true
+        }
+    }
+
+    /// Tokens of bytes have no type in tokenizer.json; their spelling tells.
+    private mutating func markBytes() {
+        guard hasByteFallback else { return }
+        for id in tokens.indices where kinds[id] == .normal && tokens[id].utf8.count == 6 {
+            if CharacterPieces.byte(tokens[id]) != nil { kinds[id] = .byte }
         }
     }
 

@@ -59,6 +59,37 @@ import WinnowText
         }
     }
 
+    /// What a GGUF file cannot say is refused before it is written.
+    @Test func ggufObstacles() throws {
+        func obstacle(_ name: String) throws -> String? {
+            try TokenizerKindTests.load(name).0.definition.ggufObstacle
+        }
+        #expect(try obstacle("llama-prepend") == nil)
+        #expect(try obstacle("llama-metaspace") == nil)
+        #expect(try obstacle("gemma") == nil)
+        #expect(try obstacle("bytes-nfc") == nil)
+        #expect(try obstacle("unigram") == "its kind")
+        var metadata = GGUFTokenizer(model: "gemma4", tokens: ["<unk>", "a", "b", "ab", "ba", "aba"])
+        metadata.kinds = [2, 1, 1, 1, 1, 1]
+        metadata.merges = ["a b", "ab a"]
+        #expect(try TokenizerDefinition(metadata).ggufObstacle == "its pre-tokenizer")
+        // "ba" joins by its score, but no merge makes it.
+        let json: JSONValue = [
+            "normalizer": ["type": "Replace", "pattern": ["String": " "], "content": "▁"],
+            "model": [
+                "type": "BPE", "unk_token": "<unk>", "byte_fallback": true, "merges": ["a b"],
+                "vocab": ["<unk>": 0, "a": 1, "b": 2, "ab": 3, "ba": 4],
+            ],
+        ]
+        let odd = try TokenizerDefinition(tokenizerJSON: json, configuration: nil)
+        #expect(odd.ggufObstacle == "merges that do not follow from scores")
+        let (bytes, _) = try SentencePieceTests.model("gemma")
+        #expect(
+            try SentencePieceTests.definition(bytes).ggufObstacle
+                == "the normalizer or the user-defined pieces of its tokenizer.model")
+        #expect(try SentencePieceTests.definition(SentencePieceTests.model("llama").0).ggufObstacle == nil)
+    }
+
     @Test func spaceOfContinuedText() throws {
         let (tokenizer, _) = try TokenizerKindTests.load("llama-prepend")
         let ids = tokenizer.encode("the model")
