@@ -27,6 +27,7 @@ struct ModelFolder {
                 throw CheckpointError.notAModel(
                     path: path, reason: "no config.json here, but a GGUF file: give \(path)/\(gguf)")
             }
+            if let refusal = ForeignFiles.refusal(folder: path) { throw refusal }
             throw CheckpointError.missingFile(folder: path, file: "config.json")
         }
         config = try JSONFile.object("\(path)/config.json")
@@ -47,13 +48,13 @@ struct ModelFolder {
             files.append(index)
             try readShards(index: "\(path)/\(index)")
         } else {
-            let entries = FilePath.entries(path)
-            for ending in [".bin", ".bin.index.json", ".pt", ".pth"] {
-                if let pickle = entries.first(where: { $0.hasSuffix(ending) }) {
-                    throw CheckpointError.pickle(folder: path, file: pickle)
-                }
+            // Old tools name the one file after the way it was packed: `gptq_model-4bit-128g.safetensors`.
+            let files = FilePath.entries(path).filter {
+                $0.hasSuffix(".safetensors") && !$0.hasPrefix("adapter_")
             }
-            throw CheckpointError.missingFile(folder: path, file: single)
+            if files.count == 1 { return try add(shard: files[0], wanted: nil) }
+            throw ForeignFiles.refusal(folder: path)
+                ?? CheckpointError.missingFile(folder: path, file: single)
         }
     }
 
