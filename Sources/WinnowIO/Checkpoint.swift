@@ -64,7 +64,9 @@ public final class Checkpoint: Sendable {
         if let extra = unvisited.min() { throw .unexpectedTensor(file: path, tensor: extra) }
         self.path = path
         self.configuration = configuration
-        self.tokenizer = tokenizer
+        do { self.tokenizer = try tokenizer.fitted(to: configuration.vocabularySize) } catch {
+            throw .badTokenizer(file: path, reason: error.description)
+        }
         self.names = used
         self.tensors = tensors
         self.fileBytes = fileBytes
