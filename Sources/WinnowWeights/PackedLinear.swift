@@ -23,7 +23,9 @@ extension OpContext {
                 stride: outputs, adding: residual != nil)
         }
         if let bias { wn_add_bias(pool.pointer, bias.base + rows.lowerBound, out.base, tokens, outputs) }
-        return output(out, [tokens, outputs], from: [x] + (residual.map { [$0] } ?? [])) {
+        // The weights are frozen: the way back reads no input.
+        let asking = [x.withoutValue] + (residual.map { [$0.withoutValue] } ?? [])
+        return output(out, [tokens, outputs], from: asking) {
             PackedLinearPass(matrix: matrix, rows: rows)
         }
     }

@@ -80,6 +80,17 @@ struct TrainTests {
         }
     }
 
+    @Test func sequencesOverTheContext() throws {
+        try withRun { folder, _ in
+            let ending = try CommandRun.run([
+                "finetune", "--model", TinyModel.gguf, "--text", "\(folder)/text.txt", "--length", "129", "--output",
+                "\(folder)/run",
+            ])
+            #expect(ending.status == 1)
+            #expect(ending.errors == "error: length is 129; expected the model's context, 128, or less\n")
+        }
+    }
+
     @Test func anAdapterIsTrainedAndMerged() throws {
         try withRun { folder, _ in
             let tuned = try CommandRun.run([

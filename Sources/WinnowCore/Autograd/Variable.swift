@@ -54,6 +54,14 @@ public final class Variable {
         Variable(Tensor(dtype: .f32, shape: shape, bytes: value.bytes), sharing: self)
     }
 
+    /// Where the gradient goes, without the value: what a node holds of inputs that its way back does not read, so that
+    /// their memory is free as soon as nobody else needs it.
+    package var withoutValue: Variable {
+        Variable(Variable.nothing, sharing: self)
+    }
+
+    private static let nothing = Tensor(dtype: .f32, shape: [0], bytes: StorageSlice(copying: [Float]()))
+
     private init(_ value: Tensor, sharing other: Variable) {
         self.value = value
         node = other.node

@@ -29,7 +29,7 @@ private final class SumNode: TapeNode {
 
     init(_ context: OpContext, _ a: Variable, _ b: Variable, scale: Float) {
         self.scale = scale
-        super.init(context, inputs: [a, b], outputCount: a.count)
+        super.init(context, inputs: [a.withoutValue, b.withoutValue], outputCount: a.count)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {
@@ -50,7 +50,7 @@ private final class ScaleNode: TapeNode {
 
     init(_ context: OpContext, _ a: Variable, scale: Float) {
         self.scale = scale
-        super.init(context, inputs: [a], outputCount: a.count)
+        super.init(context, inputs: [a.withoutValue], outputCount: a.count)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {

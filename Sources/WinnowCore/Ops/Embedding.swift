@@ -30,7 +30,7 @@ private final class EmbeddingNode: TapeNode {
         self.ids = ids
         self.scale = scale
         super.init(
-            context, inputs: [table] + (x.map { [$0] } ?? []), outputCount: ids.count * table.shape[1])
+            context, inputs: [table] + (x.map { [$0.withoutValue] } ?? []), outputCount: ids.count * table.shape[1])
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {

@@ -59,7 +59,7 @@ private final class LinearNode: TapeNode {
         hasBias = bias != nil
         hasResidual = residual != nil
         super.init(
-            context, inputs: [x, weight] + [bias, residual].compactMap { $0 }, outputCount: outputCount)
+            context, inputs: [x, weight] + [bias, residual?.withoutValue].compactMap { $0 }, outputCount: outputCount)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {

@@ -95,10 +95,14 @@ public struct LineChart: Sendable, Equatable {
                     x: path[0].x, y: path[0].y, radius: 4, line.isBase ? "point base" : "point", tip: line.name)
             }
             // Names stand at the ends of their lines, each a line of text away from the others.
-            var y = path[path.count - 1].y - 7
+            let end = path[path.count - 1]
+            var y = end.y - 7
             while let near = taken.first(where: { abs($0 - y) < 16 }) { y = near - 16 }
             taken.append(y)
-            drawing.text(line.name, x: right - 6, y: y, line.isBase ? "label strong" : "label", anchor: .end)
+            let fits = end.x - Drawing.width(of: line.name, size: 13.5) > left
+            drawing.text(
+                line.name, x: min(end.x, right - 6), y: y, line.isBase ? "label strong" : "label",
+                anchor: fits ? .end : .start)
         }
         return drawing.svg(id: title, title: title, description: description(shown))
     }

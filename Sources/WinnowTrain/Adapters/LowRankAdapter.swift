@@ -67,8 +67,9 @@ public final class LowRankAdapter {
         let scale = Float(configuration.scale)
         twin.adapt = { [byName] linear, rows, input, output in
             guard let pair = byName[linear.name] else { return output }
-            let low = context.linear(input, pair.down.variable)
-            return context.add(output, context.linear(low, pair.up.variable, rows: rows), scale: scale)
+            // The few columns in the middle are scaled; the base's output is added to, not kept.
+            let low = context.scale(context.linear(input, pair.down.variable), by: scale)
+            return context.linear(low, pair.up.variable, rows: rows, residual: output)
         }
     }
 

@@ -138,6 +138,9 @@ extension OptimizerState {
         return result
     }
 
+    /// What ``tensors()`` calls them, in its order, nothing copied.
+    var tensorNames: [String] { ["steps"] + names + (mask == nil ? [] : ["mask"]) }
+
     /// Takes back what ``tensors()`` gave.
     ///
     /// - Parameter find: a stored tensor by its name.

@@ -51,7 +51,7 @@ public struct TrainingCheckpoint: Sendable {
         try SafetensorsFile.write(
             trainer.parameters.map(\.name), to: "\(output.partialPath)/masters.safetensors"
         ) { index in trainer.parameters[index].tensor }
-        try write("optimizer.safetensors", trainer.optimizer.tensors().map { ($0.name, $0.tensor) })
+        try writeOptimizer(trainer.optimizer, to: "\(output.partialPath)/optimizer.safetensors")
         try write(
             "masks.safetensors",
             trainer.parameters.compactMap { parameter in
@@ -68,6 +68,22 @@ public struct TrainingCheckpoint: Sendable {
             JSONValue.object(state).text(indent: 2) + "\n", to: "\(output.partialPath)/\(stateFile)")
         try output.commit()
         return TrainingCheckpoint(path: path, step: trainer.step, state: state)
+    }
+
+    /// The optimizer's state, a parameter at a time: a copy of it all would be twice the model.
+    private static func writeOptimizer(_ optimizer: ModelOptimizer, to path: String) throws {
+        var names: [String] = []
+        var places: [(state: Int, part: Int)] = []
+        for (index, state) in optimizer.states.enumerated() {
+            for (part, name) in state.tensorNames.enumerated() {
+                names.append("\(optimizer.names[index]).\(name)")
+                places.append((index, part))
+            }
+        }
+        try SafetensorsFile.write(names, to: path) { place in
+            let (state, part) = places[place]
+            return optimizer.states[state].tensors()[part].tensor
+        }
     }
 
     /// Removes all but the newest checkpoints of a folder.

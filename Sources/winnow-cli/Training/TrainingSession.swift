@@ -29,6 +29,11 @@ struct TrainingSession {
 
     func run() async throws {
         let start = ContinuousClock.now
+        let context = model.configuration.contextLength
+        guard configuration.length <= context else {
+            throw TrainingError.badValue(
+                key: "length", value: "\(configuration.length)", expected: "the model's context, \(context), or less")
+        }
         let progress = ProgressPrinter(output)
         let (data, validation, tokens) = try options.data(tokenizer, template, configuration, progress)
         let trainer = try Trainer(
