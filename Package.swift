@@ -66,3 +66,10 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Fuzzers need libFuzzer's loop and instrumented code: Tools/fuzz builds them, nobody else.
+if Context.environment["WINNOW_FUZZING"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "winnow-fuzz", dependencies: ["WinnowModels", "WinnowTestKit", "WinnowJSON"], path: "Fuzzing"))
+}

@@ -64,6 +64,41 @@ static void add_products(wn_list *list) {
     }
 }
 
+// Masks that rows are read without counting.
+static void add_two_of_four(wn_list *list) {
+    static const size_t widths[] = {64, 192, 2112, 8256, 65600}, tokens[] = {1, 3, 1, 2, 1};
+    for (wn_format format = WN_MASKED_Q4_0; format <= WN_MASKED_F16; format++) {
+        for (size_t i = 0; i < 5; i++) {
+            wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = wn_format_input(format),
+                         .numbers = i % 2 ? WN_NUMBERS_RANDOM : WN_NUMBERS_EXACT, .pattern = WN_MASK_TWO_OF_FOUR, .group = 64,
+                         .rows = widths[i] > 4096 ? 2 : 9, .columns = widths[i], .tokens = tokens[i]};
+            char name[80];
+            snprintf(name, sizeof name, "%s %zux%zu tokens %zu mask 2:4", wn_format_name(format), c.rows, c.columns, c.tokens);
+            add(list, c, name);
+        }
+    }
+}
+
+// The larger blocks of GGUF: no masks, and no numbers that come out exact.
+static void add_ggml_blocks(wn_list *list) {
+    static const size_t shapes[][3] = {{1, 1, 1}, {17, 3, 3}, {5, 9, 17}};  // rows, tokens, times the block's width
+    for (wn_format format = WN_Q5_0; format < WN_FORMAT_COUNT; format++) {
+        size_t width, bytes;
+        wn_ggml_block(format, &width, &bytes);
+        for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_BLOCK8; kind++) {
+            for (size_t i = 0; i < 3; i++) {
+                wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = kind, .numbers = WN_NUMBERS_RANDOM,
+                             .rows = shapes[i][0], .tokens = shapes[i][1], .columns = shapes[i][2] * width,
+                             .variant = (int32_t)i};
+                char name[80];
+                snprintf(name, sizeof name, "%s %s %zux%zu tokens %zu", wn_format_name(format), kind_names[kind], c.rows,
+                         c.columns, c.tokens);
+                add(list, c, name);
+            }
+        }
+    }
+}
+
 static void add_gated(wn_list *list) {
     for (wn_format format = WN_F32; format < WN_Q5_0; format++) {
         wn_format other = (wn_format)((format + 5) % WN_Q5_0);
@@ -228,6 +263,8 @@ static void add_train(wn_list *list) {
 size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
+    add_two_of_four(&list);
+    add_ggml_blocks(&list);
     add_gated(&list);
     add_inputs(&list);
     add_elementwise(&list);

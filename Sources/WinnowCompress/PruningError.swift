@@ -4,6 +4,7 @@ public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
     case unevenWindows(index: Int, tokens: Int, expected: Int)
     case windowTooLong(tokens: Int, context: Int)
     case activationsNotFinite(layer: String, channel: Int)
+    case expertUnseen(layer: String)
     case cancelled
 
     public var description: String {
@@ -15,6 +16,8 @@ public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
             "calibration windows of \(tokens) tokens are longer than the model's context of \(context)"
         case .activationsNotFinite(let layer, let channel):
             "the inputs of \(layer) are NaN or infinite (channel \(channel)): weights before it are damaged"
+        case .expertUnseen(let layer):
+            "no calibration token was routed to the expert of \(layer): give more calibration text, or use magnitude"
         case .cancelled: "cancelled"
         }
     }

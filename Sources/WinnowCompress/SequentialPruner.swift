@@ -96,9 +96,11 @@ public struct SequentialPruner {
         plan.add("calibration, \(tokens) tokens in float32", bytes: tokens * model.configuration.width * 4)
         plan.add(
             "statistics of one block",
-            bytes: Walk.tapWidths(model).values.reduce(0) {
-                $0 + ActivationStatistics.byteCount(width: $1, method.statistics)
-            })
+            bytes: model.blocks.map { block in
+                Walk.tapWidths(block).values.reduce(0) {
+                    $0 + ActivationStatistics.byteCount(width: $1, method.statistics)
+                }
+            }.max() ?? 0)
         // Planned anew after each block; the old one goes before anything is written into the new.
         let runner = runnerConfiguration(length: length)
         plan.add("workspace", bytes: ModelRunner.workspaceBytes(model, runner))

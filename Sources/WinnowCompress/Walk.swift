@@ -58,19 +58,17 @@ final class Walk {
         if let cancellation, cancellation.isCancelled { throw PruningError.cancelled }
     }
 
-    /// Channels at each tap point.
-    static func tapWidths(_ model: LanguageModel) -> [TapPoint: Int] {
+    /// Channels at each tap point of a block.
+    static func tapWidths(_ block: TransformerBlock) -> [TapPoint: Int] {
         var widths: [TapPoint: Int] = [:]
-        for block in model.blocks {
-            for linear in block.linears { widths[linear.input] = linear.parameter.matrix.columns }
-        }
+        for linear in block.linears { widths[linear.input] = linear.parameter.matrix.columns }
         return widths
     }
 
     /// Statistics of the block's inputs, before any of it is pruned.
     func observe(_ block: Int) throws -> [TapPoint: ActivationStatistics] {
         let request = pruner.method.statistics
-        var statistics = Walk.tapWidths(model).mapValues { ActivationStatistics(width: $0, request) }
+        var statistics = Walk.tapWidths(model.blocks[block]).mapValues { ActivationStatistics(width: $0, request) }
         guard let runner else { return statistics }
         try hidden.withMutableElements { hidden in
             try runner.runBlock(
@@ -79,6 +77,9 @@ final class Walk {
                 keepsInput: true, cancellation: cancellation)
         }
         for linear in model.blocks[block].linears {
+            if statistics[linear.input]!.count == 0 {
+                throw PruningError.expertUnseen(layer: linear.parameter.name)
+            }
             guard let channel = statistics[linear.input]!.firstNotFinite else { continue }
             throw PruningError.activationsNotFinite(layer: linear.parameter.name, channel: channel)
         }

@@ -21,7 +21,9 @@ extension RunOptions {
 
 extension ModelOptions {
     func openCheckpoint(_ output: OutputOptions) async throws -> Checkpoint {
-        try Checkpoint.open(try await resolve(output))
+        let checkpoint = try Checkpoint.open(try await resolve(output))
+        if let notice = checkpoint.unpackingNotice { output.note(notice) }
+        return checkpoint
     }
 
     func openTokenizer(_ output: OutputOptions) async throws -> Tokenizer {

@@ -12,4 +12,5 @@
 #include "wn_pack.h"
 #include "wn_select.h"
 #include "wn_encode.h"
+#include "wn_foreign.h"
 #endif

@@ -65,8 +65,8 @@ static void add(float *into, const float *x, size_t count) {
     for (size_t i = 0; i < count; i++) into[i] += x[i];
 }
 
-static void rope(float *x, size_t heads, size_t head_width, const float *table, bool interleaved) {
-    size_t half = head_width / 2;
+static void rope(float *x, size_t heads, size_t head_width, size_t rotary_width, const float *table, bool interleaved) {
+    size_t half = rotary_width / 2;
     const float *cosines = table, *sines = table + half;
     for (size_t h = 0; h < heads; h++, x += head_width) {
         if (interleaved) {
@@ -109,12 +109,15 @@ WN_INLINE float dot(const float *a, const float *b, size_t width) {
 
 // One query over a run of slots: online softmax; `out` holds the sum not yet divided.
 WN_INLINE void attend_run(const float *query, const float *keys, const float *values, size_t slots, size_t width,
-                          float scale, float cap, float *out, float *largest, float *total) {
+                          float scale, float cap, const float *bias, float *out, float *largest, float *total) {
     float scores[WN_RUN];
     for (size_t i = 0; i < WN_RUN; i++) scores[i] = -INFINITY;
     size_t slot = 0;
     for (; slot < slots; slot++) scores[slot] = scale * dot(query, keys + slot * width, width);
     if (cap > 0) soft_cap(scores, cap, slots);
+    if (bias) {
+        for (slot = 0; slot < slots; slot++) scores[slot] += bias[slot];
+    }
     f32x16 peak = load(scores);
     for (size_t i = 16; i < WN_RUN; i += 16) peak = __builtin_elementwise_max(peak, load(scores + i));
     float old = *largest, new = fmaxf(old, max16(peak));
@@ -180,11 +183,13 @@ static void attend(const wn_attention_row *rows, size_t row_count, size_t kv_hea
                 size_t slots = rows[r].visible - seen < run ? rows[r].visible - seen : run;
                 for (size_t g = 0; g < group; g++) {
                     size_t offset = (kv_head * group + g) * head_width;
+                    const float *bias = rows[r].bias;
+                    if (bias) bias += (kv_head * group + g) * rows[r].bias_stride + seen;
                     if (head_width == 64) {
-                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, 64, scale, cap,
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, 64, scale, cap, bias,
                                    rows[r].out + offset, &largest[r * group + g], &total[r * group + g]);
                     } else {
-                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, head_width, scale, cap,
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, head_width, scale, cap, bias,
                                    rows[r].out + offset, &largest[r * group + g], &total[r * group + g]);
                     }
                 }

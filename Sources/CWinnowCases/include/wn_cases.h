@@ -26,7 +26,8 @@ typedef enum {
     WN_MASK_ALL = 0, WN_MASK_NONE = 1, WN_MASK_LAST = 2,  // the last column of each row only
     WN_MASK_HALF = 3, WN_MASK_TENTH = 4,
     WN_MASK_RAGGED = 5,                                    // row r keeps about r / rows
-    WN_MASK_COUNT = 6
+    WN_MASK_COUNT = 6,
+    WN_MASK_TWO_OF_FOUR = 6,                               // in cases of its own: columns are a multiple of 64
 } wn_mask_pattern;
 
 // EXACT: small integers and powers of two, so that float32 sums are exact in any order and the answer is one value.

@@ -41,7 +41,7 @@ package final class SafetensorsWriter {
     ) throws(FileError) {
         let total = bytes.byteCount + fill
         precondition(
-            shape.count <= 2 && shape.reduce(1, *) * dtype.byteCount == total,
+            shape.count <= 4 && shape.reduce(1, *) * dtype.byteCount == total,
             "\(total) bytes for \(name), \(shape) of \(dtype.rawValue)")
         let begin = file.byteCount - dataStart
         entries.append(Entry(name: name, dtype: dtype, shape: shape, begin: begin, end: begin + total))
@@ -100,6 +100,7 @@ package final class SafetensorsWriter {
     }
 
     /// The most that a tensor's entry takes in the header.
+    /// Room for two numbers of any size, or four that are dimensions of images.
     private static func entryBytes(name: String) -> Int {
         JSONValue.string(name).text().utf8.count + 2 * 18 + 2 * 18 + 48
     }

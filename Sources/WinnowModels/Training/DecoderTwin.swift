@@ -74,8 +74,29 @@ public final class DecoderTwin {
         return context.withoutTape { context.softCapped(context.linear(hidden, headVariable), cap: cap) }.value
     }
 
+    /// What of a model has no way back here; nil when all of it has.
+    package static func untrainable(_ shape: ModelConfiguration) -> String? {
+        let traits = shape.traits
+        let missing: [(Bool, String)] = [
+            (traits.experts != nil, "it has experts"),
+            (!traits.isCausal || !traits.hasHead, "it is an encoder"),
+            (traits.isParallel, "its branches run side by side"),
+            (traits.normPlacement == .after, "its norms follow the residual"),
+            (traits.norm == .layer && !traits.hasNormBiases, "its layer norms have no biases"),
+            (traits.residualScale != 1 || traits.logitScale != 1, "it scales its branches or its logits"),
+            (traits.activation == .gelu, "it has GELU in its exact form"),
+            (traits.hasHeadBias, "its head has a bias"),
+            (!shape.layerShapes.isEmpty, "its blocks have shapes of their own"),
+            (shape.rope.width(ofHead: shape.headWidth) != shape.headWidth, "rotary positions turn a part of its heads"),
+        ]
+        return missing.first { $0.0 }?.1
+    }
+
     private func check(_ batch: DecoderBatch) throws(ModelError) {
         let shape = model.configuration
+        if let feature = DecoderTwin.untrainable(shape) {
+            throw .cannotTrain(architecture: shape.architecture, feature: feature)
+        }
         for id in batch.ids where id < 0 || Int(id) >= shape.vocabularySize {
             throw .tokenOutOfRange(id: Int(id), vocabulary: shape.vocabularySize)
         }
@@ -139,7 +160,7 @@ public final class DecoderTwin {
         let heads = context.attention(query, key, value, places.shape)
         let middle = join(x, heads, attention.output, block.postAttentionNorm)
 
-        let feedForward = block.feedForward
+        guard let feedForward = block.feedForward else { preconditionFailure("a block of experts on the tape") }
         let inner = norm(middle, block.feedForwardNorm)
         let kind = feedForward.activation.gateKind
         let up = linear(inner, feedForward.up)
@@ -153,7 +174,8 @@ public final class DecoderTwin {
         return context.add(x, norm(linear(branch, output), own))
     }
 
-    private func norm(_ x: Variable, _ norm: Norm) -> Variable {
+    private func norm(_ x: Variable, _ norm: Norm?) -> Variable {
+        guard let norm else { return x }
         let weight = variable(norm.weight)
         guard let bias = norm.bias else {
             return context.rmsNorm(x, weight, epsilon: norm.epsilon, offset: norm.offset)
@@ -197,6 +219,7 @@ extension DecoderTraits.Activation {
         case .silu: .silu
         case .geluTanh: .gelu
         case .relu: .relu
+        case .gelu: preconditionFailure("exact GELU on the tape")
         }
     }
 }
