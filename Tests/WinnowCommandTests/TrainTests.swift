@@ -4,7 +4,8 @@ import WinnowTestKit
 
 @Suite(.enabled(if: CommandRun.executable != nil, "the winnow executable is not beside the tests"))
 struct TrainTests {
-    private static let text = (0..<400).map { "line \($0): to be or not to be, that is \($0 * $0 % 97)\n" }.joined()
+    private static let text = (0..<400).map { "line \($0): to be or not to be, that is \($0 * $0 % 97)\n" }
+        .joined()
 
     /// Calls the body with a folder that holds a text and a recipe, and the arguments of a tiny run but its output.
     private func withRun(_ body: (_ folder: String, _ arguments: [String]) throws -> Void) throws {
@@ -16,7 +17,8 @@ struct TrainTests {
             try body(
                 folder,
                 [
-                    "train", "--text", "\(folder)/text.txt", "--tokenizer", TinyModel.chat, "--layers", "1", "--width",
+                    "train", "--text", "\(folder)/text.txt", "--tokenizer", TinyModel.chat, "--layers", "1",
+                    "--width",
                     "16", "--heads", "2", "--steps", "12", "--learning-rate", "0.01", "--recipe",
                     "\(folder)/recipe.json", "--threads", "1", "--quiet", "--sparsity", "0.5",
                 ])
@@ -29,13 +31,15 @@ struct TrainTests {
             #expect(ending.status == 0, "\(ending.errors)")
             let json = try ending.json()
             #expect(json["steps"]?.integer == 12 && json["tokens"]?.integer == 12 * 48)
-            #expect(json["sparsity"]?.number == 0.5 && json["zeros"]?.integer == json["prunable"]!.integer! / 2)
+            #expect(
+                json["sparsity"]?.number == 0.5 && json["zeros"]?.integer == json["prunable"]!.integer! / 2)
             #expect(json["loss"]?.number != nil && json["evalLoss"]?.number != nil)
             let page = String(decoding: TinyModel.contents("\(folder)/run/report.html"), as: UTF8.self)
             #expect(page.contains("<polyline class=\"curve base\""))
             // The model runs, and a second command has nothing left to do.
             let made = try CommandRun.run([
-                "generate", "--model", "\(folder)/run/model", "--prompt", "to be", "--max-tokens", "4", "--raw", "--quiet",
+                "generate", "--model", "\(folder)/run/model", "--prompt", "to be", "--max-tokens", "4",
+                "--raw", "--quiet",
             ])
             #expect(made.status == 0, "\(made.errors)")
             let again = try CommandRun.run(arguments + ["--output", "\(folder)/run", "--json"])
@@ -71,7 +75,9 @@ struct TrainTests {
                 return ending.errors
             }
             try TemporaryFolder.write(Array(#"{"stepz": 4}"#.utf8), to: "\(folder)/wrong.json")
-            #expect(try error(["--recipe", "\(folder)/wrong.json"]).contains("no key 'stepz' in training; there are steps"))
+            #expect(
+                try error(["--recipe", "\(folder)/wrong.json"]).contains(
+                    "no key 'stepz' in training; there are steps"))
             #expect(try error(["--heads", "3"]).contains("a width of 16 does not divide by 3 heads"))
             try TemporaryFolder.write(Array("to".utf8), to: "\(folder)/short.txt")
             #expect(try error(["--text", "\(folder)/short.txt"]).hasPrefix("error: "))
@@ -83,7 +89,8 @@ struct TrainTests {
     @Test func sequencesOverTheContext() throws {
         try withRun { folder, _ in
             let ending = try CommandRun.run([
-                "finetune", "--model", TinyModel.gguf, "--text", "\(folder)/text.txt", "--length", "129", "--output",
+                "finetune", "--model", TinyModel.gguf, "--text", "\(folder)/text.txt", "--length", "129",
+                "--output",
                 "\(folder)/run",
             ])
             #expect(ending.status == 1)
@@ -95,7 +102,8 @@ struct TrainTests {
         try withRun { folder, _ in
             let tuned = try CommandRun.run([
                 "finetune", "--model", TinyModel.gguf, "--text", "\(folder)/text.txt", "--recipe",
-                "\(folder)/recipe.json", "--steps", "8", "--learning-rate", "0.01", "--adapter-rank", "2", "--output",
+                "\(folder)/recipe.json", "--steps", "8", "--learning-rate", "0.01", "--adapter-rank", "2",
+                "--output",
                 "\(folder)/tuned", "--quiet", "--json",
             ])
             #expect(tuned.status == 0, "\(tuned.errors)")
@@ -106,7 +114,8 @@ struct TrainTests {
             ])
             #expect(merged.status == 0, "\(merged.errors)")
             let made = try CommandRun.run([
-                "generate", "--model", "\(folder)/merged", "--prompt", "to be", "--max-tokens", "4", "--raw", "--quiet",
+                "generate", "--model", "\(folder)/merged", "--prompt", "to be", "--max-tokens", "4", "--raw",
+                "--quiet",
             ])
             #expect(made.status == 0, "\(made.errors)")
         }

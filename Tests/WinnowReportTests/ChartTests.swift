@@ -40,7 +40,8 @@ import WinnowReport
         let chart = LineChart(
             "Loss \(ChartTests.hostile)", x: "step", y: "nats",
             lines: [
-                .init("training", many), .init("validation", [.init(2500, 6.5), .init(4999, 5)], isBase: true),
+                .init("training", many),
+                .init("validation", [.init(2500, 6.5), .init(4999, 5)], isBase: true),
                 .init("gone", [.init(1, .nan)]), .init("one", [.init(10, 7)]),
             ])
         _ = try XMLChecker.elements(of: chart.svg)

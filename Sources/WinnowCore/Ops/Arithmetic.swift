@@ -20,7 +20,8 @@ extension OpContext {
         precondition(a.count == b.count, "\(a.shape) * \(b.shape)")
         let out = block(a.count)
         for index in 0..<a.count { out.base[index] = a.base[index] * b.base[index] }
-        return output(out, a.shape, records([a, b]) ? ProductNode(self, inputs: [a, b], outputCount: a.count) : nil)
+        return output(
+            out, a.shape, records([a, b]) ? ProductNode(self, inputs: [a, b], outputCount: a.count) : nil)
     }
 }
 

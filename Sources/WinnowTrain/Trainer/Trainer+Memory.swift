@@ -11,7 +11,9 @@ extension Trainer {
         plan.add("the model as stored", bytes: model.byteCount)
         plan.add("activations", bytes: activationBytes)
         // What is frozen and looked up by rows, or multiplied with as a head.
-        let frozen = [model.embedding, model.positions, model.head].compactMap { $0 }.filter { $0.training == nil }
+        let frozen = [model.embedding, model.positions, model.head].compactMap { $0 }.filter {
+            $0.training == nil
+        }
         plan.add("frozen embeddings in float32", bytes: frozen.reduce(0) { $0 + $1.matrix.count * 4 })
         return plan
     }

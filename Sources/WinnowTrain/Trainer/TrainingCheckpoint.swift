@@ -4,8 +4,8 @@ import WinnowJSON
 import WinnowModels
 import WinnowWeights
 
-/// All that a run needs to go on with the same bits: a folder with `masters.safetensors`, `optimizer.safetensors`,
-/// `masks.safetensors` and `state.json`, written aside and renamed.
+/// All that a run needs to go on with the same bits: a folder with `masters.safetensors`,
+/// `optimizer.safetensors`, `masks.safetensors` and `state.json`, written aside and renamed.
 public struct TrainingCheckpoint: Sendable {
     public let path: String
     public let step: Int
@@ -112,11 +112,13 @@ public struct TrainingCheckpoint: Sendable {
             guard let tensor = masters[parameter.name], tensor.dtype == .f32, tensor.shape == parameter.shape
             else {
                 throw TrainingError.damagedCheckpoint(
-                    folder: path, reason: "\(parameter.name) of shape \(parameter.shape) is not in masters.safetensors")
+                    folder: path,
+                    reason: "\(parameter.name) of shape \(parameter.shape) is not in masters.safetensors")
             }
             UnsafeMutableRawBufferPointer(parameter.values).copyMemory(from: tensor.bytes.bytes)
             guard let bits = masks[parameter.name] else { continue }
-            guard let mask = SparsityMask(rows: parameter.rows, columns: parameter.columns, stored: bits) else {
+            guard let mask = SparsityMask(rows: parameter.rows, columns: parameter.columns, stored: bits)
+            else {
                 throw TrainingError.damagedCheckpoint(
                     folder: path, reason: "the mask of \(parameter.name) is not one of \(parameter.shape)")
             }
@@ -126,7 +128,10 @@ public struct TrainingCheckpoint: Sendable {
         try trainer.optimizer.restore { states[$0] }
         guard let step = state["step"]?.integer, let tokens = state["tokens"]?.integer, step >= 0,
             let position = state["data"], trainer.data.seek(position)
-        else { throw TrainingError.damagedCheckpoint(folder: path, reason: "state.json lacks its step or position") }
+        else {
+            throw TrainingError.damagedCheckpoint(
+                folder: path, reason: "state.json lacks its step or position")
+        }
         trainer.step = step
         trainer.tokens = tokens
         try trainer.verifyMasks()
@@ -134,7 +139,8 @@ public struct TrainingCheckpoint: Sendable {
 }
 
 extension JSONValue {
-    /// The first thing, in the order of this value's keys, that another has differently; the order itself is nothing.
+    /// The first thing, in the order of this value's keys, that another has differently; the order itself is
+    /// nothing.
     fileprivate func firstDifference(from other: JSONValue?, at place: String = "") -> String? {
         if let own = object, let theirs = other?.object {
             for (key, value) in own.pairs {
