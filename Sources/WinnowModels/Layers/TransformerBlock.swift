@@ -167,6 +167,16 @@ public struct TransformerBlock: Module {
             + feedForwardLinears
     }
 
+    /// The points that the linears read, stage by stage: what a block makes together can be observed in one pass.
+    public var tapStages: [[TapPoint]] {
+        let points = linears.map(\.input)
+        return (0..<4).map { stage in
+            var own: [TapPoint] = []
+            for point in points where point.stage == stage && !own.contains(point) { own.append(point) }
+            return own
+        }.filter { !$0.isEmpty }
+    }
+
     private var feedForwardLinears: [(parameter: Parameter, input: TapPoint)] {
         if let mixture { return mixture.linears }
         guard let feedForward else { return [] }
