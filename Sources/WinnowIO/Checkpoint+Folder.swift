@@ -24,9 +24,12 @@ extension Checkpoint {
                 let (tensor, file) = folder.tensors[stored]!
                 let dropped = family.droppedPrefixes.first(where: stored.hasPrefix) ?? ""
                 let own = String(stored.dropFirst(dropped.count))
-                if family.ignoredPrefixes.contains(where: own.hasPrefix), !configuration.knows(own) { continue }
+                if family.ignoredPrefixes.contains(where: own.hasPrefix), !configuration.knows(own) {
+                    continue
+                }
                 // Old folders of base models leave out the first part of every name.
-                let isWhole = own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.")
+                let isWhole =
+                    own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.") || configuration.knows(own)
                 let name = isWhole ? own : family.modelPrefix + own
                 guard tensors[name] == nil else {
                     throw CheckpointError.duplicateTensor(file: file, tensor: name)
@@ -45,6 +48,11 @@ extension Checkpoint {
             }
             names.append(owner)
             tensors[owner] = .matrix(layer, parts)
+        }
+        for name in names {
+            guard let order = configuration.folderRowOrder(of: name) else { continue }
+            // A tensor of another shape is named when the configuration is held against it.
+            tensors[name] = tensors[name]?.reordered(order) ?? tensors[name]
         }
         let tokenizer = configuration.traits.image == nil ? try folder.tokenizer() : .none
         let recipePath = "\(path)/winnow.json"

@@ -19,7 +19,9 @@ extension LanguageModel {
         if traits.norm == .layer, !traits.hasNormBiases { return "layer norms without biases" }
         if shape.rope.share != 1 { return "heads that turn in part" }
         if traits.residualScale != 1 || traits.logitScale != 1 { return "factors on branches or logits" }
-        if traits.hasEmbeddingNorm || traits.tokenTypes > 0 || traits.relativeBias != nil || traits.hasHeadBias {
+        if traits.hasEmbeddingNorm || traits.tokenTypes > 0 || traits.relativeBias != nil
+            || traits.hasHeadBias
+        {
             return "other embeddings or heads"
         }
         return nil

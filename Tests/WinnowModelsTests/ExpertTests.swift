@@ -37,7 +37,9 @@ import WinnowText
         let model = try LanguageModel(FamilyFixture("mixtral").checkpoint)
         var experts = 0
         for block in model.blocks {
-            for expert in try #require(block.mixture).experts { expert.visit { experts += $0.matrix.byteCount } }
+            for expert in try #require(block.mixture).experts {
+                expert.visit { experts += $0.matrix.byteCount }
+            }
         }
         let rows = model.embedding.matrix.rows
         let table = model.embedding.matrix.byteCount
@@ -58,7 +60,8 @@ import WinnowText
                     0, hidden: $0, windows: 1, length: 24,
                     observer: { values in
                         let count = values.tokens * values.width
-                        seen[values.point, default: []] += UnsafeBufferPointer(start: values.base, count: count)
+                        seen[values.point, default: []] += UnsafeBufferPointer(
+                            start: values.base, count: count)
                     }, keepsInput: true, lastTap: last)
             }
             return seen

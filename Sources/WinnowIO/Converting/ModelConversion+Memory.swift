@@ -16,8 +16,14 @@ extension ModelConversion {
         for name in source.names {
             guard let stored = source.stored(name) else { continue }
             read += stored.byteCount
-            guard case .matrix(let layout, let parts) = stored else { continue }
-            let bytes = workingBytes(name, layout, parts, source.configuration)
+            let bytes: Int
+            switch stored {
+            case .matrix(let layout, let parts): bytes = workingBytes(name, layout, parts, source.configuration)
+            // Brought in order when it is read, and back when it is written.
+            case .reordered(let layout, let parts, _):
+                bytes = workingBytes(name, layout, parts, source.configuration) + 2 * parts.byteCount
+            default: continue
+            }
             if read + bytes > peak + working { (peak, working) = (read, bytes) }
         }
         var plan = MemoryPlan()

@@ -136,11 +136,13 @@ public struct TransformerBlock: Module {
     public let normPlacement: DecoderTraits.NormPlacement
 
     public init(
-        attentionNorm: Norm?, attention: SelfAttention, postAttentionNorm: Norm? = nil, feedForwardNorm: Norm?,
+        attentionNorm: Norm?, attention: SelfAttention, postAttentionNorm: Norm? = nil,
+        feedForwardNorm: Norm?,
         feedForward: FeedForward?, mixture: MixtureOfExperts? = nil, postFeedForwardNorm: Norm? = nil,
         normPlacement: DecoderTraits.NormPlacement = .before
     ) {
-        precondition((feedForward == nil) != (mixture == nil), "one feed-forward network or a mixture of them")
+        precondition(
+            (feedForward == nil) != (mixture == nil), "one feed-forward network or a mixture of them")
         self.attentionNorm = attentionNorm
         self.attention = attention
         self.postAttentionNorm = postAttentionNorm

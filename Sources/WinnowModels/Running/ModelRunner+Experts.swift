@@ -32,9 +32,12 @@ extension ModelRunner {
         let pairs = rows * mixture.choice.used
         observeExperts(TapPoint.expertInput, space.expertRows, width, mixture.count, observer)
         if lastStage == TapPoint.feedForwardInput.stage { return }
-        for input in mixture.expertInputs { input.fill(space.expertRows, stride: width, tokens: pairs, on: pool) }
+        for input in mixture.expertInputs {
+            input.fill(space.expertRows, stride: width, tokens: pairs, on: pool)
+        }
         mixture.gateUp.run(offsets: dispatch.offsets, on: pool)
-        observeExperts(TapPoint.expertHidden, space.expertHidden, mixture.hiddenWidth, mixture.count, observer)
+        observeExperts(
+            TapPoint.expertHidden, space.expertHidden, mixture.hiddenWidth, mixture.count, observer)
         if let observer, let shared = mixture.shared {
             observe(.feedForwardHidden, space.gated, shared.width, rows: rows, observer)
         }
@@ -46,7 +49,9 @@ extension ModelRunner {
         dispatch.combine(space.expertRows, into: space.hidden, rows: rows, width: width, on: pool)
 
         guard let shared = mixture.shared else { return }
-        for input in shared.downInputs { input.fill(space.gated, stride: shared.width, tokens: rows, on: pool) }
+        for input in shared.downInputs {
+            input.fill(space.gated, stride: shared.width, tokens: rows, on: pool)
+        }
         shared.down.run(on: pool)
         for row in 0..<rows {
             let share = 1 / (1 + wn_exp(-space.sharedScores[row]))

@@ -270,7 +270,9 @@ public final class ModelRunner {
     }
 
     /// Fills inputs from rows of the model's width, normalised where there is a norm.
-    private func fill(_ inputs: [PreparedInput], _ x: UnsafeMutablePointer<Float>, norm: BoundNorm?, rows: Int) {
+    private func fill(
+        _ inputs: [PreparedInput], _ x: UnsafeMutablePointer<Float>, norm: BoundNorm?, rows: Int
+    ) {
         let width = model.configuration.width
         guard let norm else {
             for input in inputs { input.fill(x, stride: width, tokens: rows, on: pool) }
