@@ -136,7 +136,7 @@ import WinnowText
         let config = FolderErrorTests.config
         FolderErrorTests.expect(
             "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, mixtral, qwen2, qwen3, "
-                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, starcoder2, olmo2, granite, "
+                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, gpt_neox, starcoder2, olmo2, granite, "
                 + "stablelm, bert, roberta, xlm-roberta, camembert, mpnet, modernbert, vit",
             config("model_type", "mamba"))
         FolderErrorTests.expect(
