@@ -10,6 +10,7 @@ extension Checkpoint {
         let configuration = try ModelConfiguration(
             folder.config, file: configPath, generation: folder.generation)
         let packed = try PackedLayers(folder.config, file: configPath)
+        let foreign = try ForeignLayers(QuantizationScheme(folder), folder)
         var partNames = Set<String>()
         for name in packed.names {
             for part in PackedLayers.Part.allCases { partNames.insert(name + part.rawValue) }
@@ -17,20 +18,41 @@ extension Checkpoint {
         var names: [String] = []
         var tensors: [String: StoredTensor] = [:]
         let family = configuration.family
+        func ownName(_ stored: String) -> String {
+            String(stored.dropFirst((family.droppedPrefixes.first(where: stored.hasPrefix) ?? "").count))
+        }
+        // Old folders of base models leave out the first part of every name.
+        func wholeName(_ stored: String) -> String {
+            let own = ownName(stored)
+            let isWhole =
+                own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.") || configuration.knows(own)
+            return isWhole ? own : family.modelPrefix + own
+        }
         for stored in folder.names {
+            if let owner = foreign.owners[stored] {
+                guard let owner, let matrix = foreign.matrices[owner] else { continue }
+                let name = wholeName(owner)
+                // Its parts come one after another: the first makes it.
+                if case .unpacked = tensors[name] { continue }
+                guard tensors[name] == nil else {
+                    throw CheckpointError.duplicateTensor(file: folder.tensors[stored]!.file, tensor: name)
+                }
+                guard !family.transposesLinears, configuration.folderRowOrder(of: name) == nil else {
+                    throw CheckpointError.unsupported(
+                        file: configPath, feature: "\(matrix.source) in a model of \(family.className)",
+                        advice: "use the unquantized folder")
+                }
+                names.append(name)
+                tensors[name] = .unpacked(matrix)
+                continue
+            }
             guard partNames.contains(stored) else {
                 // What old writers stored and what follows from the configuration.
                 if family.ignoredSuffixes.contains(where: stored.hasSuffix) { continue }
                 let (tensor, file) = folder.tensors[stored]!
-                let dropped = family.droppedPrefixes.first(where: stored.hasPrefix) ?? ""
-                let own = String(stored.dropFirst(dropped.count))
-                if family.ignoredPrefixes.contains(where: own.hasPrefix), !configuration.knows(own) {
-                    continue
-                }
-                // Old folders of base models leave out the first part of every name.
-                let isWhole =
-                    own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.") || configuration.knows(own)
-                let name = isWhole ? own : family.modelPrefix + own
+                let own = ownName(stored)
+                if family.ignoredPrefixes.contains(where: own.hasPrefix), !configuration.knows(own) { continue }
+                let name = wholeName(stored)
                 guard tensors[name] == nil else {
                     throw CheckpointError.duplicateTensor(file: file, tensor: name)
                 }

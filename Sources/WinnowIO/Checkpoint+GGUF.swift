@@ -3,13 +3,14 @@ import WinnowText
 import WinnowWeights
 
 extension Checkpoint {
-    /// Opens a GGUF file.
+    /// Opens a GGUF file, or one of the parts of a model and the others beside it.
     package convenience init(gguf storage: Storage, path: String) throws {
-        let file = try GGUFFile(parsing: storage, path: path)
+        let parts = try GGUFParts(storage, path: path)
+        let file = parts.whole
         let configuration = try ModelConfiguration(file)
         var names: [String] = []
         var tensors: [String: StoredTensor] = [:]
-        for tensor in file.tensors {
+        for (tensor, path) in parts.tensors {
             if RopeScaling.divisorTensors.contains(tensor.name) { continue }
             let keys = configuration.huggingFaceNames(gguf: tensor.name)
             guard !keys.isEmpty else {
@@ -33,7 +34,7 @@ extension Checkpoint {
         }
         try self.init(
             path: path, configuration: configuration, tokenizer: try file.tokenizer(), names: names,
-            tensors: tensors, fileBytes: storage.byteCount, pooling: try file.pooling)
+            tensors: tensors, fileBytes: parts.byteCount, pooling: try file.pooling)
     }
 }
 

@@ -32,9 +32,7 @@ public final class Checkpoint: Sendable {
         let start = UnsafeRawBufferPointer(start: storage.base, count: min(storage.byteCount, 16))
         if start.starts(with: "GGUF".utf8) { return try Checkpoint(gguf: storage, path: path) }
         let (folder, name) = FilePath.split(path)
-        if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) || start.starts(with: [0x80, 0x02]) {
-            throw CheckpointError.pickle(folder: folder, file: name)
-        }
+        if let refusal = ForeignFiles.refusal(path, start: start) { throw refusal }
         let reason =
             name.hasSuffix(".safetensors") || name.hasSuffix(".json")
             ? "a file of a model folder, not a model (try \(folder))" : "not a GGUF file"
@@ -75,6 +73,23 @@ public final class Checkpoint: Sendable {
         self.pooling = pooling
     }
 
+    /// What the matrices were that another tool had packed and that are in a format of ours here, by name.
+    public var storedFormats: [String: String] {
+        tensors.compactMapValues { if case .unpacked(let matrix) = $0 { matrix.source } else { nil } }
+    }
+
+    /// One line that says which matrices change their format and into what; nil when every one is as its file has it.
+    public var unpackingNotice: String? {
+        var counts: [String: Int] = [:]
+        for case .unpacked(let matrix) in tensors.values where !matrix.isKept {
+            counts["\(matrix.source) as \(matrix.layer.format.name)", default: 0] += 1
+        }
+        guard !counts.isEmpty else { return nil }
+        let kinds = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            .map { "\($0.value == 1 ? "1 matrix" : "\($0.value) matrices") of \($0.key)" }
+        return "loaded in another format: " + kinds.joined(separator: "; ")
+    }
+
     /// Where a tensor is, nothing of it read; nil when there is none of the name.
     func stored(_ name: String) -> StoredTensor? { tensors[name] }
 
@@ -91,6 +106,7 @@ public final class Checkpoint: Sendable {
         case .matrix(let own, let ownParts): (layout, parts) = (own, ownParts)
         case .transposed(let own, let ownParts): (layout, parts) = own.transposing(ownParts)
         case .reordered(let own, let ownParts, _): (layout, parts) = (own, ownParts)
+        case .unpacked(let own): (layout, parts) = (own.layer, try own.parts())
         case .vector: throw CheckpointError.notAMatrix(path: path, tensor: name)
         }
         do {
@@ -135,6 +151,8 @@ enum StoredTensor: Sendable {
     case transposed(PackedLayers.Layer, WeightMatrix.Parts)
     /// A matrix whose rows the file has in another order: row i of the model is row `order[i]` of the file.
     case reordered(PackedLayers.Layer, WeightMatrix.Parts, [Int])
+    /// A matrix that another tool packed; made when it is asked for.
+    case unpacked(UnpackedMatrix)
 
     var transposed: StoredTensor {
         if case .matrix(let layout, let parts) = self { .transposed(layout, parts) } else { self }
@@ -145,6 +163,7 @@ enum StoredTensor: Sendable {
         case .transposed(let layout, _): [layout.columns, layout.rows]
         case .matrix(let layout, _), .reordered(let layout, _, _): [layout.rows, layout.columns]
         case .vector(let tensor): tensor.shape
+        case .unpacked(let matrix): [matrix.layer.rows, matrix.layer.columns]
         }
     }
 
@@ -182,6 +201,7 @@ enum StoredTensor: Sendable {
         switch self {
         case .matrix(_, let parts), .transposed(_, let parts), .reordered(_, let parts, _): parts.byteCount
         case .vector(let tensor): tensor.bytes.byteCount
+        case .unpacked(let matrix): matrix.storedBytes
         }
     }
 

@@ -116,6 +116,7 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case noHead(architecture: String)
     case noSuchInput(architecture: String, expected: String)
     case needsPooling(architecture: String)
+    case cannotTrain(architecture: String, feature: String)
     case cancelled
 
     public var description: String {
@@ -131,6 +132,8 @@ public enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
             "a model of architecture '\(architecture)' reads \(expected)"
         case .needsPooling(let architecture):
             "a model of architecture '\(architecture)' does not say how it makes vectors: pass --pooling last or mean"
+        case .cannotTrain(let architecture, let feature):
+            "a model of architecture '\(architecture)' cannot be trained yet: \(feature)"
         case .cancelled: "cancelled"
         }
     }

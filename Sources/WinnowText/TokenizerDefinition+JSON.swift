@@ -147,7 +147,7 @@ extension TokenizerDefinition {
         return result
     }
 
-    private static func endIDs(_ generation: JSONValue?, count: Int) throws(TokenizerError) -> [TokenID] {
+    static func endIDs(_ generation: JSONValue?, count: Int) throws(TokenizerError) -> [TokenID] {
         guard let entry = generation?["eos_token_id"] else { return [] }
         var result: [TokenID] = []
         for value in entry.array ?? [entry] {
@@ -188,7 +188,7 @@ extension TokenizerDefinition {
         }
     }
 
-    private static func chatTemplate(_ json: JSONValue?) -> String? {
+    static func chatTemplate(_ json: JSONValue?) -> String? {
         if let text = json?.string { return text }
         let named = json?.array ?? []
         let entry = named.first { $0["name"]?.string == "default" } ?? named.first

@@ -30,6 +30,7 @@ struct InspectCommand: AsyncParsableCommand {
         let model = try LanguageModel(checkpoint)
         let pool = try KernelPool(threads: running.threadCount)
         var matrices: [Layer] = []
+        let storedFormats = checkpoint.storedFormats
         let linears = Set(model.blocks.flatMap { $0.linears.map(\.parameter.name) })
         var parameters = 0
         let progress = ProgressPrinter(output)
@@ -41,7 +42,8 @@ struct InspectCommand: AsyncParsableCommand {
                 let prunable = linears.contains(parameter.name)
                 matrices.append(
                     Layer(
-                        name: parameter.name, matrix: matrix, prunable: prunable,
+                        name: parameter.name, matrix: matrix, storedFormat: storedFormats[parameter.name],
+                        prunable: prunable,
                         zeros: matrix.zeros(on: pool), nOfM: prunable ? matrix.nOfM(on: pool) : nil))
                 progress.update("counting zeros", matrices.count, of: nil, "matrices")
             }
@@ -88,6 +90,7 @@ struct InspectCommand: AsyncParsableCommand {
             "sparsity",
             "\(Format.percent(sparsity)): \(Format.count(zeros)) zeros of \(Format.count(weights)) prunable weights",
         ])
+        for source in Set(storedFormats.values).sorted() { facts.add(["packed as", source]) }
         StandardOutput.write(facts.text + "\n")
         StandardOutput.write(LayerBar.text(layers ? matrices.map(\.bar) : InspectCommand.blocks(matrices)))
         if !layers { output.note("--layers shows each matrix") }
@@ -121,6 +124,8 @@ struct InspectCommand: AsyncParsableCommand {
     private struct Layer {
         let name: String
         let matrix: WeightMatrix
+        /// What it was in its file, where it was unpacked.
+        let storedFormat: String?
         let prunable: Bool
         let zeros: Int
         let nOfM: String?
@@ -144,6 +149,7 @@ struct InspectCommand: AsyncParsableCommand {
                 "shape": [.integer(Int64(matrix.rows)), .integer(Int64(matrix.columns))],
                 "format": .string(matrix.format.name), "zeros": .integer(Int64(zeros)),
                 "bytes": .integer(Int64(matrix.byteCount)), "prunable": .bool(prunable),
+                "storedFormat": storedFormat.map { .string($0) } ?? .null,
                 "nOfM": nOfM.map { .string($0) } ?? .null,
             ]
         }

@@ -17,6 +17,7 @@ struct Winnow: AsyncParsableCommand {
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
             EmbedCommand.self, TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
+            TrainTokenizerCommand.self, TrainCommand.self, FinetuneCommand.self, MergeCommand.self,
             PruneCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
             DemoCommand.self,
         ])

@@ -9,7 +9,7 @@
 //   Q4_0             blocks of 32: f16 d, 16 bytes (low nibbles: elements 0-15, high: 16-31); w = d (c - 8)
 //   Q4_1             blocks of 32: f16 d, f16 m, 16 bytes; w = d c + m
 //   Q8_0             blocks of 32: f16 d, 32 int8; w = d c
-//   Q5_0 ... TQ2_0   as ggml has them, see scalar/blocks_body.h
+//   Q5_0 ... NVFP4   as ggml has them, see scalar/blocks_body.h
 //   INT8             int8 per weight; scales: f32 [rows]; w = s c
 //   INT4             two columns a byte, even column in the low nibble; scales: f16 [rows, ceil(columns/group)],
 //                    group 32, 64 or 128; w = s (c - 8)
@@ -27,10 +27,12 @@ typedef enum {
     WN_F32 = 0, WN_F16 = 1, WN_BF16 = 2, WN_Q4_0 = 3, WN_Q4_1 = 4, WN_Q8_0 = 5, WN_INT8 = 6, WN_INT4 = 7,
     WN_MASKED_Q4_0 = 8, WN_MASKED_Q4_1 = 9, WN_MASKED_Q8_0 = 10, WN_MASKED_INT8 = 11, WN_MASKED_INT4 = 12,
     WN_MASKED_F16 = 13,
-    // Other blocks of GGUF, dense: run from their codes under AVX2, multiplied out elsewhere.
+    // Other blocks of GGUF, dense: run from their codes under AVX2 and AVX-512, multiplied out elsewhere.
     WN_Q5_0 = 14, WN_Q5_1 = 15, WN_Q2_K = 16, WN_Q3_K = 17, WN_Q4_K = 18, WN_Q5_K = 19, WN_Q6_K = 20,
     WN_IQ4_NL = 21, WN_IQ4_XS = 22, WN_MXFP4 = 23, WN_TQ1_0 = 24, WN_TQ2_0 = 25,
-    WN_FORMAT_COUNT = 26
+    WN_IQ1_S = 26, WN_IQ1_M = 27, WN_IQ2_XXS = 28, WN_IQ2_XS = 29, WN_IQ2_S = 30, WN_IQ3_XXS = 31, WN_IQ3_S = 32,
+    WN_NVFP4 = 33,
+    WN_FORMAT_COUNT = 34
 } wn_format;
 
 typedef struct wn_matrix {
@@ -42,6 +44,7 @@ typedef struct wn_matrix {
     const uint8_t *values_end;  // one past the last byte that may be read of `values`
     const uint8_t *mask;      // masked only
     size_t mask_stride;
+    bool two_of_four;           // masked only: every four columns keep two, and columns are a multiple of 64
     const uint32_t *row_offsets;
     const void *scales;
 } wn_matrix;

@@ -23,7 +23,7 @@ public struct ModelFamily: Sendable {
     /// Ends of names that old writers stored and that follow from the configuration.
     var ignoredSuffixes = [".rotary_emb.inv_freq"]
     /// Folders hold the linears of blocks as `[inputs, outputs]` (Conv1D).
-    var transposesLinears = false
+    package var transposesLinears = false
     /// Folders hold the rows of q, k and v head by head: q, k and v of the first, then of the second.
     var interleavesQueryKeyValue = false
     /// Added to the norms of folders; GGUF files hold the sum.

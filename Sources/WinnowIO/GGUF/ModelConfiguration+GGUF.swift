@@ -6,11 +6,6 @@ extension ModelConfiguration {
     /// - Throws: ``GGUFError`` naming the key.
     init(_ file: GGUFFile) throws(GGUFError) {
         let reader = MetadataReader(file: file)
-        if let splits = file["split.count"]?.integer, splits > 1 {
-            throw .unsupported(
-                file: file.path, feature: "a model split over \(splits) files",
-                advice: "join them with llama-gguf-split --merge")
-        }
         guard let name = file["general.architecture"]?.string else {
             throw .missingKey(file: file.path, key: "general.architecture", expected: "the name of a family")
         }

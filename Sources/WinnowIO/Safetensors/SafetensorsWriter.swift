@@ -117,4 +117,12 @@ extension SafetensorsFile {
         try writer.finish()
         try output.commit()
     }
+    /// The same with tensors that are made one after another, and let go when they are written.
+    public static func write(_ names: [String], to path: String, tensor: (Int) throws -> Tensor) throws {
+        let output = try AtomicOutput(path, .file, overwrite: false)
+        let writer = try SafetensorsWriter(output.partialPath, names: names)
+        for (index, name) in names.enumerated() { try writer.append(name, tensor(index)) }
+        try writer.finish()
+        try output.commit()
+    }
 }

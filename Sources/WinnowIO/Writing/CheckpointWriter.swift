@@ -70,6 +70,7 @@ public struct CheckpointWriter: Sendable {
         let output = try AtomicOutput(path, .folder, overwrite: overwrite)
         let folder = output.partialPath
         var shards = ShardedTensors(folder: folder, names: names, maxShardBytes: max(maxShardBytes, 1))
+        shards.writesBitmasks = !configuration.family.transposesLinears
         for name in names {
             switch try tensor(name) {
             case .vector(let vector):
@@ -117,7 +118,8 @@ public struct CheckpointWriter: Sendable {
             try file.append(companion.bytes)
             try file.finish()
         }
-        if !copied.contains("tokenizer.json"), configuration.traits.image == nil { try writeTokenizer(tokenizer, folder: folder) }
+        let isTokenized = !copied.isDisjoint(with: ["tokenizer.json"] + ModelFolder.tokenizerModels)
+        if !isTokenized, configuration.traits.image == nil { try writeTokenizer(tokenizer, folder: folder) }
         if let recipe { try write(recipe, "winnow.json") }
 
         // What was written must be a model before it takes the place of one.
@@ -146,10 +148,10 @@ struct CompanionFile: Sendable {
     let bytes: StorageSlice
 
     static let names = [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
-        "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "LICENSE", "LICENSE.md", "LICENSE.txt",
-        "NOTICE", "preprocessor_config.json", "modules.json", "sentence_bert_config.json",
-        "config_sentence_transformers.json", "1_Pooling/config.json",
+        "tokenizer.json", "tokenizer.model", "tiktoken.model", "qwen.tiktoken", "tokenizer_config.json",
+        "special_tokens_map.json", "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+        "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "preprocessor_config.json", "modules.json",
+        "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json",
     ]
 }
 
@@ -160,6 +162,8 @@ private struct ShardedTensors {
     private(set) var packed = PackedLayers()
     /// What `config.json` calls the type of the plain matrices; nil when all are packed.
     private(set) var floatType: String?
+    /// Whether masked float16 is written as `sparse-bitmask`, which has no place for matrices that stand turned.
+    var writesBitmasks = true
     private var remaining: [String]
     private var seen = Set<String>()
     private var writer: SafetensorsWriter?
@@ -198,6 +202,13 @@ private struct ShardedTensors {
             let shape = shape ?? [matrix.rows, matrix.columns]
             try writer.append(name, Tensor(dtype: plain.type, shape: shape, bytes: matrix.parts.values))
             record(name)
+        } else if matrix.format == .maskedF16, writesBitmasks, name.hasSuffix(".weight") {
+            packed.addSparse(matrix)
+            for (part, tensor) in PackedLayers.sparseParts(of: matrix) {
+                let whole = "\(name.dropLast("weight".utf8.count))\(part)"
+                try writer.append(whole, tensor)
+                record(whole)
+            }
         } else {
             packed.add(name, matrix)
             for (part, dtype, shape, bytes) in PackedLayers.parts(of: matrix) {
