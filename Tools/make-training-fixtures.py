@@ -3,8 +3,9 @@
 
 Run with torch and transformers, from the repository's root, after make_families.py:
 
-    python Tools/make-training-fixtures.py Tests/Fixtures/families [NAME ...]
+    python Tools/make-training-fixtures.py Tests/Fixtures/families [NAME...]
 
+Without names, of those that have one already: other families cannot be trained yet.
 Holds the batch, its loss and samples of every parameter's gradient (in float64), and the losses of ten AdamW steps on
 it (in float32). Matrices of Conv1D are turned to rows of outputs.
 """
@@ -30,9 +31,7 @@ def loss_of(model, ids):
 
 def main(folder, names):
     for path in sorted(folder.iterdir()):
-        # Without names those that have one: training knows no encoders and no experts.
-        wanted = path.name in names if names else (path / "training.json").exists()
-        if not (path / "config.json").exists() or not wanted:
+        if path.name not in names and (names or not (path / "training.json").exists()):
             continue
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
         generator = torch.Generator().manual_seed(3)

@@ -37,7 +37,7 @@ extension Checkpoint {
                 guard tensors[name] == nil else {
                     throw CheckpointError.duplicateTensor(file: folder.tensors[stored]!.file, tensor: name)
                 }
-                guard !family.transposesLinears, configuration.folderRowOrder(of: name) == nil else {
+                guard !family.transposesLinears, !family.interleavesQueryKeyValue else {
                     throw CheckpointError.unsupported(
                         file: configPath, feature: "\(matrix.source) in a model of \(family.className)",
                         advice: "use the unquantized folder")

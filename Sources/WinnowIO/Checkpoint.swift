@@ -64,7 +64,9 @@ public final class Checkpoint: Sendable {
         if let extra = unvisited.min() { throw .unexpectedTensor(file: path, tensor: extra) }
         self.path = path
         self.configuration = configuration
-        self.tokenizer = tokenizer
+        do { self.tokenizer = try tokenizer.fitted(to: configuration.vocabularySize) } catch {
+            throw .badTokenizer(file: path, reason: error.description)
+        }
         self.names = used
         self.tensors = tensors
         self.fileBytes = fileBytes
@@ -105,8 +107,8 @@ public final class Checkpoint: Sendable {
         switch stored {
         case .matrix(let own, let ownParts): (layout, parts) = (own, ownParts)
         case .transposed(let own, let ownParts): (layout, parts) = own.transposing(ownParts)
-        case .reordered(let own, let ownParts, _): (layout, parts) = (own, ownParts)
         case .unpacked(let own): (layout, parts) = (own.layer, try own.parts())
+        case .reordered(let own, let ownParts, _): (layout, parts) = (own, ownParts)
         case .vector: throw CheckpointError.notAMatrix(path: path, tensor: name)
         }
         do {
@@ -149,10 +151,10 @@ enum StoredTensor: Sendable {
     case vector(Tensor)
     /// A plain matrix whose file has columns for rows (Conv1D); turned when it is asked for.
     case transposed(PackedLayers.Layer, WeightMatrix.Parts)
-    /// A matrix whose rows the file has in another order: row i of the model is row `order[i]` of the file.
-    case reordered(PackedLayers.Layer, WeightMatrix.Parts, [Int])
     /// A matrix that another tool packed; made when it is asked for.
     case unpacked(UnpackedMatrix)
+    /// A matrix whose rows the file has in another order: row i of the model is row `order[i]` of the file.
+    case reordered(PackedLayers.Layer, WeightMatrix.Parts, [Int])
 
     var transposed: StoredTensor {
         if case .matrix(let layout, let parts) = self { .transposed(layout, parts) } else { self }
