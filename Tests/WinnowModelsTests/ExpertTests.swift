@@ -76,15 +76,4 @@ import WinnowText
             #expect(Set(seen.keys).isDisjoint(with: stages[(index + 1)...].joined()))
         }
     }
-
-    @Test func whatATwinForPlainDecodersDoesNotKnowIsNamed() throws {
-        func name(_ fixture: String) throws -> String? {
-            try LanguageModel(Checkpoint.open("\(FamilyFixture.folder)/\(fixture)")).beyondPlainDecoder
-        }
-        for fixture in ["llama3", "gemma2", "gpt2", "opt", "starcoder2"] { #expect(try name(fixture) == nil) }
-        #expect(try name("mixtral") == "a mixture of experts")
-        #expect(try name("bert") == "an encoder")
-        #expect(try name("layered") == "blocks that differ in shape")
-        #expect(try name("phi3-partial") == "heads that turn in part")
-    }
 }

@@ -70,7 +70,8 @@ public struct CheckpointWriter: Sendable {
         let output = try AtomicOutput(path, .folder, overwrite: overwrite)
         let folder = output.partialPath
         var shards = ShardedTensors(folder: folder, names: names, maxShardBytes: max(maxShardBytes, 1))
-        shards.writesBitmasks = !configuration.family.transposesLinears
+        let family = configuration.family
+        shards.writesBitmasks = !family.transposesLinears && !family.interleavesQueryKeyValue
         for name in names {
             switch try tensor(name) {
             case .vector(let vector):

@@ -91,6 +91,7 @@ public final class DecoderTwin {
             (traits.residualScale != 1 || traits.logitScale != 1, "it scales its branches or its logits"),
             (traits.activation == .gelu, "it has GELU in its exact form"),
             (traits.hasHeadBias, "its head has a bias"),
+            (traits.normsWholeQueries, "its norms span whole queries"),
             (!shape.layerShapes.isEmpty, "its blocks have shapes of their own"),
             (
                 shape.rope.width(ofHead: shape.headWidth) != shape.headWidth,
