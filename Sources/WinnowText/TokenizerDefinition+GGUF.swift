@@ -112,7 +112,9 @@ extension TokenizerDefinition {
         case "bert":
             model = .wordPiece
             unknownID = unknownID ?? table.find("[UNK]").map { TokenID($0) }
+            eosID = eosID ?? table.find("[SEP]").map { TokenID($0) }
             addsBOS = metadata.addsBOS ?? true
+            addsEOS = metadata.addsEOS ?? true
             normalizer.steps = [.bert(BERTNormalization())]
             stripsFirstSpace = true
             preTokenizer = PreTokenizer([.bert])

@@ -136,7 +136,7 @@ import WinnowText
         let config = FolderErrorTests.config
         FolderErrorTests.expect(
             "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, mixtral, qwen2, qwen3, "
-                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, starcoder2, olmo2, granite, "
+                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, gpt_neox, starcoder2, olmo2, granite, "
                 + "stablelm, bert, roberta, xlm-roberta, camembert, mpnet, modernbert, vit",
             config("model_type", "mamba"))
         FolderErrorTests.expect(
@@ -221,8 +221,11 @@ import WinnowText
             "GPTQ in the format 'marlin' is not supported; use a checkpoint in the format gptq or gptq_v2",
             ["quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"])
         expect(
-            "'weight_block_size' is [128]; expected two numbers above zero",
+            "'weight_block_size' is [128]; expected two numbers from 1 to 2147483648",
             ["quant_method": "fp8", "weight_block_size": [128]])
+        expect(
+            "'weight_block_size' is [9223372036854775807,1]; expected two numbers from 1 to 2147483648",
+            ["quant_method": "fp8", "weight_block_size": [.integer(.max), 1]])
         FolderErrorTests.expect(
             "M/config.json: 'quantization_config' is 4; expected an object", FolderErrorTests.config("quantization_config", 4))
     }

@@ -218,12 +218,15 @@ public final class ModelRunner {
 
     /// Runs one block over the step's rows: x += attention(norm(x)); x += feedForward(norm(x)).
     ///
-    /// - Parameter stopsAtLastTap: leaves out what no tap sees, the down projection.
-    func runBlock(_ index: Int, observer: ((TapValues) -> Void)?, stopsAtLastTap: Bool = false) {
+    /// - Parameter lastTap: ends there, leaving out what no tap up to it sees; nil: the whole block.
+    func runBlock(_ index: Int, observer: ((TapValues) -> Void)?, lastTap: TapPoint? = nil) {
         let block = blocks[index]
         let shape = model.configuration
         let isParallel = shape.traits.isParallel
+        // A parallel block makes its points in another order: it ends only before its last product.
+        let lastStage = lastTap.map { isParallel ? TapPoint.feedForwardHidden.stage : $0.stage } ?? .max
         if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
+        if lastStage == TapPoint.attentionInput.stage { return }
         fill(block.attentionInputs, space.hidden, norm: block.attentionNorm, rows: rows)
         block.queryKeyValue.run(on: pool)
         // Both branches of a parallel block read the residual as it was.
@@ -233,6 +236,7 @@ public final class ModelRunner {
 
         let headsWidth = shape.shape(ofLayer: index).heads * shape.headWidth
         if let observer { observe(.attentionOutput, space.heads, headsWidth, rows: rows, observer) }
+        if lastStage == TapPoint.attentionOutput.stage { return }
         for input in block.outputInputs {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
@@ -242,12 +246,12 @@ public final class ModelRunner {
 
         if let mixture = block.mixture {
             runMixture(
-                mixture, norm: block.feedForwardNorm, observer: observer, stopsAtLastTap: stopsAtLastTap)
+                mixture, norm: block.feedForwardNorm, observer: observer, lastStage: lastStage)
             return
         }
         guard let feedForward = block.feedForward else { return }
-        if !isParallel { runGateUp(block, observer) }
-        if stopsAtLastTap { return }
+        if !isParallel { runGateUp(block, observer, lastStage: lastStage) }
+        if lastStage <= TapPoint.feedForwardHidden.stage { return }
         for input in feedForward.downInputs {
             input.fill(space.gated, stride: feedForward.width, tokens: rows, on: pool)
         }
@@ -256,16 +260,19 @@ public final class ModelRunner {
         if let norm = block.feedForwardResidualNorm { normalise(norm) }
     }
 
-    private func runGateUp(_ block: BoundBlock, _ observer: ((TapValues) -> Void)?) {
+    private func runGateUp(_ block: BoundBlock, _ observer: ((TapValues) -> Void)?, lastStage: Int = .max) {
         guard let feedForward = block.feedForward else { return }
         if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
+        if lastStage == TapPoint.feedForwardInput.stage { return }
         fill(feedForward.inputs, space.hidden, norm: block.feedForwardNorm, rows: rows)
         feedForward.gateUp.run(on: pool)
         if let observer { observe(.feedForwardHidden, space.gated, feedForward.width, rows: rows, observer) }
     }
 
     /// Fills inputs from rows of the model's width, normalised where there is a norm.
-    private func fill(_ inputs: [PreparedInput], _ x: UnsafeMutablePointer<Float>, norm: BoundNorm?, rows: Int) {
+    private func fill(
+        _ inputs: [PreparedInput], _ x: UnsafeMutablePointer<Float>, norm: BoundNorm?, rows: Int
+    ) {
         let width = model.configuration.width
         guard let norm else {
             for input in inputs { input.fill(x, stride: width, tokens: rows, on: pool) }
@@ -424,9 +431,10 @@ public final class ModelRunner {
     /// - Parameter hidden: `[windows * length, width]`.
     /// - Parameter observer: called for each tap point, window by window in order.
     /// - Parameter keepsInput: leaves `hidden` as it was, and computes only what the taps see.
+    /// - Parameter lastTap: with `keepsInput`, the last point that the observer wants; nil: the block's last.
     public func runBlock(
         _ index: Int, hidden: UnsafeMutableBufferPointer<Float>, windows: Int, length: Int,
-        observer: ((TapValues) -> Void)? = nil, keepsInput: Bool = false,
+        observer: ((TapValues) -> Void)? = nil, keepsInput: Bool = false, lastTap: TapPoint? = nil,
         cancellation: CancellationFlag? = nil
     ) throws {
         let width = model.configuration.width
@@ -450,7 +458,7 @@ public final class ModelRunner {
                         from: base + window * length * width, count: part * width)
                     addSpan(sequences[window], count: part)
                 }
-                runBlock(index, observer: observer, stopsAtLastTap: keepsInput)
+                runBlock(index, observer: observer, lastTap: keepsInput ? lastTap ?? .feedForwardHidden : nil)
                 commit()
                 if keepsInput { continue }
                 for span in spans.enumerated() {
