@@ -29,7 +29,7 @@ public struct BERTNormalization: Sendable, Equatable {
         if stripsAccents {
             bytes = UnicodeForm(composes: false).normalize(bytes)
             bytes = Normalizer.map(bytes) { scalar, output in
-                if scalar.properties.generalCategory != .nonspacingMark {
+                if !MarkRanges.contains(scalar.value, in: MarkRanges.nonspacing) {
                     output.append(contentsOf: UTF8.encode(scalar)!)
                 }
             }
@@ -43,6 +43,8 @@ public struct BERTNormalization: Sendable, Equatable {
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar {
         case "\t", "\n", "\r": return false
+        // Format characters of later editions of Unicode than `tokenizers` has here.
+        case "\u{890}"..."\u{891}", "\u{8E2}", "\u{110CD}", "\u{13430}"..."\u{1343F}": return false
         default:
             switch scalar.properties.generalCategory {
             case .control, .format, .privateUse, .surrogate: return true

@@ -62,9 +62,8 @@ public struct Normalizer: Sendable, Equatable {
             return map(bytes) { $1.append(contentsOf: $0.properties.lowercaseMapping.utf8) }
         case .removeMarks:
             return map(bytes) { scalar, output in
-                switch scalar.properties.generalCategory {
-                case .nonspacingMark, .spacingMark, .enclosingMark: break
-                default: output.append(contentsOf: UTF8.encode(scalar)!)
+                if !MarkRanges.contains(scalar.value, in: MarkRanges.all) {
+                    output.append(contentsOf: UTF8.encode(scalar)!)
                 }
             }
         case .strip(let left, let right): return strip(bytes, left: left, right: right)

@@ -312,8 +312,8 @@ import WinnowText
                 + "in GGUF files, BPE, Unigram and WordPiece else",
             tokenizer { $0["model"] = ["type": "WordLevel"] })
         FolderErrorTests.expect(
-            "M/tokenizer.json: normalizer is 'Phonetic', which is not supported and would change token ids",
-            tokenizer { $0["normalizer"] = ["type": "Phonetic"] })
+            "M/tokenizer.json: normalizer is 'NFX', which is not supported and would change token ids",
+            tokenizer { $0["normalizer"] = ["type": "NFX"] })
         FolderErrorTests.expect(
             "M/tokenizer.json: merge 0, 'q q', needs the token 'qq', which the vocabulary does not have",
             tokenizer {
