@@ -76,4 +76,5 @@ void wn_run_attention(wn_case_run *run);
 void wn_run_logits(wn_case_run *run);
 void wn_run_select(wn_case_run *run);
 void wn_run_statistics(wn_case_run *run);
+void wn_run_linear(wn_case_run *run);
 #endif

@@ -10,4 +10,5 @@
 #include "wn_pack.h"
 #include "wn_select.h"
 #include "wn_encode.h"
+#include "wn_linear.h"
 #endif

@@ -15,7 +15,8 @@ typedef enum {
     WN_CASE_LOGITS = 6,
     WN_CASE_SELECT = 7,
     WN_CASE_STATISTICS = 8,
-    WN_CASE_FAMILY_COUNT = 9
+    WN_CASE_LINEAR = 9,    // float64 linear algebra
+    WN_CASE_FAMILY_COUNT = 10
 } wn_case_family;
 const char *wn_case_family_name(wn_case_family family);
 
