@@ -184,7 +184,7 @@ static void sweep_body(wn_case_run *run, wn_pool *pool, double *out, void *conte
     memcpy(s->gone, s->pruned, cells);
     memset(s->codes, 0, cells);
     memcpy(s->found, s->scales, s->stride * sizeof *s->found);
-    wn_code_grid grid = {s->found, s->offsets, s->codes, s->columns, -8, 7, s->finds};
+    wn_code_grid grid = {s->found, s->offsets, s->codes, s->columns, NULL, -8, 7, s->finds};
     wn_sweep sweep = {out, s->stride, s->stride, 0, s->columns, s->factor, s->columns, s->gone, s->keep, s->of,
                       s->has_grid ? &grid : NULL, errors, losses};
     wn_sweep_block(pool, &sweep);

@@ -84,6 +84,38 @@ extension Double: ConfigurationValue {
     public static var expectation: String { "a number" }
 }
 
+extension Int: ConfigurationValue {
+    public init?(json: JSONValue) {
+        guard let number = json.number, let value = Int(exactly: number) else { return nil }
+        self = value
+    }
+    public var json: JSONValue { .integer(Int64(self)) }
+    public static var expectation: String { "a whole number" }
+}
+
+extension Bool: ConfigurationValue {
+    public init?(json: JSONValue) {
+        guard case .bool(let value) = json else { return nil }
+        self = value
+    }
+    public var json: JSONValue { .bool(self) }
+    public static var expectation: String { "true or false" }
+}
+
+/// A setting that is one of a few words.
+public protocol ConfigurationChoice: ConfigurationValue, RawRepresentable<String>, CaseIterable {}
+
+extension ConfigurationChoice {
+    public init?(json: JSONValue) {
+        guard let value = json.string.flatMap(Self.init(rawValue:)) else { return nil }
+        self = value
+    }
+    public var json: JSONValue { .string(rawValue) }
+    public static var expectation: String {
+        "one of " + allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    }
+}
+
 extension SparsityPattern: ConfigurationValue {
     public init?(json: JSONValue) {
         guard let value = json.string.flatMap(SparsityPattern.init) else { return nil }
@@ -95,13 +127,4 @@ extension SparsityPattern: ConfigurationValue {
     }
 }
 
-extension SelectionScope: ConfigurationValue {
-    public init?(json: JSONValue) {
-        guard let value = json.string.flatMap(SelectionScope.init(rawValue:)) else { return nil }
-        self = value
-    }
-    public var json: JSONValue { .string(rawValue) }
-    public static var expectation: String {
-        "one of " + allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-    }
-}
+extension SelectionScope: ConfigurationChoice {}

@@ -4,6 +4,8 @@ public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
     case unevenWindows(index: Int, tokens: Int, expected: Int)
     case windowTooLong(tokens: Int, context: Int)
     case activationsNotFinite(layer: String, channel: Int)
+    case resultNotFinite(layer: String)
+    case singular(layer: String, channel: Int)
     case cancelled
 
     public var description: String {
@@ -15,6 +17,11 @@ public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
             "calibration windows of \(tokens) tokens are longer than the model's context of \(context)"
         case .activationsNotFinite(let layer, let channel):
             "the inputs of \(layer) are NaN or infinite (channel \(channel)): weights before it are damaged"
+        case .resultNotFinite(let layer):
+            "\(layer): the solver left NaN or infinite weights: are the weights or the calibration text damaged?"
+        case .singular(let layer, let channel):
+            "the inputs of \(layer) do not determine its weights (channel \(channel) is made up of others): "
+                + "raise --damping or calibrate on more text"
         case .cancelled: "cancelled"
         }
     }

@@ -49,6 +49,19 @@ public struct PruningReport: Sendable, Equatable {
             notes.append(
                 "\(emptyRows.reduce(0) { $0 + $1.emptyRows }) rows of \(emptyRows.count) matrices lost every weight")
         }
+        let dead = layers.filter { ($0[figure: "deadChannels"] ?? 0) > 0 }
+        if !dead.isEmpty {
+            let channels = dead.reduce(0) { $0 + Int($1[figure: "deadChannels"]!) }
+            notes.append(
+                "\(channels) input channels of \(dead.count) matrices are zero in all of the calibration text: "
+                    + "their weights were pruned")
+        }
+        let raised = layers.filter { ($0[figure: "damping"] ?? 0) > ($0[figure: "dampingAsked"] ?? .infinity) }
+        if !raised.isEmpty {
+            notes.append(
+                "\(raised.count) matrices have inputs too alike to solve for: damping was raised, up to "
+                    + "\(raised.map { $0[figure: "damping"]! }.max()!); more calibration text helps")
+        }
         return notes
     }
 
@@ -66,12 +79,14 @@ public struct PruningReport: Sendable, Equatable {
 
 extension LayerReport {
     var json: JSONObject {
-        JSONObject([
+        var json = JSONObject([
             ("name", .string(name)), ("shape", [.integer(Int64(rows)), .integer(Int64(columns))]),
             ("format", .string(format)), ("formatBefore", .string(formatBefore)),
             ("pruned", .integer(Int64(pruned))), ("zeros", .integer(Int64(zeros))),
             ("bytes", .integer(Int64(bytes))), ("bytesBefore", .integer(Int64(bytesBefore))),
             ("maskSHA256", .string(maskSHA256)),
         ])
+        for figure in figures { json[figure.name] = .number(figure.value) }
+        return json
     }
 }

@@ -5,14 +5,16 @@ import WinnowWeights
 
 /// Walks a model block by block: observe the block's inputs, prune its layers, run it again with what is left.
 ///
-/// A block's layers are all scored from one pass over the block as it was; the next block sees the outputs of the
-/// pruned one. The first pass stops at the last tap: its outputs would be thrown away. A method that needs no
-/// activations runs no pass at all.
+/// A block's layers are all scored from one pass over the block as it was, or, for a method that asks for it, one group
+/// after the other (``StageOrder``); the next block sees the outputs of the pruned one. A pass that only observes stops
+/// at the last point: its outputs would be thrown away. A method that needs no activations runs no pass at all.
 ///
 /// - Source: Wanda, arXiv 2306.11695, algorithm 1, and its code.
 public struct SequentialPruner {
     public let method: any LayerMethod
     public var store = StoredForm.source
+    /// How much of the model's sparsity each layer gets.
+    public var allocation = SparsityAllocation.uniform
     public var threads: Int
     /// How calibration runs products; exact by default: masks then follow float32 arithmetic.
     public var activations = ActivationMode.exact
@@ -23,6 +25,13 @@ public struct SequentialPruner {
     public init(_ method: any LayerMethod, threads: Int) {
         self.method = method
         self.threads = threads
+    }
+
+    /// Whether it must see activations.
+    public var needsCalibration: Bool {
+        if !method.statistics.isEmpty { return true }
+        if case .outliers = allocation { return true }
+        return false
     }
 
     /// Prunes `model` in place; when it throws, the model is as it was.
@@ -60,10 +69,18 @@ public struct SequentialPruner {
         for block in model.blocks.indices {
             progress(block, model.blocks.count)
             try walk.checkCancellation()
-            let statistics = try walk.observe(block)
-            for layer in layers.layers(ofBlock: block) {
-                try walk.checkCancellation()
-                reports.append(try walk.prune(layer, statistics[layer.input]!))
+            let own = layers.layers(ofBlock: block)
+            let points = TapPoint.allCases.filter { point in own.contains { $0.input == point } }
+            for stage in method.stages == .together ? [points] : points.map({ [$0] }) {
+                var statistics = try walk.observe(block, at: Set(stage))
+                for (index, layer) in own.enumerated() where stage.contains(layer.input) {
+                    try walk.checkCancellation()
+                    reports.append(try walk.prune(layer, statistics[layer.input]!))
+                    // A Gram matrix and its factor are large: they go as soon as nobody reads them.
+                    if !own[(index + 1)...].contains(where: { $0.input == layer.input }) {
+                        statistics[layer.input] = nil
+                    }
+                }
             }
             if block + 1 < model.blocks.count { try walk.advance(block) }
         }
@@ -87,11 +104,15 @@ public struct SequentialPruner {
         plan.add(
             "the pruned matrices",
             bytes: layers.reduce(0) { $0 + store.byteCount(of: $1.parameter.matrix, keeping: kept) })
-        if store != .source {
+        if store != .source || method.changesWeights {
             // Values, the same with zeros, codes, and packed.
             plan.add("one matrix in float32, twice", bytes: (layers.map(\.count).max() ?? 0) * 8)
         }
-        guard !method.statistics.isEmpty, windows > 0 else { return plan }
+        let working = layers.map {
+            method.workingBytes(rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
+        }.max() ?? 0
+        if working > 0 { plan.add("the solver, at its largest layer", bytes: working) }
+        guard needsCalibration, windows > 0 else { return plan }
         let tokens = windows * length
         plan.add("calibration, \(tokens) tokens in float32", bytes: tokens * model.configuration.width * 4)
         plan.add(

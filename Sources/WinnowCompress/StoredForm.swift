@@ -22,9 +22,47 @@ public enum StoredForm: Sendable, Hashable {
         }
     }
 
-    /// The matrix under a mask, in this form.
+    /// A layer as it will be kept: under its mask, weights that a method changed in codes of this form. nil when
+    /// nothing was done to it.
     ///
     /// - Throws: `WeightError` for a weight that the format cannot hold.
+    package func store(_ layer: LinearWeights) throws -> WeightMatrix? {
+        guard layer.mask != nil || layer.replacement != nil else { return nil }
+        guard var values = layer.replacement else {
+            return try layer.mask.map { try store(layer.matrix, $0, on: layer.pool, name: layer.name) }
+        }
+        let dense = format(of: layer.matrix).dense
+        if values.format != dense {
+            if self == .source, let grid = QuantGrid(of: layer.matrix, on: layer.pool) {
+                values = try values.rounded(to: grid, under: layer.mask, on: layer.pool, name: layer.name)
+            } else if let mask = layer.mask, !dense.isFloat {
+                // Scales are chosen on kept weights alone.
+                return try values.masked(
+                    by: mask, storedAs: dense, group: group(of: layer.matrix), on: layer.pool, name: layer.name)
+            } else {
+                values = try values.converted(
+                    to: dense, group: group(of: layer.matrix), on: layer.pool, name: layer.name)
+            }
+        }
+        return try layer.mask.map { try values.masked(by: $0, on: layer.pool, name: layer.name) } ?? values
+    }
+
+    /// The codes of a matrix in this form; nil for plain numbers.
+    func grid(of matrix: WeightMatrix, on pool: KernelPool) -> QuantGrid? {
+        switch self {
+        case .source:
+            if let own = QuantGrid(of: matrix, on: pool) { return own }
+            return matrix.format.isFloat ? nil : QuantGrid(int8Of: matrix, on: pool)
+        case .int8: return QuantGrid(int8Of: matrix, on: pool)
+        case .int4(let group): return QuantGrid(int4Of: matrix, group: group)
+        case .f16: return nil
+        }
+    }
+
+    /// Columns that share a scale in int4, of this form or of the matrix itself.
+    private func group(of matrix: WeightMatrix) -> Int { if case .int4(let group) = self { group } else { matrix.group } }
+
+    /// The matrix as it is under a mask, in this form.
     package func store(
         _ matrix: WeightMatrix, _ mask: SparsityMask, on pool: KernelPool, name: String
     ) throws -> WeightMatrix {
@@ -41,7 +79,7 @@ public enum StoredForm: Sendable, Hashable {
     func byteCount(of matrix: WeightMatrix, keeping share: Double) -> Int {
         let format = format(of: matrix)
         guard format.isMasked else { return matrix.byteCount }
-        let group = if case .int4(let group) = self { group } else { max(matrix.group, 1) }
+        let group = max(group(of: matrix), 1)
         let kept = Double(matrix.count) * share
         return Int(kept * Double(format.codeBits) / 8) + matrix.rows * WeightMatrix.maskStride(columns: matrix.columns)
             + (matrix.rows + 1) * 4 + format.scaleBytes(rows: matrix.rows, columns: matrix.columns, group: group)

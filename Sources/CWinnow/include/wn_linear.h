@@ -44,6 +44,7 @@ typedef struct wn_code_grid {
     const double *offsets;  // NULL: 0
     int8_t *codes;          // [columns, stride]: what is written
     size_t group;           // columns
+    const uint32_t *groups;  // of each column; NULL: column / group
     int32_t low, high;
     // Scales are found where a group begins, on the weights as they are by then that are not pruned yet: the float16
     // nearest to the value of largest magnitude divided by `low`.
@@ -52,7 +53,8 @@ typedef struct wn_code_grid {
 
 // One block of columns of W, transposed: weights[c * stride + r]. Columns are taken in order; a pruned weight becomes
 // zero, another the value of its nearest code (or stays), e = (w - q) / U[c, c], and the columns after it in the block
-// give way by e U[c, k]. `factor` is U, upper, with H^-1 = U^T U. rows: a multiple of 8, rows past the last hold zeros.
+// give way by e U[c, k]. `factor` is U, upper, with H^-1 = U^T U;
+// NULL: the identity, no column gives way. rows: a multiple of 8, rows past the last hold zeros.
 typedef struct wn_sweep {
     double *weights;
     size_t stride, rows;

@@ -182,7 +182,7 @@ static void find_scales(const wn_sweep *s, const wn_code_grid *grid, size_t colu
 
 // The nearest code's value for 8 rows of a column; where `pruned`, a code that is not read again.
 WN_INLINE f64x8 nearest(const wn_code_grid *grid, size_t column, size_t stride, size_t row, f64x8 w) {
-    size_t place = column / grid->group * stride + row;
+    size_t place = (grid->groups ? grid->groups[column] : column / grid->group) * stride + row;
     f64x8 scale = load8(grid->scales + place), offset = grid->offsets ? load8(grid->offsets + place) : splat8(0);
     double code[8], step[8];
     store8(step, scale);
@@ -205,7 +205,7 @@ static void choose_n_of_m(const wn_sweep *s, size_t column, size_t row, const do
         float scores[64];
         uint8_t mask[8];
         for (size_t i = 0; i < size; i++) {
-            double u = s->factor[(column + i) * s->factor_stride + column + i];
+            double u = s->factor ? s->factor[(column + i) * s->factor_stride + column + i] : 1;
             bool gone = s->pruned[(column + i) * s->stride + row + r];
             scores[i] = gone ? -1 : (float)(fabs(slab[(column + i - s->first) * WN_SLAB + r]) * (1 / u));
         }
@@ -225,9 +225,9 @@ static void sweep_slab(const wn_sweep *s, size_t first, size_t count) {
     }
     for (size_t c = 0; c < s->count; c++) {
         size_t column = s->first + c;
-        const double *u = s->factor + column * s->factor_stride + s->first;
+        const double *u = s->factor ? s->factor + column * s->factor_stride + s->first : NULL;
         double *own = slab + c * WN_SLAB;
-        f64x8 e[WN_SLAB / 8], diagonal = splat8(u[c]);
+        f64x8 e[WN_SLAB / 8], diagonal = splat8(u ? u[c] : 1);
         for (size_t l = 0; l < lanes; l++) {
             size_t row = first + 8 * l;
             if (s->of && column % s->of == 0) choose_n_of_m(s, column, row, slab + 8 * l);
@@ -241,7 +241,7 @@ static void sweep_slab(const wn_sweep *s, size_t first, size_t count) {
             store8(s->errors + c * s->stride + row, e[l]);
             store8(s->losses + row, fma8(e[l], e[l], load8(s->losses + row)));
         }
-        for (size_t k = c + 1; k < s->count; k++) {
+        for (size_t k = c + 1; u && k < s->count; k++) {
             f64x8 factor = splat8(-u[k]);
             double *other = slab + k * WN_SLAB;
             for (size_t l = 0; l < lanes; l++) store8(other + 8 * l, fma8(factor, e[l], load8(other + 8 * l)));

@@ -185,12 +185,13 @@ public final class ModelRunner {
 
     /// Runs one block over the step's rows: x += attention(norm(x)); x += feedForward(norm(x)).
     ///
-    /// - Parameter stopsAtLastTap: leaves out what no tap sees, the down projection.
-    func runBlock(_ index: Int, observer: ((TapValues) -> Void)?, stopsAtLastTap: Bool = false) {
+    /// - Parameter lastTap: ends there, leaving out what no tap up to it sees; nil: the whole block.
+    func runBlock(_ index: Int, observer: ((TapValues) -> Void)?, lastTap: TapPoint? = nil) {
         let block = blocks[index]
         let shape = model.configuration
         let width = shape.width
         if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
+        if lastTap == .attentionInput { return }
         block.attentionNorm.fill(
             block.attentionInputs, space.hidden, rows: rows, columns: width, place: space.branch, on: pool)
         block.queryKeyValue.run(on: pool)
@@ -199,6 +200,7 @@ public final class ModelRunner {
 
         let headsWidth = shape.heads * shape.headWidth
         if let observer { observe(.attentionOutput, space.heads, headsWidth, observer) }
+        if lastTap == .attentionOutput { return }
         for input in block.outputInputs {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
@@ -206,11 +208,12 @@ public final class ModelRunner {
         join(block.postAttentionNorm)
 
         if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
+        if lastTap == .feedForwardInput { return }
         block.feedForwardNorm.fill(
             block.feedForwardInputs, space.hidden, rows: rows, columns: width, place: space.branch, on: pool)
         block.gateUp.run(on: pool)
         if let observer { observe(.feedForwardHidden, space.gated, shape.feedForwardWidth, observer) }
-        if stopsAtLastTap { return }
+        if lastTap == .feedForwardHidden { return }
         for input in block.downInputs {
             input.fill(space.gated, stride: shape.feedForwardWidth, tokens: rows, on: pool)
         }
@@ -338,9 +341,10 @@ public final class ModelRunner {
     /// - Parameter hidden: `[windows * length, width]`.
     /// - Parameter observer: called for each tap point, window by window in order.
     /// - Parameter keepsInput: leaves `hidden` as it was, and computes only what the taps see.
+    /// - Parameter lastTap: with `keepsInput`, the last point that the observer wants; nil: the block's last.
     public func runBlock(
         _ index: Int, hidden: UnsafeMutableBufferPointer<Float>, windows: Int, length: Int,
-        observer: ((TapValues) -> Void)? = nil, keepsInput: Bool = false,
+        observer: ((TapValues) -> Void)? = nil, keepsInput: Bool = false, lastTap: TapPoint? = nil,
         cancellation: CancellationFlag? = nil
     ) throws {
         let width = model.configuration.width
@@ -364,7 +368,7 @@ public final class ModelRunner {
                         from: base + window * length * width, count: part * width)
                     addSpan(sequences[window], count: part)
                 }
-                runBlock(index, observer: observer, stopsAtLastTap: keepsInput)
+                runBlock(index, observer: observer, lastTap: keepsInput ? lastTap ?? .feedForwardHidden : nil)
                 commit()
                 if keepsInput { continue }
                 for span in spans.enumerated() {
