@@ -43,6 +43,8 @@ public struct MethodRegistry: Sendable {
         Entry(Wanda.self, needsCalibration: true),
         Entry(SparseGPT.self, needsCalibration: true),
         Entry(DSnoT.self, needsCalibration: true),
+        Entry(RTN.self, .quantization, needsCalibration: false),
+        Entry(GPTQ.self, .quantization, needsCalibration: true),
     ])
 
     /// - Throws: ``ConfigurationError/unknownMethod(name:known:)``.

@@ -83,6 +83,21 @@ public struct QuantGrid {
         for (row, scale) in scales.enumerated() { self.scales[row] = Double(scale) }
     }
 
+    /// Q8_0: the largest magnitude of each 32 columns / 127, in float16.
+    public init(q8_0Of matrix: WeightMatrix, on pool: KernelPool) {
+        let floats = matrix.floats(on: pool)
+        let halves = (0..<matrix.count / 32).map { block in
+            var largest: Float = 0
+            for value in floats[block * 32..<block * 32 + 32] { largest = max(largest, abs(value)) }
+            return Float16(largest / 127)
+        }
+        self.init(.q8_0, of: matrix, group: 32, codes: -127...127, stored: StorageSlice(copying: halves))
+        let groups = matrix.columns / 32
+        for row in 0..<rows {
+            for index in 0..<groups { scales[index * stride + row] = Double(halves[row * groups + index]) }
+        }
+    }
+
     /// int4 with a scale for each `group` columns, found on the way.
     ///
     /// - Parameter bits: 4, or fewer for the inner codes of the same format: 3 uses -4...3.
@@ -115,6 +130,14 @@ public struct QuantGrid {
             for index in 0..<groups { grid.scales[index * stride + row] = Double(halves[row * groups + index]) }
         }
         return grid
+    }
+
+    /// The value of the code that is nearest to one.
+    public func nearest(_ row: Int, _ column: Int, _ value: Double) -> Double {
+        let place = column / group * stride + row
+        let (scale, offset) = (scales[place], offsets.isEmpty ? 0 : offsets[place])
+        let code = scale == 0 ? 0 : ((value - offset) / scale).rounded(.toNearestOrEven)
+        return min(max(code, Double(codes.lowerBound)), Double(codes.upperBound)) * scale + offset
     }
 
     /// The matrix of these codes, `[columns, stride]`, in the dense format.

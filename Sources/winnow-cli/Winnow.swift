@@ -17,7 +17,7 @@ struct Winnow: AsyncParsableCommand {
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
             TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
-            PruneCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
+            PruneCommand.self, QuantizeCommand.self, SweepCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
             DemoCommand.self,
         ])
 

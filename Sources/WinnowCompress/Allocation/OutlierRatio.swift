@@ -2,11 +2,11 @@ import WinnowCore
 import WinnowWeights
 
 /// The share of scores that are far above their mean.
-enum OutlierRatio {
+package enum OutlierRatio {
     /// - Parameter scores: of all layers of a block, taken as one.
     /// - Parameter threshold: times the mean.
     /// - Throws: ``SelectionError/notFinite(name:row:)``.
-    static func of(_ scores: [ScoredRows], above threshold: Double, on pool: KernelPool) throws -> Double {
+    package static func of(_ scores: [ScoredRows], above threshold: Double, on pool: KernelPool) throws -> Double {
         let total = scores.reduce(0) { $0 + $1.rows * $1.columns }
         let sum = try reduce(scores, on: pool) { values in
             var sum = 0.0

@@ -61,7 +61,7 @@ public enum SparsityAllocation: Sendable, Equatable {
     }
 
     /// Densities in proportion to (rows + columns) / (rows * columns) that make `sparsity` in all.
-    static func erdosRenyi(_ shapes: [(rows: Int, columns: Int)], sparsity: Double) -> [Double] {
+    package static func erdosRenyi(_ shapes: [(rows: Int, columns: Int)], sparsity: Double) -> [Double] {
         scaled(
             shapes.map { Double($0.rows + $0.columns) / (Double($0.rows) * Double($0.columns)) },
             shapes.map { $0.rows * $0.columns }, sparsity: sparsity)
@@ -85,7 +85,7 @@ public enum SparsityAllocation: Sendable, Equatable {
     }
 
     /// Densities of blocks between d - spread and d + spread of their mean, in the order of their ratios.
-    static func spread(_ ratios: [Double], over spread: Double, _ sizes: [Int], sparsity: Double) -> [Double] {
+    package static func spread(_ ratios: [Double], over spread: Double, _ sizes: [Int], sparsity: Double) -> [Double] {
         guard let least = ratios.min(), let most = ratios.max(), most > least else {
             return ratios.map { _ in 1 - sparsity }
         }

@@ -84,10 +84,13 @@ extension ActivationStatistics {
     /// The factor that sweeps read.
     ///
     /// - Throws: ``PruningError/singular(layer:channel:)``.
-    func inverseFactor(damping: Double, layer: String, on pool: KernelPool) throws(PruningError) -> InverseFactor {
+    func inverseFactor(
+        damping: Double, channels: [Int]? = nil, layer: String, on pool: KernelPool
+    ) throws(PruningError) -> InverseFactor {
         guard let gram else { preconditionFailure("\(layer): statistics without a Gram matrix") }
         do {
-            return try gram.inverseFactor(damping: damping, on: pool)
+            guard let channels else { return try gram.inverseFactor(damping: damping, on: pool) }
+            return try gram.inverseFactor(damping: damping, channels: channels, on: pool)
         } catch {
             guard case .notPositiveDefinite(let pivot, _) = error else { preconditionFailure("\(error)") }
             throw .singular(layer: layer, channel: pivot)
@@ -99,10 +102,10 @@ extension LinearWeights {
     /// Sweeps over the layer and takes what comes out.
     mutating func solve(
         _ factor: InverseFactor, _ selection: ColumnSweep.Selection, blockSize: Int = 128, grid: QuantGrid? = nil,
-        damping: Double
+        damping: Double, order: [Int]? = nil
     ) throws -> LayerReport {
         let sweep = ColumnSweep(
-            name: name, matrix: matrix, mask: mask, blockSize: min(blockSize, 256), pool: pool)
+            name: name, matrix: matrix, mask: mask, blockSize: min(blockSize, 256), pool: pool, order: order)
         let result = try sweep.run(factor, selection, grid: grid)
         replace(with: result.matrix, mask: result.mask)
         var report = LayerReport(self)

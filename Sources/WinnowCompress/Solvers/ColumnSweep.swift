@@ -10,8 +10,8 @@ import WinnowWeights
 ///
 /// - Source: SparseGPT, arXiv 2301.00774, algorithm 1; GPTQ, arXiv 2210.17323.
 /// - Departure: float64 throughout; counts are exact; what was pruned before stays pruned and counts.
-struct ColumnSweep {
-    enum Selection {
+package struct ColumnSweep {
+    package enum Selection {
         /// Only what is pruned already.
         case given
         /// This share, chosen among all rows of a block when the sweep reaches it.
@@ -19,29 +19,43 @@ struct ColumnSweep {
         case nOfM(n: Int, m: Int)
     }
 
-    struct Result {
+    package struct Result {
         /// What is kept; nil when nothing was pruned.
-        var mask: SparsityMask?
+        package var mask: SparsityMask?
         /// float32, or the grid's own format.
-        var matrix: WeightMatrix
+        package var matrix: WeightMatrix
         /// Half the sum of e^2 over all rows: by how much 1/2 tr(D H D^T) rose, with the damped H.
-        var loss: Double
+        package var loss: Double
     }
 
     let name: String
     let matrix: WeightMatrix
     /// What was pruned before.
-    var mask: SparsityMask?
-    var blockSize = 128
+    let mask: SparsityMask?
+    let blockSize: Int
     let pool: KernelPool
     /// The order in which columns are taken; nil: as they stand.
-    var order: [Int]?
+    let order: [Int]?
+    /// Shown the weights before they are rounded to float32, `[columns, stride]`.
+    package var inspect: ((UnsafePointer<Double>, _ stride: Int) -> Void)?
+
+    package init(
+        name: String, matrix: WeightMatrix, mask: SparsityMask? = nil, blockSize: Int = 128, pool: KernelPool,
+        order: [Int]? = nil
+    ) {
+        self.name = name
+        self.matrix = matrix
+        self.mask = mask
+        self.blockSize = blockSize
+        self.pool = pool
+        self.order = order
+    }
 
     /// - Parameter factor: nil: no column makes up for another.
     /// - Parameter grid: what weights that stay are rounded to; nil: they keep their values.
     /// - Throws: ``SelectionError`` and ``PruningError/resultNotFinite(layer:)`` for weights or statistics that are not
     ///   finite, `WeightError`.
-    func run(_ factor: InverseFactor?, _ selection: Selection, grid: QuantGrid? = nil) throws -> Result {
+    package func run(_ factor: InverseFactor?, _ selection: Selection, grid: QuantGrid? = nil) throws -> Result {
         let (rows, columns) = (matrix.rows, matrix.columns)
         precondition(factor.map { $0.order == columns } ?? true, "\(name): a factor for \(columns) columns")
         let stride = QuantGrid.stride(rows: rows)
@@ -106,6 +120,7 @@ struct ColumnSweep {
         }
         let loss = losses.withElements { $0.reduce(0, +) } / 2
         guard loss.isFinite else { throw PruningError.resultNotFinite(layer: name) }
+        inspect?(UnsafePointer(weights.base), stride)
         let kept = keptMask(pruned.base, stride)
         if var grid {
             grid.scales = scales

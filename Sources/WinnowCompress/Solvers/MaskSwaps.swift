@@ -2,13 +2,13 @@ import WinnowCore
 import WinnowWeights
 
 /// The swaps of ``DSnoT``, row by row: every row is on its own.
-struct MaskSwaps {
-    struct Result {
-        var mask: SparsityMask
-        var swaps: Int
+package struct MaskSwaps {
+    package struct Result {
+        package var mask: SparsityMask
+        package var swaps: Int
         /// The mean over rows of |error|.
-        var errorBefore: Double
-        var errorAfter: Double
+        package var errorBefore: Double
+        package var errorAfter: Double
     }
 
     private let settings: DSnoT.Configuration
@@ -19,24 +19,33 @@ struct MaskSwaps {
     private let norms: [Float]
     private let startNorms: [Float]
 
-    init(
-        _ settings: DSnoT.Configuration, _ statistics: ActivationStatistics, norms: [Float], startNorms: [Float]
+    /// - Parameter means: of each input, in the unit that the threshold is in.
+    /// - Parameter norms: for the choice of what goes; `startNorms`: those that the start was chosen by.
+    package init(
+        _ settings: DSnoT.Configuration, means: [Double], variances: [Double], norms: [Float], startNorms: [Float]
     ) {
-        guard let moments = statistics.moments else { preconditionFailure("statistics without moments") }
         self.settings = settings
+        self.means = means
         self.norms = norms
         self.startNorms = startNorms
-        let isReference = settings.statistics == .reference
-        let unit = isReference ? Double(moments.tokens) / Double(max(moments.windows, 1)) : 1
-        means = moments.means.map { $0 * unit }
         let power = settings.variancePower
-        weighing = (isReference ? moments.variancesWithinWindows : moments.variances).map { variance in
+        weighing = variances.map { variance in
             let variance = max(variance, .leastNormalMagnitude)
-            return power == 0 ? 1 : power == 1 ? variance : power == 2 ? variance * variance : exponential(variance, power)
+            return power == 0 ? 1 : power == 1 ? variance : exponential(variance, power)
         }
     }
 
-    func run(_ layer: LinearWeights, from start: SparsityMask, pattern: SparsityPattern) -> Result {
+    init(_ settings: DSnoT.Configuration, _ statistics: ActivationStatistics, norms: [Float], startNorms: [Float]) {
+        guard let moments = statistics.moments else { preconditionFailure("statistics without moments") }
+        let isReference = settings.statistics == .reference
+        let unit = isReference ? Double(moments.tokens) / Double(max(moments.windows, 1)) : 1
+        self.init(
+            settings, means: moments.means.map { $0 * unit },
+            variances: isReference ? moments.variancesWithinWindows : moments.variances, norms: norms,
+            startNorms: startNorms)
+    }
+
+    package func run(_ layer: LinearWeights, from start: SparsityMask, pattern: SparsityPattern) -> Result {
         let (rows, columns) = (start.rows, start.columns)
         let rowBytes = start.rowBytes
         let bits = Buffer<UInt8>(count: rows * rowBytes)

@@ -72,7 +72,17 @@ public final class GramMatrix {
             for index in dead { matrix.base[index * order + index] = mean }
             for index in 0..<order { matrix.base[index * order + index] += raised * mean }
             do {
-                return try InverseFactor(consuming: matrix, order: order, damping: raised, dead: dead, on: pool)
+                let factor = try InverseFactor(
+                    consuming: matrix, order: order, damping: raised, dead: dead, on: pool)
+                // What rounding leaves of a channel that is made up of others is no pivot.
+                for index in 0..<order {
+                    let own = diagonal[channels?[index] ?? index] + raised * mean
+                    let pivot = 1 / (factor[index, index] * factor[index, index])
+                    guard own == 0 || pivot > own * 1e-12 else {
+                        throw FactorisationError.notPositiveDefinite(pivot: index, value: pivot)
+                    }
+                }
+                return factor
             } catch {
                 guard damping > 0, raised < damping * 500 else {
                     guard case .notPositiveDefinite(let pivot, let value) = error, let channels else { throw error }

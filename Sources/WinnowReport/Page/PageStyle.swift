@@ -49,6 +49,7 @@ enum PageStyle {
         svg .gridline { stroke: var(--rule); stroke-width: 1; }
         svg .axis { stroke: var(--muted); stroke-width: 1; }
         svg .frontier { fill: none; stroke: var(--accent); stroke-width: 1.5; stroke-dasharray: 5 4; }
+        svg .curve { fill: none; stroke: var(--accent); stroke-width: 2; }
         svg .error { stroke: var(--accent); stroke-width: 1.5; }
         svg .point { fill: var(--accent); stroke: var(--card); stroke-width: 1.5; }
         svg .point.base { fill: var(--card); stroke: var(--base); stroke-width: 3; }

@@ -74,6 +74,7 @@ struct CompressionRun {
         return windows
     }
 
+    /// The calibration text inside winnow.
     static var embeddedText: TextSource {
         let text = winnow_calibration_text()!.pointee
         let bytes = UnsafeBufferPointer(start: text.bytes, count: text.count)
