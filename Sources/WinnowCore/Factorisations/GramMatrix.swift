@@ -71,7 +71,7 @@ public final class GramMatrix {
             copy(into: matrix.base, channels)
             for index in dead { matrix.base[index * order + index] = mean }
             for index in 0..<order { matrix.base[index * order + index] += raised * mean }
-            do {
+            do throws(FactorisationError) {
                 let factor = try InverseFactor(
                     consuming: matrix, order: order, damping: raised, dead: dead, on: pool)
                 // What rounding leaves of a channel that is made up of others is no pivot.
@@ -79,7 +79,7 @@ public final class GramMatrix {
                     let own = diagonal[channels?[index] ?? index] + raised * mean
                     let pivot = 1 / (factor[index, index] * factor[index, index])
                     guard own == 0 || pivot > own * 1e-12 else {
-                        throw FactorisationError.notPositiveDefinite(pivot: index, value: pivot)
+                        throw .notPositiveDefinite(pivot: index, value: pivot)
                     }
                 }
                 return factor
