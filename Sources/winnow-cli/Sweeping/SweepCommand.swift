@@ -36,6 +36,7 @@ struct SweepCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp("Text to score (default: the one inside winnow).", valueName: "file"), completion: .file())
     var text: String?
+    @Option(help: "Tokens of a scored window.") var window = 512
     @Option(help: "The most windows of it to score (default: all).") var maxWindows: Int?
     @Option(
         help: ArgumentHelp("Text to calibrate on (default: the one inside winnow).", valueName: "file"),
@@ -51,6 +52,7 @@ struct SweepCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard samples > 0, length > 0 else { throw ValidationError("--samples and --length are at least 1") }
+        guard window >= 2 else { throw ValidationError("--window is at least 2, not \(window)") }
         if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is at least 1") }
         guard [32, 64, 128].contains(group) else { throw ValidationError("--group is 32, 64 or 128, not \(group)") }
         guard StoredForm(store, group: group) != nil else {
@@ -77,7 +79,7 @@ struct SweepCommand: AsyncParsableCommand {
         let conditions = JSONObject([
             ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
             ("text", .string(scoring.name)), ("textSha256", .string(scoring.sha256)),
-            ("maxWindows", maxWindows.map { .integer(Int64($0)) } ?? .null),
+            ("window", .integer(Int64(window))), ("maxWindows", maxWindows.map { .integer(Int64($0)) } ?? .null),
             ("calibration", windows.map { .string($0.source) } ?? .null),
             ("calibrationSha256", windows.map { .string($0.sha256) } ?? .null),
             ("samples", windows.map { .integer(Int64($0.windows.count)) } ?? .null),
@@ -98,6 +100,7 @@ struct SweepCommand: AsyncParsableCommand {
         func measure(_ name: String) throws -> Perplexity.Result {
             let runner = try ModelRunner(loaded.model, runnerConfiguration)
             var perplexity = Perplexity()
+            perplexity.window = window
             perplexity.maxWindows = maxWindows
             return try perplexity.evaluate(scoring.joined, tokenizer: loaded.tokenizer, on: runner) {
                 progress.update("scoring, \(name)", $0, of: $1, "windows")

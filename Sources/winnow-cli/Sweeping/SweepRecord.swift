@@ -39,7 +39,8 @@ final class SweepRecord {
             return
         }
         guard let found, let json = try? JSONValue(parsing: Array(StorageSlice(found).bytes)),
-            json["conditions"] == .object(conditions), let runs = json["runs"]?.array
+            json["conditions"]?.text(sortedKeys: true) == JSONValue.object(conditions).text(sortedKeys: true),
+            let runs = json["runs"]?.array
         else { throw CheckpointError.outputExists(path: folder) }
         self.runs = runs.compactMap(Run.init)
     }
