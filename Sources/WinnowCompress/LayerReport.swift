@@ -11,9 +11,9 @@ public struct LayerReport: Sendable, Equatable {
     public internal(set) var zeros = 0
     /// Rows that lost every weight.
     public let emptyRows: Int
-    public let formatBefore: String
+    public internal(set) var formatBefore: String
     public internal(set) var format: String
-    public let bytesBefore: Int
+    public internal(set) var bytesBefore: Int
     public internal(set) var bytes: Int
     /// SHA-256 of the mask as the written model has it.
     public internal(set) var maskSHA256 = ""

@@ -23,8 +23,10 @@ public struct LinearWeights {
         self.form = form
         self.pool = pool
         mask = matrix.mask
-        // Formats of plain numbers have no mask: what is exactly zero there was pruned, and stays so.
-        if mask == nil, matrix.format.isFloat, matrix.zeros(on: pool) > 0 { mask = matrix.nonzeros(on: pool) }
+        // Formats of plain numbers have no mask: many exact zeros were pruned, and stay so; a few came about by chance.
+        if mask == nil, matrix.format.isFloat, matrix.zeros(on: pool) * 20 >= matrix.count {
+            mask = matrix.nonzeros(on: pool)
+        }
     }
 
     /// Prunes what the mask does not keep; what was pruned before stays so.

@@ -45,6 +45,7 @@ public struct MethodRegistry: Sendable {
         Entry(DSnoT.self, needsCalibration: true),
         Entry(RTN.self, .quantization, needsCalibration: false),
         Entry(GPTQ.self, .quantization, needsCalibration: true),
+        Entry(AWQ.self, .quantization, needsCalibration: true),
     ])
 
     /// - Throws: ``ConfigurationError/unknownMethod(name:known:)``.

@@ -44,7 +44,8 @@ public struct SequentialPruner {
         progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> PruningReport {
         let layers = PrunableLayers(model)
-        let before = layers.layers.map(\.parameter.matrix)
+        var before: [(parameter: Parameter, value: Parameter.Value)] = []
+        model.visit { before.append(($0, $0.value)) }
         do {
             let reports = try walk(model, layers, windows, cancellation, progress)
             progress(model.blocks.count, model.blocks.count)
@@ -52,9 +53,7 @@ public struct SequentialPruner {
             FreedMemory.release()
             return PruningReport(goal: method.goal, layers: reports)
         } catch {
-            for (layer, matrix) in zip(layers.layers, before) where layer.parameter.matrix !== matrix {
-                layer.parameter.replace(with: matrix)
-            }
+            for (parameter, value) in before { parameter.restore(value) }
             if case ModelError.cancelled = error { throw PruningError.cancelled }
             throw error
         }
@@ -73,6 +72,7 @@ public struct SequentialPruner {
             let points = TapPoint.allCases.filter { point in own.contains { $0.input == point } }
             for stage in method.stages == .together ? [points] : points.map({ [$0] }) {
                 var statistics = try walk.observe(block, at: Set(stage))
+                try walk.prepare(block, statistics)
                 for (index, layer) in own.enumerated() where stage.contains(layer.input) {
                     try walk.checkCancellation()
                     reports.append(try walk.prune(layer, statistics[layer.input]!))

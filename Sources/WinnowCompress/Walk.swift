@@ -20,6 +20,8 @@ final class Walk {
     private var layersDone: UInt64 = 0
     /// What each layer is to become, in the model's order.
     private var goals: [SparsityGoal] = []
+    /// Matrices of the block as they were before a method changed it as a whole.
+    private var given: [String: WeightMatrix] = [:]
 
     init(
         _ pruner: SequentialPruner, _ model: LanguageModel, _ windows: [[TokenID]],
@@ -127,6 +129,14 @@ final class Walk {
         return statistics
     }
 
+    /// Lets a method that works on blocks as a whole have this one before its layers.
+    func prepare(_ block: Int, _ statistics: [TapPoint: ActivationStatistics]) throws {
+        guard let method = pruner.method as? any BlockMethod else { return }
+        for linear in model.blocks[block].linears { given[linear.parameter.name] = linear.parameter.matrix }
+        try method.prepare(
+            ScalableBlock(model.blocks[block], form: pruner.store, on: pool), statistics: statistics)
+    }
+
     /// Prunes one layer and puts the packed matrix in its place.
     func prune(
         _ layer: PrunableLayers.Layer, _ statistics: ActivationStatistics
@@ -144,6 +154,10 @@ final class Walk {
         report.format = packed.format.name
         report.bytes = packed.byteCount
         report.zeros = packed.zeros(on: pool)
+        if let before = given.removeValue(forKey: layer.name) {
+            report.formatBefore = before.format.name
+            report.bytesBefore = before.byteCount
+        }
         if let mask = weights.mask {
             report.maskSHA256 = mask.sha256(rowOrder: model.configuration.writtenRowOrder(of: layer.name))
         }

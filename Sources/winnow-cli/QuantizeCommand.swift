@@ -13,6 +13,7 @@ struct QuantizeCommand: AsyncParsableCommand {
 
             rtn    rounds each weight to its nearest code
             gptq   rounds column by column and lets the others make up for it; calibrates on text
+            awq    scales up the inputs that matter before it rounds; calibrates on text
 
             A model with masks keeps them. Embeddings, head and norms stay as they are.
 

@@ -61,7 +61,7 @@ struct CompressionTests {
     @Test func quantizesUnderTheUsualNames() throws {
         try TemporaryFolder.with { folder in
             for (scheme, method, format) in [
-                ("W8A16", "rtn", "int8"), ("W8A8", "gptq", "q8_0"), ("W4A16", "gptq", "int4"), ("W3A16", "rtn", "int4"),
+                ("W8A16", "rtn", "int8"), ("W8A8", "gptq", "q8_0"), ("W4A16", "gptq", "int4"), ("W3A16", "awq", "int4"),
             ] {
                 let ending = try run(
                     "quantize", "\(folder)/\(scheme)",

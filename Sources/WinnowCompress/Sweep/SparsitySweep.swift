@@ -17,13 +17,9 @@ public struct SparsitySweep {
         cancellation: CancellationFlag? = nil, progress: (Int, Int) -> Void = { _, _ in },
         measure: (PruningReport) throws -> Result
     ) throws -> Result {
-        let layers = PrunableLayers(model).layers
-        let before = layers.map(\.parameter.matrix)
-        defer {
-            for (layer, matrix) in zip(layers, before) where layer.parameter.matrix !== matrix {
-                layer.parameter.replace(with: matrix)
-            }
-        }
+        var before: [(parameter: Parameter, value: Parameter.Value)] = []
+        model.visit { before.append(($0, $0.value)) }
+        defer { for (parameter, value) in before { parameter.restore(value) } }
         let report = try pruner(method).prune(
             model, windows: windows, cancellation: cancellation, progress: progress)
         return try measure(report)

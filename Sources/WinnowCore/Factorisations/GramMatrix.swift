@@ -36,6 +36,34 @@ public final class GramMatrix {
     /// Sums of squares of the channels.
     public var diagonal: [Double] { (0..<order).map { elements.base[$0 * order + $0] } }
 
+    /// The sum of d H d^T over rows d.
+    ///
+    /// - Parameter rows: `[count, order]`.
+    public func quadraticForm(_ rows: [Double], on pool: KernelPool) -> Double {
+        precondition(rows.count % order == 0, "\(rows.count) values in rows of \(order)")
+        wn_mirror_lower(elements.base, order)
+        let products = Buffer<Double>(count: rows.count)
+        rows.withUnsafeBufferPointer { rows in
+            var product = wn_gemm()
+            product.a = rows.baseAddress
+            product.a_row = order
+            product.a_depth = 1
+            product.b = UnsafePointer(elements.base)
+            product.b_depth = order
+            product.b_column = 1
+            product.c = products.base
+            product.c_stride = order
+            product.rows = rows.count / order
+            product.columns = order
+            product.depth = order
+            product.sign = 1
+            wn_gemm_run(pool.pointer, &product)
+        }
+        var sum = 0.0
+        for index in rows.indices { sum += rows[index] * products.base[index] }
+        return sum
+    }
+
     /// The factor of the inverse, of H + damping * mean(diagonal of H); kept for the next layer that asks for it.
     ///
     /// A channel that never spoke gets the mean of the others on the diagonal, so that scaling all inputs changes

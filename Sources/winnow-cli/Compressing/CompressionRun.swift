@@ -121,10 +121,19 @@ struct CompressionRun {
     }
 
     private func write(_ loaded: LoadedModel, _ recipe: JSONObject) throws -> CheckpointWriter.Written {
-        var pruned: [String: WeightMatrix] = [:]
-        for layer in PrunableLayers(loaded.model).layers { pruned[layer.name] = layer.parameter.matrix }
+        // The blocks as they are now; a method may have changed their norms too.
+        var changed: [String: CheckpointTensor] = [:]
+        for block in loaded.model.blocks {
+            block.visit { parameter in
+                switch parameter.value {
+                case .matrix(let matrix): changed[parameter.name] = .matrix(matrix)
+                case .vector(let vector):
+                    if parameter.version > 0 { changed[parameter.name] = .vector(vector) }
+                }
+            }
+        }
         return try CheckpointWriter(options.destination, overwrite: options.overwrite).write(loaded.checkpoint, recipe: recipe) {
-            if let matrix = pruned[$0] { return .matrix(matrix) }
+            if let tensor = changed[$0] { return tensor }
             return try loaded.checkpoint.tensor($0)
         }
     }

@@ -58,7 +58,7 @@ struct SweepReport {
 
     var lead: String {
         let sentences = curves.compactMap { curve -> String? in
-            guard let essential = curve.essential else { return nil }
+            guard let essential = curve.essential, curve.runs.count > 2 else { return nil }
             let within = essential.withinTolerance.map { "up to \(Format.percent($0, 0)) zeros" } ?? "no level"
             let knee = essential.knee.map { "; log perplexity bends at \(Format.percent($0.x, 0))" } ?? ""
             return "\(curve.name): \(within) within \(Format.percent(essential.tolerance, 0)) of the perplexity as given\(knee)."
