@@ -64,7 +64,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
 
     public var description: String {
         switch self {
-        case .unknownKey(let key, let known): "no setting '\(key)'; there are \(known.joined(separator: ", "))"
+        case .unknownKey(let key, let known):
+            "no setting '\(key)'; there are \(known.joined(separator: ", "))"
         case .badValue(let key, let value, let expected): "\(key) is \(value); expected \(expected)"
         case .unknownMethod(let name, let known):
             "no method '\(name)'; there are \(known.joined(separator: ", "))"

@@ -40,7 +40,8 @@ public struct LinearWeights {
     public mutating func replace(with matrix: WeightMatrix, mask: SparsityMask? = nil) {
         precondition(
             matrix.rows == self.matrix.rows && matrix.columns == self.matrix.columns,
-            "\(name) is [\(self.matrix.rows), \(self.matrix.columns)], not [\(matrix.rows), \(matrix.columns)]")
+            "\(name) is [\(self.matrix.rows), \(self.matrix.columns)], not [\(matrix.rows), \(matrix.columns)]"
+        )
         replacement = matrix
         if let mask { prune(mask) }
     }
@@ -51,7 +52,9 @@ public struct LinearWeights {
     /// Prunes by scores, as the target says, and reports it.
     ///
     /// - Throws: ``SelectionError`` when a score is NaN or infinite.
-    public mutating func prune(by score: some SaliencyScore, _ target: inout LayerTarget) throws -> LayerReport {
+    public mutating func prune(by score: some SaliencyScore, _ target: inout LayerTarget) throws
+        -> LayerReport
+    {
         prune(try choose(by: score, &target))
         return LayerReport(self)
     }

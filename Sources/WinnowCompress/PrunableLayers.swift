@@ -36,7 +36,9 @@ public struct PrunableLayers {
     /// The share of zeros of each layer, under its key.
     public func sparsities(on pool: KernelPool) -> [String: Double] {
         var shares: [String: Double] = [:]
-        for layer in layers { shares[layer.name] = Double(layer.parameter.matrix.zeros(on: pool)) / Double(layer.count) }
+        for layer in layers {
+            shares[layer.name] = Double(layer.parameter.matrix.zeros(on: pool)) / Double(layer.count)
+        }
         return shares
     }
 

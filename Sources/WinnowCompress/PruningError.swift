@@ -10,7 +10,8 @@ public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .needsCalibration(let method): "\(method) looks at activations: give calibration text (--calibration)"
+        case .needsCalibration(let method):
+            "\(method) looks at activations: give calibration text (--calibration)"
         case .unevenWindows(let index, let tokens, let expected):
             "calibration window \(index) has \(tokens) tokens, the first has \(expected); all must be equally long"
         case .windowTooLong(let tokens, let context):

@@ -8,8 +8,10 @@ public struct QuantizationScheme: Sendable, Equatable {
 
     /// W3A16 uses the inner 8 codes of int4: there is no format of 3 bits yet, so it saves no bytes over W4A16.
     public static let all = [
-        QuantizationScheme(name: "W8A16", bits: 8, kind: .rows), QuantizationScheme(name: "W8A8", bits: 8, kind: .blocks),
-        QuantizationScheme(name: "W4A16", bits: 4, kind: .groups), QuantizationScheme(name: "W3A16", bits: 3, kind: .groups),
+        QuantizationScheme(name: "W8A16", bits: 8, kind: .rows),
+        QuantizationScheme(name: "W8A8", bits: 8, kind: .blocks),
+        QuantizationScheme(name: "W4A16", bits: 4, kind: .groups),
+        QuantizationScheme(name: "W3A16", bits: 3, kind: .groups),
     ]
 
     public static func named(_ name: String) -> QuantizationScheme? { all.first { $0.name == name } }

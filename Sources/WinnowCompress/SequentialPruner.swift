@@ -108,9 +108,10 @@ public struct SequentialPruner {
             // Values, the same with zeros, codes, and packed.
             plan.add("one matrix in float32, twice", bytes: (layers.map(\.count).max() ?? 0) * 8)
         }
-        let working = layers.map {
-            method.workingBytes(rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
-        }.max() ?? 0
+        let working =
+            layers.map {
+                method.workingBytes(rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
+            }.max() ?? 0
         if working > 0 { plan.add("the solver, at its largest layer", bytes: working) }
         guard needsCalibration, windows > 0 else { return plan }
         let tokens = windows * length

@@ -42,7 +42,8 @@ public enum StoredForm: Sendable, Hashable {
             } else if let mask = layer.mask, !dense.isFloat {
                 // Scales are chosen on kept weights alone.
                 return try values.masked(
-                    by: mask, storedAs: dense, group: group(of: layer.matrix), on: layer.pool, name: layer.name)
+                    by: mask, storedAs: dense, group: group(of: layer.matrix), on: layer.pool,
+                    name: layer.name)
             } else {
                 values = try values.converted(
                     to: dense, group: group(of: layer.matrix), on: layer.pool, name: layer.name)
@@ -65,7 +66,9 @@ public enum StoredForm: Sendable, Hashable {
     }
 
     /// Columns that share a scale in int4, of this form or of the matrix itself.
-    private func group(of matrix: WeightMatrix) -> Int { if case .int4(let group, _) = self { group } else { matrix.group } }
+    private func group(of matrix: WeightMatrix) -> Int {
+        if case .int4(let group, _) = self { group } else { matrix.group }
+    }
 
     /// The matrix as it is under a mask, in this form.
     package func store(
@@ -92,8 +95,10 @@ public enum StoredForm: Sendable, Hashable {
         }
         guard format.isMasked else { return matrix.byteCount }
         let kept = Double(matrix.count) * share
-        return Int(kept * Double(format.codeBits) / 8) + matrix.rows * WeightMatrix.maskStride(columns: matrix.columns)
-            + (matrix.rows + 1) * 4 + format.scaleBytes(rows: matrix.rows, columns: matrix.columns, group: group)
+        return Int(kept * Double(format.codeBits) / 8) + matrix.rows
+            * WeightMatrix.maskStride(columns: matrix.columns)
+            + (matrix.rows + 1) * 4
+            + format.scaleBytes(rows: matrix.rows, columns: matrix.columns, group: group)
     }
 
     /// The sparsity under which a mask over codes of this width makes a matrix larger: 1/q.

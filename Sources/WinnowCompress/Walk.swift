@@ -121,7 +121,8 @@ final class Walk {
             try runner.runBlock(
                 block, hidden: hidden, windows: windowCount, length: length,
                 observer: { [pool] values in statistics[values.point]?.add(values, on: pool) },
-                keepsInput: true, lastTap: TapPoint.allCases.last(where: points.contains), cancellation: cancellation)
+                keepsInput: true, lastTap: TapPoint.allCases.last(where: points.contains),
+                cancellation: cancellation)
         }
         for linear in model.blocks[block].linears where points.contains(linear.input) {
             try checkFinite(statistics[linear.input]!, linear.parameter.name)

@@ -27,7 +27,8 @@ public struct QuantGrid {
     package static func stride(rows: Int) -> Int { (rows + 7) / 8 * 8 }
 
     private init(
-        _ format: WeightFormat, of matrix: WeightMatrix, group: Int, codes: ClosedRange<Int>, finds: Bool = false,
+        _ format: WeightFormat, of matrix: WeightMatrix, group: Int, codes: ClosedRange<Int>,
+        finds: Bool = false,
         stored: StorageSlice?
     ) {
         self.format = format
@@ -53,7 +54,8 @@ public struct QuantGrid {
             default: 32
             }
         let hasOffsets = format == .q4_1
-        let range = hasOffsets ? 0...15 : format.codeBits == 4 ? -8...7 : format == .int8 ? -127...127 : -128...127
+        let range =
+            hasOffsets ? 0...15 : format.codeBits == 4 ? -8...7 : format == .int8 ? -127...127 : -128...127
         self.init(format, of: matrix, group: group, codes: range, stored: stored)
         if hasOffsets { offsets = scales }
         let groups = (matrix.columns + group - 1) / group
@@ -61,7 +63,8 @@ public struct QuantGrid {
             for index in 0..<groups {
                 let place = index * stride + row
                 if format.scales == .row {
-                    scales[place] = Double(stored.bytes.loadUnaligned(fromByteOffset: row * 4, as: Float.self))
+                    scales[place] = Double(
+                        stored.bytes.loadUnaligned(fromByteOffset: row * 4, as: Float.self))
                 } else {
                     let first = (row * groups + index) * (hasOffsets ? 2 : 1)
                     scales[place] = stored.half(first)
@@ -76,10 +79,14 @@ public struct QuantGrid {
         let floats = matrix.floats(on: pool)
         let scales = (0..<matrix.rows).map { row in
             var largest: Float = 0
-            for value in floats[row * matrix.columns..<(row + 1) * matrix.columns] { largest = max(largest, abs(value)) }
+            for value in floats[row * matrix.columns..<(row + 1) * matrix.columns] {
+                largest = max(largest, abs(value))
+            }
             return largest / 127
         }
-        self.init(.int8, of: matrix, group: matrix.columns, codes: -127...127, stored: StorageSlice(copying: scales))
+        self.init(
+            .int8, of: matrix, group: matrix.columns, codes: -127...127, stored: StorageSlice(copying: scales)
+        )
         for (row, scale) in scales.enumerated() { self.scales[row] = Double(scale) }
     }
 
@@ -127,7 +134,9 @@ public struct QuantGrid {
         var grid = QuantGrid(
             format, of: matrix, group: group, codes: codes, stored: StorageSlice(copying: halves))
         for row in 0..<rows {
-            for index in 0..<groups { grid.scales[index * stride + row] = Double(halves[row * groups + index]) }
+            for index in 0..<groups {
+                grid.scales[index * stride + row] = Double(halves[row * groups + index])
+            }
         }
         return grid
     }
@@ -155,7 +164,8 @@ public struct QuantGrid {
             withUnsafeTemporaryAllocation(of: Int8.self, capacity: columns) { row in
                 for index in chunk * rowsAtOnce..<min(rows, (chunk + 1) * rowsAtOnce) {
                     wn_gather_codes(codes + index, stride, columns, row.baseAddress)
-                    wn_write_codes(code, row.baseAddress, columns, own.base + index * ownRow, out + index * rowBytes)
+                    wn_write_codes(
+                        code, row.baseAddress, columns, own.base + index * ownRow, out + index * rowBytes)
                 }
             }
         }

@@ -44,10 +44,15 @@ struct PruneCommand: AsyncParsableCommand {
             throw ValidationError("--pattern N:M says the sparsity: leave --sparsity out")
         }
         guard StoredForm(store, group: group) != nil else {
-            throw ValidationError("--store is one of \(StoredForm.names.joined(separator: ", ")), not \(store)")
+            throw ValidationError(
+                "--store is one of \(StoredForm.names.joined(separator: ", ")), not \(store)")
         }
-        guard [32, 64, 128].contains(group) else { throw ValidationError("--group is 32, 64 or 128, not \(group)") }
-        do { _ = try makeMethod() } catch let error as ConfigurationError { throw ValidationError("\(error)") }
+        guard [32, 64, 128].contains(group) else {
+            throw ValidationError("--group is 32, 64 or 128, not \(group)")
+        }
+        do { _ = try makeMethod() } catch let error as ConfigurationError {
+            throw ValidationError("\(error)")
+        }
     }
 
     func run() async throws {
@@ -61,7 +66,8 @@ struct PruneCommand: AsyncParsableCommand {
     private func makeMethod() throws -> any LayerMethod {
         let entry = try MethodRegistry.standard.entry(method)
         guard entry.purpose == .pruning else {
-            throw ConfigurationError.unknownMethod(name: method, known: MethodRegistry.standard.names(.pruning))
+            throw ConfigurationError.unknownMethod(
+                name: method, known: MethodRegistry.standard.names(.pruning))
         }
         return try entry.make(settings.values)
     }

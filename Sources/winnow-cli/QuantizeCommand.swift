@@ -31,21 +31,28 @@ struct QuantizeCommand: AsyncParsableCommand {
     var method = "gptq"
     @Option(help: "Columns that share a scale in W4A16 and W3A16: 32, 64 or 128.") var group = 128
     @Option(
-        help: ArgumentHelp("gptq: added to the Hessian's diagonal, a share of its mean (default: 0.01).", valueName: "share"))
+        help: ArgumentHelp(
+            "gptq: added to the Hessian's diagonal, a share of its mean (default: 0.01).", valueName: "share")
+    )
     var damping: Double?
-    @Option(help: ArgumentHelp("gptq: columns of a block (default: 128).", valueName: "columns")) var blockSize: Int?
+    @Option(help: ArgumentHelp("gptq: columns of a block (default: 128).", valueName: "columns"))
+    var blockSize: Int?
     @Flag(help: "gptq: take the columns with the largest inputs first.") var actOrder = false
     @Flag(help: "gptq: calibrate each layer on what the rounded ones before it in its block make.")
     var trueSequential = false
     @OptionGroup var compressing: CompressionOptions
 
     func validate() throws {
-        guard [32, 64, 128].contains(group) else { throw ValidationError("--group is 32, 64 or 128, not \(group)") }
+        guard [32, 64, 128].contains(group) else {
+            throw ValidationError("--group is 32, 64 or 128, not \(group)")
+        }
         guard form != nil else {
             let names = QuantizationScheme.all.map(\.name).joined(separator: ", ")
             throw ValidationError("--scheme is one of \(names), not \(scheme)")
         }
-        do { _ = try makeMethod() } catch let error as ConfigurationError { throw ValidationError("\(error)") }
+        do { _ = try makeMethod() } catch let error as ConfigurationError {
+            throw ValidationError("\(error)")
+        }
     }
 
     func run() async throws {

@@ -34,7 +34,13 @@ struct CompressionTests {
             for (name, arguments) in [
                 ("erk", ["--method", "wanda", "--allocation", "erk"]),
                 ("owl", ["--method", "sparsegpt", "--allocation", "owl", "--owl-threshold", "2"]),
-                ("dsnot", ["--method", "dsnot", "--start", "sparsegpt", "--statistics", "reference", "--cycles", "9"]),
+                (
+                    "dsnot",
+                    [
+                        "--method", "dsnot", "--start", "sparsegpt", "--statistics", "reference", "--cycles",
+                        "9",
+                    ]
+                ),
             ] {
                 let ending = try run("prune", "\(folder)/\(name)", arguments + CompressionTests.calibrating)
                 #expect(ending.status == 0, "\(ending.errors)")
@@ -61,7 +67,8 @@ struct CompressionTests {
     @Test func quantizesUnderTheUsualNames() throws {
         try TemporaryFolder.with { folder in
             for (scheme, method, format) in [
-                ("W8A16", "rtn", "int8"), ("W8A8", "gptq", "q8_0"), ("W4A16", "gptq", "int4"), ("W3A16", "awq", "int4"),
+                ("W8A16", "rtn", "int8"), ("W8A8", "gptq", "q8_0"), ("W4A16", "gptq", "int4"),
+                ("W3A16", "awq", "int4"),
             ] {
                 let ending = try run(
                     "quantize", "\(folder)/\(scheme)",
@@ -71,14 +78,20 @@ struct CompressionTests {
                 let record = try JSONValue(parsing: TinyModel.contents("\(folder)/\(scheme)/winnow.json"))
                 #expect(record["scheme"]?.string == scheme && record["method"]?.string == method)
                 let spoken = try CommandRun.run(
-                    ["generate", "--model", "\(folder)/\(scheme)", "--prompt", "a", "--max-tokens", "2", "--raw"])
+                    [
+                        "generate", "--model", "\(folder)/\(scheme)", "--prompt", "a", "--max-tokens", "2",
+                        "--raw",
+                    ])
                 #expect(spoken.status == 0, "\(spoken.errors)")
             }
-            let dry = try run("quantize", "\(folder)/dry", ["--scheme", "W4A16", "--method", "rtn", "--dry-run"])
+            let dry = try run(
+                "quantize", "\(folder)/dry", ["--scheme", "W4A16", "--method", "rtn", "--dry-run"])
             #expect(try dry.json()["plan"]?.array?.first?["rule"] == "rtn, W4A16")
             #expect(try dry.json()["plan"]?.array?.first?["to"] == "int4")
             let bad = try run("quantize", "\(folder)/bad", ["--scheme", "W5A16"])
-            #expect(bad.status == 2 && bad.errors.contains("--scheme is one of W8A16, W8A8, W4A16, W3A16, not W5A16"))
+            #expect(
+                bad.status == 2
+                    && bad.errors.contains("--scheme is one of W8A16, W8A8, W4A16, W3A16, not W5A16"))
         }
     }
 
@@ -87,8 +100,11 @@ struct CompressionTests {
             let pruned = try run("prune", "\(folder)/pruned", ["--method", "magnitude"])
             let zeros = try #require(try pruned.json()["zeros"]?.integer)
             let ending = try CommandRun.run(
-                ["quantize", "--model", "\(folder)/pruned", "--scheme", "W4A16", "--group", "32", "--output",
-                    "\(folder)/small", "--json"] + CompressionTests.calibrating)
+                [
+                    "quantize", "--model", "\(folder)/pruned", "--scheme", "W4A16", "--group", "32",
+                    "--output",
+                    "\(folder)/small", "--json",
+                ] + CompressionTests.calibrating)
             #expect(ending.status == 0, "\(ending.errors)")
             #expect(try ending.json()["format"] == "masked-int4")
             #expect(try ending.json()["zeros"]?.integer ?? 0 >= zeros)
@@ -97,9 +113,11 @@ struct CompressionTests {
 
     @Test func sweepsDrawCurvesAndGoOn() throws {
         try TemporaryFolder.with { folder in
-            let arguments = [
-                "--method", "magnitude,wanda", "--over", "sparsity=0.2,0.5", "--window", "64", "--max-windows", "2",
-            ] + CompressionTests.calibrating
+            let arguments =
+                [
+                    "--method", "magnitude,wanda", "--over", "sparsity=0.2,0.5", "--window", "64",
+                    "--max-windows", "2",
+                ] + CompressionTests.calibrating
             let ending = try run("sweep", "\(folder)/out", arguments)
             #expect(ending.status == 0, "\(ending.errors)")
             let runs = try #require(try ending.json()["runs"]?.array)
@@ -108,7 +126,9 @@ struct CompressionTests {
                     "as given", "magnitude 0.2", "magnitude 0.5", "wanda 0.2", "wanda 0.5",
                 ])
             #expect(runs.allSatisfy { $0["perplexity"]?.number ?? 0 > 0 })
-            #expect(String(decoding: TinyModel.contents("\(folder)/out/report.html"), as: UTF8.self).contains("<svg"))
+            #expect(
+                String(decoding: TinyModel.contents("\(folder)/out/report.html"), as: UTF8.self).contains(
+                    "<svg"))
             // The same again finds all done; other conditions do not mix with it.
             let again = try run("sweep", "\(folder)/out", arguments)
             #expect(again.status == 0, "\(again.errors)")

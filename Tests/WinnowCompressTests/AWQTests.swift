@@ -65,7 +65,9 @@ import WinnowWeights
             let report = try pruner.prune(model, windows: TinyLlama.windows(3, length: 40))
             #expect(report.formats == ["int4"])
             #expect(report.layers.allSatisfy { $0.formatBefore == "f32" && $0.bytesBefore == $0.count * 4 })
-            return (zip(before, try logits(model)).reduce(0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }, model)
+            return (
+                zip(before, try logits(model)).reduce(0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }, model
+            )
         }
         let (plain, _) = try loss("rtn")
         let (scaled, model) = try loss("awq")
@@ -80,7 +82,8 @@ import WinnowWeights
         var pruner = SequentialPruner(try method("awq"), threads: 1)
         pruner.store = .int4(group: 32)
         #expect(throws: PruningError.cancelled) {
-            _ = try pruner.prune(model, windows: TinyLlama.windows(2, length: 20), cancellation: flag) { done, _ in
+            _ = try pruner.prune(model, windows: TinyLlama.windows(2, length: 20), cancellation: flag) {
+                done, _ in
                 if done == 1 { flag.cancel() }
             }
         }
@@ -89,7 +92,8 @@ import WinnowWeights
 
     @Test func masksStay() throws {
         let model = try TinyLlama.model("tied-q8_0.gguf")
-        _ = try SequentialPruner(try method("wanda"), threads: 2).prune(model, windows: TinyLlama.windows(3, length: 40))
+        _ = try SequentialPruner(try method("wanda"), threads: 2).prune(
+            model, windows: TinyLlama.windows(3, length: 40))
         let masks = PrunableLayers(model).layers.map { $0.parameter.matrix.mask }
         var pruner = SequentialPruner(try method("awq"), threads: 2)
         pruner.store = .int4(group: 32)

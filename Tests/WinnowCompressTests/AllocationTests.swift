@@ -15,21 +15,28 @@ import WinnowWeights
             for (density, expected) in zip(densities, [square, keys, keys, square, wide, wide, wide]) {
                 #expect(abs(density - expected) < 1e-6)
             }
-            let kept = zip(densities, AllocationTests.block).reduce(0) { $0 + $1.0 * Double($1.1.rows * $1.1.columns) }
+            let kept = zip(densities, AllocationTests.block).reduce(0) {
+                $0 + $1.0 * Double($1.1.rows * $1.1.columns)
+            }
             let all = AllocationTests.block.reduce(0) { $0 + Double($1.rows * $1.columns) }
             #expect(abs(kept / all - (1 - sparsity)) < 1e-12)
         }
     }
 
     @Test func outliersSpreadDensities() {
-        let densities = SparsityAllocation.spread([0.02, 0.05, 0.03, 0.04], over: 0.08, [10, 10, 10, 10], sparsity: 0.5)
+        let densities = SparsityAllocation.spread(
+            [0.02, 0.05, 0.03, 0.04], over: 0.08, [10, 10, 10, 10], sparsity: 0.5)
         for (density, expected) in zip(densities, [0.42, 0.58, 0.42 + 0.16 / 3, 0.58 - 0.16 / 3]) {
             #expect(abs(density - expected) < 1e-12)
         }
-        #expect(SparsityAllocation.spread([1, 1], over: 0.1, [3, 9], sparsity: 0.7).allSatisfy { abs($0 - 0.3) < 1e-12 })
+        #expect(
+            SparsityAllocation.spread([1, 1], over: 0.1, [3, 9], sparsity: 0.7).allSatisfy {
+                abs($0 - 0.3) < 1e-12
+            })
         // The mean is one over weights, and no density leaves 0...1.
         for sparsity in [0.02, 0.5, 0.97] {
-            let densities = SparsityAllocation.spread([0, 1, 0.5], over: 0.1, [5, 1, 20], sparsity: sparsity)
+            let densities = SparsityAllocation.spread(
+                [0, 1, 0.5], over: 0.1, [5, 1, 20], sparsity: sparsity)
             #expect(densities.allSatisfy { $0 >= 0 && $0 <= 1 })
             let mean = (densities[0] * 5 + densities[1] + densities[2] * 20) / 26
             #expect(abs(mean - (1 - sparsity)) < 1e-12)
@@ -84,12 +91,15 @@ import WinnowWeights
         profile[other.layers[3].name] = nil
         #expect(
             throws: ConfigurationError.badValue(
-                key: "profile", value: "no layer \(other.layers[3].name)", expected: "a sparsity for each layer")
+                key: "profile", value: "no layer \(other.layers[3].name)",
+                expected: "a sparsity for each layer")
         ) { _ = try prune(.profile(profile)) }
     }
 
     @Test func patternsSayWhatLayersKeep() {
         #expect(throws: ConfigurationError.self) { _ = try prune(.erdosRenyi, "wanda", ("pattern", "2:4")) }
-        #expect(throws: ConfigurationError.self) { _ = try prune(.erdosRenyi, "magnitude", ("scope", "global")) }
+        #expect(throws: ConfigurationError.self) {
+            _ = try prune(.erdosRenyi, "magnitude", ("scope", "global"))
+        }
     }
 }

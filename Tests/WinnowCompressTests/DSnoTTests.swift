@@ -42,7 +42,10 @@ private struct NaiveSwaps {
             if let group {
                 let members = (back / group * group..<min(start.count, back / group * group + group))
                     .filter { start[$0] && kept[$0] }
-                guard let least = members.min(by: { abs(weights[$0]) * startNorms[$0] < abs(weights[$1]) * startNorms[$1] })
+                guard
+                    let least = members.min(by: {
+                        abs(weights[$0]) * startNorms[$0] < abs(weights[$1]) * startNorms[$1]
+                    })
                 else { return }
                 gone = least
             } else if error >= 0 {
@@ -74,11 +77,13 @@ private struct NaiveSwaps {
     private func fixture(_ acceptance: DSnoT.Acceptance) throws -> (kept: [Int], MaskSwaps.Result) {
         let pool = try KernelPool(threads: 1)
         let matrix = try WeightMatrix(
-            format: .f32, rows: 1, columns: 6, parts: .init(values: StorageSlice(copying: weights)), name: "w")
+            format: .f32, rows: 1, columns: 6, parts: .init(values: StorageSlice(copying: weights)), name: "w"
+        )
         let norms: [Float] = [1, 1, 1.5, 1, 2, 0.5]
         let swaps = MaskSwaps(
             configuration { ($0.threshold, $0.acceptance) = (0.05, acceptance) },
-            means: [0.2, 0.5, 1, -1, 2, -0.5], variances: [1, 0.5, 2, 1, 1, 0.25], norms: norms, startNorms: norms)
+            means: [0.2, 0.5, 1, -1, 2, -0.5], variances: [1, 0.5, 2, 1, 1, 0.25], norms: norms,
+            startNorms: norms)
         let start = SparsityMask(rows: 1, columns: 6) { $1 < 3 }
         let result = swaps.run(
             LinearWeights(name: "w", matrix: matrix, on: pool), from: start, pattern: .unstructured)
@@ -118,7 +123,8 @@ private struct NaiveSwaps {
                     _ = try layerWeights.prune(by: WandaScore(columnNorms: norms), &target)
                     let start = try #require(layerWeights.mask)
                     let result = MaskSwaps(
-                        settings, means: moments.means, variances: moments.variances, norms: norms, startNorms: norms
+                        settings, means: moments.means, variances: moments.variances, norms: norms,
+                        startNorms: norms
                     ).run(layerWeights, from: start, pattern: pattern)
                     var swaps = 0
                     for row in 0..<8 {
@@ -186,7 +192,9 @@ private struct NaiveSwaps {
                 #expect(mask.keeps(atMost: settings.1 == "2:4" ? 2 : 1, of: 4))
                 #expect(mask.keptCount == 12 * 48 / (settings.1 == "2:4" ? 2 : 4))
             }
-            #expect(outcome.report[figure: "expectedErrorAfter"]! <= outcome.report[figure: "expectedErrorBefore"]!)
+            #expect(
+                outcome.report[figure: "expectedErrorAfter"]! <= outcome.report[
+                    figure: "expectedErrorBefore"]!)
             // Weights that stay are as they were.
             for (value, given) in zip(outcome.values, layer.weights) { #expect(value == 0 || value == given) }
         }
@@ -216,13 +224,17 @@ private struct NaiveSwaps {
         let layer = SolverCase(rows: 12, columns: 48, tokens: 100, seed: 24)
         let own = try layer.run(try method("dsnot"))
         let reference = try layer.run(try method("dsnot", ("statistics", "reference")))
-        let ratio = reference.report[figure: "expectedErrorBefore"]! / own.report[figure: "expectedErrorBefore"]!
+        let ratio =
+            reference.report[figure: "expectedErrorBefore"]! / own.report[figure: "expectedErrorBefore"]!
         #expect(abs(ratio - 100) < 1e-6)
         #expect(reference.report[figure: "swaps"]! >= own.report[figure: "swaps"]!)
     }
 
     @Test func repairNeedsAHessian() throws {
-        #expect(throws: ConfigurationError.badValue(key: "repair", value: "true", expected: "false unless start is sparsegpt")) {
+        #expect(
+            throws: ConfigurationError.badValue(
+                key: "repair", value: "true", expected: "false unless start is sparsegpt")
+        ) {
             _ = try method("dsnot", ("repair", "true"))
         }
         let layer = SolverCase(rows: 12, columns: 48, tokens: 100, seed: 25)
@@ -231,7 +243,8 @@ private struct NaiveSwaps {
         #expect(repaired.layer.mask == plain.layer.mask)
         let before = layer.weights.map(Double.init)
         let losses = [repaired, plain].map {
-            NaiveSweep.quadratic(before, $0.values.map(Double.init), rows: 12, layer.damped(0.01)).reduce(0, +)
+            NaiveSweep.quadratic(before, $0.values.map(Double.init), rows: 12, layer.damped(0.01)).reduce(
+                0, +)
         }
         #expect(losses[0] < losses[1])
     }

@@ -7,7 +7,8 @@ import WinnowWeights
 @Suite struct GPTQTests {
     private func loss(_ layer: SolverCase, _ outcome: SolverCase.Outcome) -> Double {
         NaiveSweep.quadratic(
-            layer.weights.map(Double.init), outcome.values.map(Double.init), rows: layer.rows, layer.damped(0.01)
+            layer.weights.map(Double.init), outcome.values.map(Double.init), rows: layer.rows,
+            layer.damped(0.01)
         ).reduce(0, +)
     }
 
@@ -23,7 +24,8 @@ import WinnowWeights
             QuantGrid(int4Of: matrix, group: 64, bits: 3).fixed(on: matrix, on: pool),
         ] {
             for block in [16, 64] {
-                let factor = try GramMatrix(order: 64, values: layer.gram).inverseFactor(damping: 0.01, on: pool)
+                let factor = try GramMatrix(order: 64, values: layer.gram).inverseFactor(
+                    damping: 0.01, on: pool)
                 let sweep = ColumnSweep(name: "w", matrix: matrix, blockSize: block, pool: pool)
                 let result = try sweep.run(factor, .given, grid: grid)
                 let expected = NaiveSweep(
@@ -59,7 +61,9 @@ import WinnowWeights
     /// Orthogonal inputs: there is nothing to make up for with.
     @Test func aDiagonalHessianMakesItRounding() throws {
         var layer = SolverCase(rows: 7, columns: 32, tokens: 32, seed: 8)
-        for index in layer.inputs.indices { layer.inputs[index] = index / 32 == index % 32 ? Float(1 + index % 5) : 0 }
+        for index in layer.inputs.indices {
+            layer.inputs[index] = index / 32 == index % 32 ? Float(1 + index % 5) : 0
+        }
         for form in [StoredForm.int8, .int4(group: 32)] {
             let gptq = try layer.run(try method("gptq", ("damping", "0")), store: form)
             #expect(gptq.values == (try layer.run(try method("rtn"), store: form)).values)

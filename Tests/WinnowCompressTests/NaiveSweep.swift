@@ -38,7 +38,8 @@ struct NaiveSweep {
                 let places = (0..<rows).flatMap { row in (j..<end).map { row * columns + $0 } }
                 let scores = places.map { place in
                     self.kept[place]
-                        ? Double(Float(abs(self.weights[place]) / inverses[place % columns][0].squareRoot())) : -1
+                        ? Double(Float(abs(self.weights[place]) / inverses[place % columns][0].squareRoot()))
+                        : -1
                 }
                 let before = places.count { !self.kept[$0] }
                 let flags = Naive.kept(scores, pruned: max(goal(end) - goal(j), before))
@@ -50,10 +51,13 @@ struct NaiveSweep {
                     let places = (j..<end).map { row * columns + $0 }
                     let scores = places.map { place in
                         self.kept[place]
-                            ? Double(Float(abs(self.weights[place]) / inverses[place % columns][0].squareRoot())) : -1
+                            ? Double(
+                                Float(abs(self.weights[place]) / inverses[place % columns][0].squareRoot()))
+                            : -1
                     }
                     let wanted = ((end - j) * n + m - 1) / m
-                    for (place, flag) in zip(places, Naive.kept(scores, pruned: end - j - wanted)) where !flag {
+                    for (place, flag) in zip(places, Naive.kept(scores, pruned: end - j - wanted)) where !flag
+                    {
                         self.kept[place] = false
                     }
                 }

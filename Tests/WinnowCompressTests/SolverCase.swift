@@ -36,7 +36,8 @@ struct SolverCase {
         for token in 0..<inputs.count / columns {
             for i in 0..<columns {
                 for j in 0..<columns {
-                    sums[i * columns + j] += Double(inputs[token * columns + i]) * Double(inputs[token * columns + j])
+                    sums[i * columns + j] +=
+                        Double(inputs[token * columns + i]) * Double(inputs[token * columns + j])
                 }
             }
         }
@@ -58,7 +59,9 @@ struct SolverCase {
         return format == .f32 ? plain : try plain.converted(to: format, group: 32, on: pool, name: "w")
     }
 
-    func statistics(_ request: StatisticsRequest, windowLength: Int? = nil, on pool: KernelPool) -> ActivationStatistics {
+    func statistics(_ request: StatisticsRequest, windowLength: Int? = nil, on pool: KernelPool)
+        -> ActivationStatistics
+    {
         var statistics = ActivationStatistics(width: columns, request, windowLength: windowLength)
         inputs.withUnsafeBufferPointer {
             statistics.add(
@@ -83,7 +86,8 @@ struct SolverCase {
 
     /// - Parameter matrix: nil: the weights in float32.
     func run(
-        _ method: any LayerMethod, _ matrix: WeightMatrix? = nil, store: StoredForm = .source, threads: Int = 2,
+        _ method: any LayerMethod, _ matrix: WeightMatrix? = nil, store: StoredForm = .source,
+        threads: Int = 2,
         input: TapPoint? = nil
     ) throws -> Outcome {
         let pool = try KernelPool(threads: threads)

@@ -69,7 +69,9 @@ import WinnowWeights
             let place = row * 16..<row * 16 + 16
             best += NaiveSweep.exactRow(Array(before[place]), kept: Array(kept[place]), hessian)
         }
-        let losses: [[Double]] = [best, solved, none].map { NaiveSweep.quadratic(before, $0, rows: 8, hessian) }
+        let losses: [[Double]] = [best, solved, none].map {
+            NaiveSweep.quadratic(before, $0, rows: 8, hessian)
+        }
         for row in 0..<8 {
             let bound: Double = losses[1][row] * (1 + 1e-6) + 1e-9
             #expect(losses[0][row] <= bound)
@@ -91,9 +93,23 @@ import WinnowWeights
         #expect(first.layer.mask!.keeps(atMost: 2, of: 4))
     }
 
+    /// Groups of the pattern and of scales that no block of columns holds whole.
+    @Test func groupsThatDoNotMeetStillHold() throws {
+        let layer = SolverCase(rows: 6, columns: 160, tokens: 300, seed: 19)
+        for (pattern, size) in [("3:7", 7), ("24:48", 48), ("32:64", 64)] {
+            let outcome = try layer.run(
+                try method("sparsegpt", ("pattern", pattern)), store: .int4(group: 128))
+            let kept = Int(pattern.split(separator: ":")[0])!
+            #expect(outcome.stored.mask!.keeps(atMost: kept, of: size))
+            #expect(outcome.values.allSatisfy { $0.isFinite } && outcome.values.contains { $0 != 0 })
+        }
+    }
+
     @Test func orthogonalInputsLeaveNothingToMakeUpFor() throws {
         var layer = SolverCase(tokens: 16, seed: 10)
-        for index in layer.inputs.indices { layer.inputs[index] = index / 16 == index % 16 ? Float(1 + index % 16) : 0 }
+        for index in layer.inputs.indices {
+            layer.inputs[index] = index / 16 == index % 16 ? Float(1 + index % 16) : 0
+        }
         let outcome = try layer.run(try method("sparsegpt", ("damping", "0")))
         for (index, value) in outcome.values.enumerated() {
             #expect(value == 0 || value == layer.weights[index])
@@ -119,7 +135,8 @@ import WinnowWeights
     @Test func whatWandaPrunedStaysAndCounts() throws {
         let layer = SolverCase(rows: 8, columns: 32, tokens: 90, seed: 12)
         let start = try layer.run(try method("wanda", ("sparsity", "0.3")))
-        let more = try layer.run(try method("sparsegpt", ("sparsity", "0.5"), ("block_size", "8")), start.stored)
+        let more = try layer.run(
+            try method("sparsegpt", ("sparsity", "0.5"), ("block_size", "8")), start.stored)
         #expect(more.layer.mask!.isSubset(of: start.layer.mask!))
         #expect(more.layer.mask!.prunedCount == 128)
         let same = try layer.run(try method("sparsegpt", ("sparsity", "0")), start.stored)
@@ -139,7 +156,9 @@ import WinnowWeights
 
     @Test func inputsThatAreAlikeNeedDamping() throws {
         var layer = SolverCase(seed: 14)
-        for index in layer.inputs.indices where index % 16 == 5 { layer.inputs[index] = layer.inputs[index - 1] }
+        for index in layer.inputs.indices where index % 16 == 5 {
+            layer.inputs[index] = layer.inputs[index - 1]
+        }
         let error = #expect(throws: PruningError.self) {
             _ = try layer.run(try method("sparsegpt", ("damping", "0")))
         }
@@ -170,8 +189,11 @@ import WinnowWeights
             given, rows: 5, hessian: layer.damped(0.01), .share(0.5, block: 32)
         ) { row, column, value in grid.nearest(row, column, value) }
         #expect(outcome.kept == expected.kept)
-        for (a, b) in zip(outcome.values, expected.weights) { #expect(abs(Double(a) - b) <= 1e-6 * max(1, abs(b))) }
-        let loss = NaiveSweep.quadratic(given, outcome.values.map(Double.init), rows: 5, layer.damped(0.01)).reduce(0, +)
+        for (a, b) in zip(outcome.values, expected.weights) {
+            #expect(abs(Double(a) - b) <= 1e-6 * max(1, abs(b)))
+        }
+        let loss = NaiveSweep.quadratic(given, outcome.values.map(Double.init), rows: 5, layer.damped(0.01))
+            .reduce(0, +)
         #expect(abs(loss - outcome.report[figure: "loss"]!) < 1e-3 * loss)
         // Afterwards: the same grid, other codes.
         let after = try layer.run(try method("sparsegpt", ("block_size", "32"), ("joint", "false")), source)
@@ -213,7 +235,9 @@ import WinnowWeights
             throws: ConfigurationError.badValue(
                 key: "damping", value: "-0.1", expected: "a share of H's mean diagonal, 0 or more")
         ) { _ = try method("sparsegpt", ("damping", "-0.1")) }
-        #expect(throws: ConfigurationError.badValue(key: "block_size", value: "1.5", expected: "a whole number")) {
+        #expect(
+            throws: ConfigurationError.badValue(key: "block_size", value: "1.5", expected: "a whole number")
+        ) {
             _ = try method("sparsegpt", ("block_size", "1.5"))
         }
     }

@@ -106,7 +106,8 @@ private struct Square: Equatable {
 
     @Test func theSheetsFactor() throws {
         let h = [4, 1, 0, 1, 1, 3, 1, 0, 0, 1, 2, 0.5, 1, 0, 0.5, 1]
-        let factor = try GramMatrix(order: 4, values: h).inverseFactor(damping: 0, on: try KernelPool(threads: 1))
+        let factor = try GramMatrix(order: 4, values: h).inverseFactor(
+            damping: 0, on: try KernelPool(threads: 1))
         let expected = [
             0.67783439, -0.3588535, 0.39872611, -0.87719745, 0, 0.64168895, -0.3666794, 0.1833397,
             0, 0, 0.75592895, -0.37796447, 0, 0, 0, 1,
@@ -122,7 +123,9 @@ private struct Square: Equatable {
         let expected = try GramMatrix(order: 9, values: turned.values).inverseFactor(damping: 0.1, on: pool)
         let actual = try GramMatrix(order: 9, values: gram.values).inverseFactor(
             damping: 0.1, channels: order, on: pool)
-        for index in 0..<81 { #expect(abs(actual[index / 9, index % 9] - expected[index / 9, index % 9]) < 1e-12) }
+        for index in 0..<81 {
+            #expect(abs(actual[index / 9, index % 9] - expected[index / 9, index % 9]) < 1e-12)
+        }
     }
 
     @Test func silentChannelsAreNamedAndScaleIsNone() throws {
@@ -139,7 +142,9 @@ private struct Square: Equatable {
     @Test func dampingHelpsWhereInputsAreAlike() throws {
         let gram = GramMatrix(order: 3, values: [1, 0, 0, 0, 2, 2, 0, 2, 2])
         let pool = try KernelPool(threads: 1)
-        let error = #expect(throws: FactorisationError.self) { _ = try gram.inverseFactor(damping: 0, on: pool) }
+        let error = #expect(throws: FactorisationError.self) {
+            _ = try gram.inverseFactor(damping: 0, on: pool)
+        }
         guard case .notPositiveDefinite(let pivot, let value) = error else { return }
         #expect(pivot == 1 && value < 1e-12)
         #expect(try gram.inverseFactor(damping: 0.01, on: pool).damping == 0.01)

@@ -6,7 +6,9 @@ package enum OutlierRatio {
     /// - Parameter scores: of all layers of a block, taken as one.
     /// - Parameter threshold: times the mean.
     /// - Throws: ``SelectionError/notFinite(name:row:)``.
-    package static func of(_ scores: [ScoredRows], above threshold: Double, on pool: KernelPool) throws -> Double {
+    package static func of(_ scores: [ScoredRows], above threshold: Double, on pool: KernelPool) throws
+        -> Double
+    {
         let total = scores.reduce(0) { $0 + $1.rows * $1.columns }
         let sum = try reduce(scores, on: pool) { values in
             var sum = 0.0
@@ -41,7 +43,9 @@ package enum OutlierRatio {
                     }
                 }
             }
-            if let row = parts.firstIndex(where: \.isNaN) { throw SelectionError.notFinite(name: scores.name, row: row) }
+            if let row = parts.firstIndex(where: \.isNaN) {
+                throw SelectionError.notFinite(name: scores.name, row: row)
+            }
             sum += parts.reduce(0, +)
         }
         return sum

@@ -51,7 +51,8 @@ public enum SparsityAllocation: Sendable, Equatable {
             let own = try layers.layers.map { layer in
                 guard let share = shares[layer.name] else {
                     throw ConfigurationError.badValue(
-                        key: "profile", value: "no layer \(layer.name)", expected: "a sparsity for each layer")
+                        key: "profile", value: "no layer \(layer.name)", expected: "a sparsity for each layer"
+                    )
                 }
                 return 1 - share
             }
@@ -75,7 +76,11 @@ public enum SparsityAllocation: Sendable, Equatable {
             var left = (1 - sparsity) * total
             var weight = 0.0
             for index in weights.indices {
-                if isDense[index] { left -= Double(counts[index]) } else { weight += weights[index] * Double(counts[index]) }
+                if isDense[index] {
+                    left -= Double(counts[index])
+                } else {
+                    weight += weights[index] * Double(counts[index])
+                }
             }
             let factor = weight > 0 ? max(left, 0) / weight : 0
             let over = weights.indices.filter { !isDense[$0] && weights[$0] * factor > 1 }
@@ -85,7 +90,9 @@ public enum SparsityAllocation: Sendable, Equatable {
     }
 
     /// Densities of blocks between d - spread and d + spread of their mean, in the order of their ratios.
-    package static func spread(_ ratios: [Double], over spread: Double, _ sizes: [Int], sparsity: Double) -> [Double] {
+    package static func spread(_ ratios: [Double], over spread: Double, _ sizes: [Int], sparsity: Double)
+        -> [Double]
+    {
         guard let least = ratios.min(), let most = ratios.max(), most > least else {
             return ratios.map { _ in 1 - sparsity }
         }

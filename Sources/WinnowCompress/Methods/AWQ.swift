@@ -34,7 +34,8 @@ public struct AWQ: BlockMethod {
         self.configuration = configuration
         goal = try SparsityGoal(sparsity: 0, pattern: .unstructured, scope: .matrix)
         guard (1...1000).contains(configuration.steps) else {
-            throw ConfigurationError.badValue(key: "steps", value: "\(configuration.steps)", expected: "1 to 1000")
+            throw ConfigurationError.badValue(
+                key: "steps", value: "\(configuration.steps)", expected: "1 to 1000")
         }
     }
 

@@ -78,16 +78,20 @@ public struct DSnoT: LayerMethod {
     public init(_ configuration: Configuration) throws {
         self.configuration = configuration
         goal = try SparsityGoal(sparsity: configuration.sparsity, pattern: configuration.pattern, scope: .row)
-        func check(_ key: String, _ value: Double, _ isGood: Bool, _ expected: String) throws(ConfigurationError) {
+        func check(_ key: String, _ value: Double, _ isGood: Bool, _ expected: String)
+            throws(ConfigurationError)
+        {
             guard isGood else { throw .badValue(key: key, value: "\(value)", expected: expected) }
         }
         let cycles = Double(configuration.cycles)
         try check("cycles", cycles, cycles >= 0, "0 or more swaps of a row")
         try check("threshold", configuration.threshold, configuration.threshold >= 0, "an error of 0 or more")
-        try check("variance_power", configuration.variancePower, configuration.variancePower >= 0, "0 or more")
+        try check(
+            "variance_power", configuration.variancePower, configuration.variancePower >= 0, "0 or more")
         try SweepSettings.check(blockSize: 128, damping: configuration.damping)
         guard !configuration.repair || configuration.start == .sparsegpt else {
-            throw ConfigurationError.badValue(key: "repair", value: "true", expected: "false unless start is sparsegpt")
+            throw ConfigurationError.badValue(
+                key: "repair", value: "true", expected: "false unless start is sparsegpt")
         }
     }
 
@@ -101,7 +105,8 @@ public struct DSnoT: LayerMethod {
         case .magnitude: scores = [Float](repeating: 1, count: norms.count)
         case .wanda: scores = norms
         case .sparsegpt:
-            let made = try statistics.inverseFactor(damping: configuration.damping, layer: layer.name, on: layer.pool)
+            let made = try statistics.inverseFactor(
+                damping: configuration.damping, layer: layer.name, on: layer.pool)
             factor = made
             scores = made.diagonal.map { Float(1 / $0) }
         }

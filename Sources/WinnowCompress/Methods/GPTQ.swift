@@ -59,11 +59,14 @@ public struct GPTQ: LayerMethod {
                 factor, .given, blockSize: configuration.blockSize, grid: grid, damping: damping)
         }
         let diagonal = gram.diagonal
-        let order = diagonal.indices.sorted { diagonal[$0] > diagonal[$1] || (diagonal[$0] == diagonal[$1] && $0 < $1) }
+        let order = diagonal.indices.sorted {
+            diagonal[$0] > diagonal[$1] || (diagonal[$0] == diagonal[$1] && $0 < $1)
+        }
         let factor = try statistics.inverseFactor(
             damping: damping, channels: order, layer: layer.name, on: layer.pool)
         return try layer.solve(
-            factor, .given, blockSize: configuration.blockSize, grid: grid.fixed(on: layer.matrix, on: layer.pool),
+            factor, .given, blockSize: configuration.blockSize,
+            grid: grid.fixed(on: layer.matrix, on: layer.pool),
             damping: damping, order: order)
     }
 

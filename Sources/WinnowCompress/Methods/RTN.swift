@@ -35,5 +35,7 @@ public struct RTN: LayerMethod {
         return LayerReport(layer)
     }
 
-    public func workingBytes(rows: Int, columns: Int) -> Int { ColumnSweep.workingBytes(rows: rows, columns: columns) }
+    public func workingBytes(rows: Int, columns: Int) -> Int {
+        ColumnSweep.workingBytes(rows: rows, columns: columns)
+    }
 }

@@ -28,7 +28,8 @@ public struct SparseGPT: LayerMethod {
         public static var keys: [ConfigurationKey<Configuration>] {
             [
                 .init("sparsity", \.sparsity), .init("pattern", \.pattern), .init("block_size", \.blockSize),
-                .init("damping", \.damping), .init("true_sequential", \.trueSequential), .init("joint", \.joint),
+                .init("damping", \.damping), .init("true_sequential", \.trueSequential),
+                .init("joint", \.joint),
             ]
         }
     }
@@ -44,14 +45,16 @@ public struct SparseGPT: LayerMethod {
 
     public init(_ configuration: Configuration) throws {
         self.configuration = configuration
-        goal = try SparsityGoal(sparsity: configuration.sparsity, pattern: configuration.pattern, scope: .matrix)
+        goal = try SparsityGoal(
+            sparsity: configuration.sparsity, pattern: configuration.pattern, scope: .matrix)
         try SweepSettings.check(blockSize: configuration.blockSize, damping: configuration.damping)
     }
 
     public func apply(
         to layer: inout LinearWeights, target: inout LayerTarget, statistics: ActivationStatistics
     ) throws -> LayerReport {
-        let factor = try statistics.inverseFactor(damping: configuration.damping, layer: layer.name, on: layer.pool)
+        let factor = try statistics.inverseFactor(
+            damping: configuration.damping, layer: layer.name, on: layer.pool)
         let selection: ColumnSweep.Selection =
             switch target.goal.pattern {
             case .unstructured: .share(target.goal.sparsity)
@@ -75,7 +78,8 @@ enum SweepSettings {
             throw .badValue(key: "block_size", value: "\(blockSize)", expected: "1 to 256 columns")
         }
         guard damping >= 0, damping.isFinite else {
-            throw .badValue(key: "damping", value: "\(damping)", expected: "a share of H's mean diagonal, 0 or more")
+            throw .badValue(
+                key: "damping", value: "\(damping)", expected: "a share of H's mean diagonal, 0 or more")
         }
     }
 }
@@ -101,7 +105,8 @@ extension ActivationStatistics {
 extension LinearWeights {
     /// Sweeps over the layer and takes what comes out.
     mutating func solve(
-        _ factor: InverseFactor, _ selection: ColumnSweep.Selection, blockSize: Int = 128, grid: QuantGrid? = nil,
+        _ factor: InverseFactor, _ selection: ColumnSweep.Selection, blockSize: Int = 128,
+        grid: QuantGrid? = nil,
         damping: Double, order: [Int]? = nil
     ) throws -> LayerReport {
         let sweep = ColumnSweep(

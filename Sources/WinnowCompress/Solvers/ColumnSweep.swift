@@ -55,7 +55,9 @@ package struct ColumnSweep {
     /// - Parameter grid: what weights that stay are rounded to; nil: they keep their values.
     /// - Throws: ``SelectionError`` and ``PruningError/resultNotFinite(layer:)`` for weights or statistics that are not
     ///   finite, `WeightError`.
-    package func run(_ factor: InverseFactor?, _ selection: Selection, grid: QuantGrid? = nil) throws -> Result {
+    package func run(_ factor: InverseFactor?, _ selection: Selection, grid: QuantGrid? = nil) throws
+        -> Result
+    {
         let (rows, columns) = (matrix.rows, matrix.columns)
         precondition(factor.map { $0.order == columns } ?? true, "\(name): a factor for \(columns) columns")
         let stride = QuantGrid.stride(rows: rows)
@@ -84,7 +86,8 @@ package struct ColumnSweep {
                         codeGrid = wn_code_grid(
                             scales: scales.baseAddress, offsets: offsets.isEmpty ? nil : offsets.baseAddress,
                             codes: codes.base, group: grid.group,
-                            groups: groups.isEmpty ? nil : groups.baseAddress, low: Int32(grid.codes.lowerBound),
+                            groups: groups.isEmpty ? nil : groups.baseAddress,
+                            low: Int32(grid.codes.lowerBound),
                             high: Int32(grid.codes.upperBound), finds: grid.findsScales)
                     }
                     for first in Swift.stride(from: 0, to: columns, by: block) {
@@ -125,30 +128,39 @@ package struct ColumnSweep {
         if var grid {
             grid.scales = scales
             if order != nil { unorder(codes.base, stride) }
-            return Result(mask: kept, matrix: try grid.matrix(codes: codes.base, on: pool, name: name), loss: loss)
+            return Result(
+                mask: kept, matrix: try grid.matrix(codes: codes.base, on: pool, name: name), loss: loss)
         }
         return Result(mask: kept, matrix: try floats(weights.base, stride), loss: loss)
     }
 
-    /// Columns of a block: no group of an N:M pattern or of a grid is cut.
+    /// Columns of a block: no group of an N:M pattern is cut, and none of a grid where both fit the largest block. The
+    /// scale of a group that is cut is found on its first part.
     private func block(_ selection: Selection, _ grid: QuantGrid?) -> Int {
+        let largest = 256
         var multiple = 1
         if case .nOfM(_, let m) = selection { multiple = m }
-        if let grid, grid.findsScales { multiple = max(multiple, grid.group) / multiple * multiple }
-        if let grid, grid.findsScales, multiple % grid.group != 0 { multiple = grid.group * multiple }
-        let block = max(blockSize / multiple, 1) * multiple
-        precondition(block <= 256, "\(name): blocks of \(block) columns")
-        return block
+        if let grid, grid.findsScales {
+            let both = (1...largest).first { $0 * multiple % grid.group == 0 }! * multiple
+            if both <= largest { multiple = both }
+        }
+        return max(min(blockSize, largest) / multiple, 1) * multiple
     }
 
-    private func load(into weights: UnsafeMutablePointer<Double>, _ pruned: UnsafeMutablePointer<UInt8>, _ stride: Int) {
+    private func load(
+        into weights: UnsafeMutablePointer<Double>, _ pruned: UnsafeMutablePointer<UInt8>, _ stride: Int
+    ) {
         let columns = matrix.columns
         eachRow { row, values in
             matrix.row(row, into: values)
             if let order {
-                for (place, column) in order.enumerated() { weights[place * stride + row] = Double(values[column]) }
+                for (place, column) in order.enumerated() {
+                    weights[place * stride + row] = Double(values[column])
+                }
                 guard let mask else { return }
-                for (place, column) in order.enumerated() where !mask[row, column] { pruned[place * stride + row] = 1 }
+                for (place, column) in order.enumerated() where !mask[row, column] {
+                    pruned[place * stride + row] = 1
+                }
             } else {
                 wn_scatter_f64(values, columns, weights + row, stride)
                 if let mask { wn_mark_pruned(mask.row(row), columns, pruned + row, stride) }
@@ -215,7 +227,9 @@ package struct ColumnSweep {
             return places
         }
         eachRow { row, _ in
-            guard let places else { return wn_mask_of_pruned(pruned + row, stride, columns, out + row * rowBytes) }
+            guard let places else {
+                return wn_mask_of_pruned(pruned + row, stride, columns, out + row * rowBytes)
+            }
             for column in 0..<columns where pruned[places[column] * stride + row] == 0 {
                 out[row * rowBytes + column / 8] |= 1 << UInt8(column % 8)
             }
@@ -224,7 +238,9 @@ package struct ColumnSweep {
         return mask.prunedCount == 0 ? nil : mask
     }
 
-    private func floats(_ weights: UnsafeMutablePointer<Double>, _ stride: Int) throws(WeightError) -> WeightMatrix {
+    private func floats(_ weights: UnsafeMutablePointer<Double>, _ stride: Int) throws(WeightError)
+        -> WeightMatrix
+    {
         let columns = matrix.columns
         let values = Buffer<Float>(count: matrix.count)
         let out = values.base
@@ -238,7 +254,8 @@ package struct ColumnSweep {
             }
         }
         return try WeightMatrix(
-            format: .f32, rows: matrix.rows, columns: columns, parts: .init(values: StorageSlice(values.freeze())),
+            format: .f32, rows: matrix.rows, columns: columns,
+            parts: .init(values: StorageSlice(values.freeze())),
             name: name)
     }
 
@@ -259,7 +276,9 @@ package struct ColumnSweep {
         let (rows, columns) = (matrix.rows, matrix.columns)
         pool.run(chunks: (rows + rowsAtOnce - 1) / rowsAtOnce) { chunk, _ in
             withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
-                for row in chunk * rowsAtOnce..<min(rows, (chunk + 1) * rowsAtOnce) { body(row, values.baseAddress!) }
+                for row in chunk * rowsAtOnce..<min(rows, (chunk + 1) * rowsAtOnce) {
+                    body(row, values.baseAddress!)
+                }
             }
         }
     }

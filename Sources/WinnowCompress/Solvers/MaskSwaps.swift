@@ -22,7 +22,8 @@ package struct MaskSwaps {
     /// - Parameter means: of each input, in the unit that the threshold is in.
     /// - Parameter norms: for the choice of what goes; `startNorms`: those that the start was chosen by.
     package init(
-        _ settings: DSnoT.Configuration, means: [Double], variances: [Double], norms: [Float], startNorms: [Float]
+        _ settings: DSnoT.Configuration, means: [Double], variances: [Double], norms: [Float],
+        startNorms: [Float]
     ) {
         self.settings = settings
         self.means = means
@@ -35,7 +36,10 @@ package struct MaskSwaps {
         }
     }
 
-    init(_ settings: DSnoT.Configuration, _ statistics: ActivationStatistics, norms: [Float], startNorms: [Float]) {
+    init(
+        _ settings: DSnoT.Configuration, _ statistics: ActivationStatistics, norms: [Float],
+        startNorms: [Float]
+    ) {
         guard let moments = statistics.moments else { preconditionFailure("statistics without moments") }
         let isReference = settings.statistics == .reference
         let unit = isReference ? Double(moments.tokens) / Double(max(moments.windows, 1)) : 1
@@ -58,7 +62,8 @@ package struct MaskSwaps {
             withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { weights in
                 for row in chunk * 16..<min(rows, chunk * 16 + 16) {
                     matrix.row(row, into: weights.baseAddress!)
-                    var work = Row(self, UnsafeBufferPointer(weights), kept: (0..<columns).map { start[row, $0] })
+                    var work = Row(
+                        self, UnsafeBufferPointer(weights), kept: (0..<columns).map { start[row, $0] })
                     measured[row * 3] = work.error
                     switch pattern {
                     case .unstructured: work.swap()
@@ -210,7 +215,9 @@ enum Extremes {
         found.reserveCapacity(min(limit, count) + 1)
         for index in 0..<count {
             guard let key = key(index) else { continue }
-            if found.count == limit, last ? key > found[limit - 1].key : key >= found[limit - 1].key { continue }
+            if found.count == limit, last ? key > found[limit - 1].key : key >= found[limit - 1].key {
+                continue
+            }
             var place = found.count
             while place > 0, last ? found[place - 1].key >= key : found[place - 1].key > key { place -= 1 }
             found.insert((key, index), at: place)

@@ -18,11 +18,16 @@ public struct ScalableBlock {
         self.form = form
         self.pool = pool
         let linears = block.linears
-        func consumers(_ point: TapPoint) -> [Parameter] { linears.filter { $0.input == point }.map(\.parameter) }
+        func consumers(_ point: TapPoint) -> [Parameter] {
+            linears.filter { $0.input == point }.map(\.parameter)
+        }
         var groups = [
-            ScaledGroup(input: .attentionInput, consumers: consumers(.attentionInput), source: .norm(block.attentionNorm)),
             ScaledGroup(
-                input: .feedForwardInput, consumers: consumers(.feedForwardInput), source: .norm(block.feedForwardNorm)),
+                input: .attentionInput, consumers: consumers(.attentionInput),
+                source: .norm(block.attentionNorm)),
+            ScaledGroup(
+                input: .feedForwardInput, consumers: consumers(.feedForwardInput),
+                source: .norm(block.feedForwardNorm)),
         ]
         // act(gate x) * up x is linear in up: not so without a gate, or where both are rows of one matrix.
         let feedForward = block.feedForward
@@ -52,7 +57,8 @@ public struct ScaledGroup {
     let source: Source
 
     /// What a sample of rows loses of its outputs when weights times `scales` are rounded: the sum of d H d^T.
-    func loss(_ scales: [Double], _ gram: GramMatrix, form: StoredForm, on pool: KernelPool) throws -> Double {
+    func loss(_ scales: [Double], _ gram: GramMatrix, form: StoredForm, on pool: KernelPool) throws -> Double
+    {
         var sum = 0.0
         for parameter in consumers {
             let matrix = parameter.matrix
@@ -66,12 +72,14 @@ public struct ScaledGroup {
             }
             let scaled = values.indices.map { values[$0] * Float(scales[$0 % columns]) }
             let sample = try WeightMatrix(
-                format: .f32, rows: count, columns: columns, parts: .init(values: StorageSlice(copying: scaled)),
+                format: .f32, rows: count, columns: columns,
+                parts: .init(values: StorageSlice(copying: scaled)),
                 name: parameter.name)
             guard let grid = form.grid(of: sample, on: pool) else { continue }
             // What was pruned stays zero whatever the scales are.
             let kept = matrix.zeros(on: pool) * 20 < matrix.count ? nil : sample.nonzeros(on: pool)
-            let rounded = try sample.rounded(to: grid, under: kept, on: pool, name: parameter.name).floats(on: pool)
+            let rounded = try sample.rounded(to: grid, under: kept, on: pool, name: parameter.name).floats(
+                on: pool)
             let lost = values.indices.map { index in
                 let isPruned = kept != nil && values[index] == 0
                 return isPruned ? 0 : Double(rounded[index]) / scales[index % columns] - Double(values[index])
@@ -99,7 +107,9 @@ public struct ScaledGroup {
             if let bias = norm.bias {
                 bias.replace(
                     with: Tensor(
-                        (bias.vector.floats() ?? []).enumerated().map { $0.element / Float(scales[$0.offset]) }))
+                        (bias.vector.floats() ?? []).enumerated().map {
+                            $0.element / Float(scales[$0.offset])
+                        }))
             }
         case .rows(let parameter):
             try parameter.rescale(on: pool) { row, _ in Float(1 / scales[row]) }

@@ -29,7 +29,8 @@ public final class GramMatrix {
     }
 
     public subscript(row: Int, column: Int) -> Double {
-        precondition(row >= 0 && row < order && column >= 0 && column < order, "[\(row), \(column)] of \(order)")
+        precondition(
+            row >= 0 && row < order && column >= 0 && column < order, "[\(row), \(column)] of \(order)")
         return elements.base[max(row, column) * order + min(row, column)]
     }
 
@@ -71,7 +72,9 @@ public final class GramMatrix {
     /// damping 0 is what it says.
     ///
     /// - Throws: ``FactorisationError`` when that does not help.
-    public func inverseFactor(damping: Double, on pool: KernelPool) throws(FactorisationError) -> InverseFactor {
+    public func inverseFactor(damping: Double, on pool: KernelPool) throws(FactorisationError)
+        -> InverseFactor
+    {
         if let latest, latest.damping == damping { return latest.factor }
         latest = nil
         let factor = try makeFactor(damping: damping, order: nil, on: pool)
@@ -113,7 +116,9 @@ public final class GramMatrix {
                 return factor
             } catch {
                 guard damping > 0, raised < damping * 500 else {
-                    guard case .notPositiveDefinite(let pivot, let value) = error, let channels else { throw error }
+                    guard case .notPositiveDefinite(let pivot, let value) = error, let channels else {
+                        throw error
+                    }
                     throw .notPositiveDefinite(pivot: channels[pivot], value: value)
                 }
                 raised *= 10

@@ -18,7 +18,8 @@ public final class InverseFactor {
     ///
     /// - Throws: ``FactorisationError``, its pivot counted in H's own order.
     init(
-        consuming elements: consuming Buffer<Double>, order: Int, damping: Double, dead: [Int], on pool: KernelPool
+        consuming elements: consuming Buffer<Double>, order: Int, damping: Double, dead: [Int],
+        on pool: KernelPool
     ) throws(FactorisationError) {
         var matrix = elements
         wn_mirror_lower(matrix.base, order)
@@ -40,7 +41,8 @@ public final class InverseFactor {
     }
 
     public subscript(row: Int, column: Int) -> Double {
-        precondition(row >= 0 && row < order && column >= 0 && column < order, "[\(row), \(column)] of \(order)")
+        precondition(
+            row >= 0 && row < order && column >= 0 && column < order, "[\(row), \(column)] of \(order)")
         return elements.base[row * order + column]
     }
 

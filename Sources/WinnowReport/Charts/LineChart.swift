@@ -9,7 +9,9 @@ public struct LineChart: Sendable, Equatable {
         /// Single points without a line between them.
         public var isScattered: Bool
 
-        public init(_ name: String, points: [(x: Double, y: Double)], knee: Double? = nil, isScattered: Bool = false) {
+        public init(
+            _ name: String, points: [(x: Double, y: Double)], knee: Double? = nil, isScattered: Bool = false
+        ) {
             self.name = name
             self.points = points
             self.knee = knee
@@ -66,9 +68,12 @@ public struct LineChart: Sendable, Equatable {
         drawing.line(left, bottom, right, bottom, "axis")
         drawing.text(xTitle, x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
         drawing.text(
-            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2, "axis-title",
+            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2,
+            "axis-title",
             anchor: .middle, turned: true)
-        if let reference { drawing.line(left, yScale.position(reference), right, yScale.position(reference), "reference") }
+        if let reference {
+            drawing.line(left, yScale.position(reference), right, yScale.position(reference), "reference")
+        }
 
         var ends: [(x: Double, y: Double)] = []
         var path: [(x: Double, y: Double)] = []
@@ -82,8 +87,10 @@ public struct LineChart: Sendable, Equatable {
                 path += places
             }
             for (point, place) in zip(points, places) {
-                let tip = "\(series.name): \(Format.significant(point.x)) and \(Format.significant(point.y, 4))"
-                drawing.circle(x: place.x, y: place.y, radius: series.isScattered ? 5.5 : 3.5, "point", tip: tip)
+                let tip =
+                    "\(series.name): \(Format.significant(point.x)) and \(Format.significant(point.y, 4))"
+                drawing.circle(
+                    x: place.x, y: place.y, radius: series.isScattered ? 5.5 : 3.5, "point", tip: tip)
             }
             if let knee = series.knee, let y = LineChart.value(of: points, at: knee) {
                 drawing.circle(

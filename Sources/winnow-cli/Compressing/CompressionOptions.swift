@@ -22,7 +22,8 @@ struct CompressionOptions: ParsableArguments {
     @Option(name: .customLong("output"), help: "The folder to write.", completion: .directory)
     var destination: String
     @Flag(help: "Replace an existing output.") var overwrite = false
-    @Flag(help: "Print each matrix with its rule and the memory it takes, and write nothing.") var dryRun = false
+    @Flag(help: "Print each matrix with its rule and the memory it takes, and write nothing.") var dryRun =
+        false
 
     func validate() throws {
         guard samples > 0, length > 0 else { throw ValidationError("--samples and --length are at least 1") }

@@ -27,7 +27,9 @@ struct CompressionRun {
         let start = ContinuousClock.now
         FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
-        if !options.dryRun { try AtomicOutput.check(options.destination, .folder, overwrite: options.overwrite) }
+        if !options.dryRun {
+            try AtomicOutput.check(options.destination, .folder, overwrite: options.overwrite)
+        }
         let loaded = try LoadedModel(opening: try await model.resolve(output))
         var pruner = SequentialPruner(method, threads: running.threadCount)
         pruner.store = store
@@ -58,7 +60,9 @@ struct CompressionRun {
 
     // MARK: Steps
 
-    private func calibrationWindows(_ loaded: LoadedModel, _ pruner: SequentialPruner) throws -> CalibrationWindows? {
+    private func calibrationWindows(_ loaded: LoadedModel, _ pruner: SequentialPruner) throws
+        -> CalibrationWindows?
+    {
         guard pruner.needsCalibration else { return nil }
         let (samples, length) = (options.samples, options.length)
         let context = loaded.model.configuration.contextLength
@@ -84,7 +88,8 @@ struct CompressionRun {
     /// What is held in that of the steps, which come in turn, that holds most: the walk, or what follows it.
     private func memoryPlan(_ pruner: SequentialPruner, _ loaded: LoadedModel, windows: Int) -> MemoryPlan {
         let model = loaded.model
-        let walk = pruner.memoryPlan(for: model, windows: windows, length: options.length, readsAll: options.eval != nil)
+        let walk = pruner.memoryPlan(
+            for: model, windows: windows, length: options.length, readsAll: options.eval != nil)
         var later = pruner.memoryPlan(for: model, windows: 0, length: 0)
         let writing = CheckpointWriter.checkingBytes(model.configuration)
         let evaluation = options.eval == nil ? 0 : ModelRunner.workspaceBytes(model, evaluationConfiguration)
@@ -132,7 +137,9 @@ struct CompressionRun {
                 }
             }
         }
-        return try CheckpointWriter(options.destination, overwrite: options.overwrite).write(loaded.checkpoint, recipe: recipe) {
+        return try CheckpointWriter(options.destination, overwrite: options.overwrite).write(
+            loaded.checkpoint, recipe: recipe
+        ) {
             if let tensor = changed[$0] { return tensor }
             return try loaded.checkpoint.tensor($0)
         }

@@ -8,7 +8,9 @@ import WinnowWeights
 
 /// The settings of pruning methods, under their recipe keys in kebab case. What a method has no key for it refuses.
 struct MethodOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Share of zeros, 0 up to, but not including, 1 (default: 0.5).", valueName: "share"))
+    @Option(
+        help: ArgumentHelp(
+            "Share of zeros, 0 up to, but not including, 1 (default: 0.5).", valueName: "share"))
     var sparsity: Double?
     @Option(help: ArgumentHelp("Keep N of each M consecutive weights, e.g. 2:4.", valueName: "n:m"))
     var pattern: SparsityPattern?
@@ -19,9 +21,12 @@ struct MethodOptions: ParsableArguments {
     var scope: SelectionScope?
     @Option(help: ArgumentHelp("How sparsity is shared out: uniform, erk, owl, profile.", valueName: "rule"))
     var allocation = Allocation.uniform
-    @Option(help: ArgumentHelp("owl: how many times their mean makes a score an outlier.", valueName: "times"))
+    @Option(
+        help: ArgumentHelp("owl: how many times their mean makes a score an outlier.", valueName: "times"))
     var owlThreshold = 5.0
-    @Option(help: ArgumentHelp("owl: how far densities of blocks may differ from their mean.", valueName: "share"))
+    @Option(
+        help: ArgumentHelp("owl: how far densities of blocks may differ from their mean.", valueName: "share")
+    )
     var owlSpread = 0.08
     @Option(
         help: ArgumentHelp("profile: the model whose layers' zeros to follow.", valueName: "model"),
@@ -37,19 +42,31 @@ struct MethodOptions: ParsableArguments {
     @Flag(help: "sparsegpt: calibrate each layer on what the pruned ones before it in its block make.")
     var trueSequential = false
     @Flag(help: "sparsegpt: round to the stored grid after the sweep, not in it.") var roundAfter = false
-    @Option(help: ArgumentHelp("dsnot: the mask to begin with: magnitude, wanda, sparsegpt.", valueName: "method"))
+    @Option(
+        help: ArgumentHelp("dsnot: the mask to begin with: magnitude, wanda, sparsegpt.", valueName: "method")
+    )
     var start: DSnoT.Start?
-    @Option(help: ArgumentHelp("dsnot: the most swaps of a row (default: 50).", valueName: "count")) var cycles: Int?
-    @Option(help: ArgumentHelp("dsnot: the error under which a row is left alone (default: 0.1).", valueName: "error"))
+    @Option(help: ArgumentHelp("dsnot: the most swaps of a row (default: 50).", valueName: "count"))
+    var cycles: Int?
+    @Option(
+        help: ArgumentHelp(
+            "dsnot: the error under which a row is left alone (default: 0.1).", valueName: "error"))
     var threshold: Double?
-    @Option(help: ArgumentHelp("dsnot: power of the variance that returns are weighed by (default: 1).", valueName: "power"))
+    @Option(
+        help: ArgumentHelp(
+            "dsnot: power of the variance that returns are weighed by (default: 1).", valueName: "power"))
     var variancePower: Double?
-    @Option(help: ArgumentHelp("dsnot: paper, or reference for the code's units and variances.", valueName: "kind"))
+    @Option(
+        help: ArgumentHelp(
+            "dsnot: paper, or reference for the code's units and variances.", valueName: "kind"))
     var statistics: DSnoT.Statistics?
-    @Option(help: ArgumentHelp("dsnot: which swaps are made: any, same_sign, strict_decrease.", valueName: "rule"))
+    @Option(
+        help: ArgumentHelp("dsnot: which swaps are made: any, same_sign, strict_decrease.", valueName: "rule")
+    )
     var acceptance: DSnoT.Acceptance?
     @Flag(help: "dsnot: leave gate, up and down as the start made them.") var skipFeedForward = false
-    @Flag(help: "dsnot from sparsegpt: weights that stay make up for the others in the end.") var repair = false
+    @Flag(help: "dsnot from sparsegpt: weights that stay make up for the others in the end.") var repair =
+        false
 
     enum Allocation: String, CaseIterable, ExpressibleByArgument { case uniform, erk, owl, profile }
 
@@ -91,7 +108,8 @@ struct MethodOptions: ParsableArguments {
         case .owl: return .outliers(threshold: owlThreshold, spread: owlSpread)
         case .profile:
             let model = try LanguageModel(Checkpoint.open(profile!))
-            return .profile(PrunableLayers(model).sparsities(on: try KernelPool(threads: running.threadCount)))
+            return .profile(
+                PrunableLayers(model).sparsities(on: try KernelPool(threads: running.threadCount)))
         }
     }
 }

@@ -30,11 +30,13 @@ struct SweepCommand: AsyncParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
-    @Option(help: "One or more, with commas: \(MethodRegistry.standard.names(.pruning).joined(separator: ", ")).")
+    @Option(
+        help: "One or more, with commas: \(MethodRegistry.standard.names(.pruning).joined(separator: ", ")).")
     var method: String
     @Option(help: ArgumentHelp("A setting and its values.", valueName: "key=v1,v2…")) var over: [String]
     @Option(
-        help: ArgumentHelp("Text to score (default: the one inside winnow).", valueName: "file"), completion: .file())
+        help: ArgumentHelp("Text to score (default: the one inside winnow).", valueName: "file"),
+        completion: .file())
     var text: String?
     @Option(help: "Tokens of a scored window.") var window = 512
     @Option(help: "The most windows of it to score (default: all).") var maxWindows: Int?
@@ -44,7 +46,8 @@ struct SweepCommand: AsyncParsableCommand {
     var calibration: String?
     @Option(help: "Calibration windows, fewer where the text is shorter.") var samples = 128
     @Option(help: "Tokens of a calibration window.") var length = 512
-    @Option(help: "How pruned matrices are kept: \(StoredForm.names.joined(separator: ", ")).") var store = "source"
+    @Option(help: "How pruned matrices are kept: \(StoredForm.names.joined(separator: ", ")).") var store =
+        "source"
     @Option(help: "Columns that share a scale in int4: 32, 64 or 128.") var group = 32
     @Option(name: .customLong("output"), help: "The folder to write.", completion: .directory)
     var destination: String
@@ -54,9 +57,12 @@ struct SweepCommand: AsyncParsableCommand {
         guard samples > 0, length > 0 else { throw ValidationError("--samples and --length are at least 1") }
         guard window >= 2 else { throw ValidationError("--window is at least 2, not \(window)") }
         if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is at least 1") }
-        guard [32, 64, 128].contains(group) else { throw ValidationError("--group is 32, 64 or 128, not \(group)") }
+        guard [32, 64, 128].contains(group) else {
+            throw ValidationError("--group is 32, 64 or 128, not \(group)")
+        }
         guard StoredForm(store, group: group) != nil else {
-            throw ValidationError("--store is one of \(StoredForm.names.joined(separator: ", ")), not \(store)")
+            throw ValidationError(
+                "--store is one of \(StoredForm.names.joined(separator: ", ")), not \(store)")
         }
         do {
             let runs = try SweepPlan(methods: method, over: over).runs
@@ -75,17 +81,20 @@ struct SweepCommand: AsyncParsableCommand {
         let windows =
             needsCalibration
             ? try CalibrationWindows(
-                calibrating, tokenizer: loaded.tokenizer, samples: samples, length: length, seed: running.seed) : nil
+                calibrating, tokenizer: loaded.tokenizer, samples: samples, length: length, seed: running.seed
+            ) : nil
         let conditions = JSONObject([
             ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
             ("text", .string(scoring.name)), ("textSha256", .string(scoring.sha256)),
-            ("window", .integer(Int64(window))), ("maxWindows", maxWindows.map { .integer(Int64($0)) } ?? .null),
+            ("window", .integer(Int64(window))),
+            ("maxWindows", maxWindows.map { .integer(Int64($0)) } ?? .null),
             ("calibration", windows.map { .string($0.source) } ?? .null),
             ("calibrationSha256", windows.map { .string($0.sha256) } ?? .null),
             ("samples", windows.map { .integer(Int64($0.windows.count)) } ?? .null),
             ("length", windows.map { .integer(Int64($0.length)) } ?? .null), ("store", .string(store)),
             ("group", .integer(Int64(group))), ("seed", .integer(Int64(bitPattern: running.seed))),
-            ("activations", .string(running.activations.rawValue)), ("winnow", .string(WinnowVersion.current)),
+            ("activations", .string(running.activations.rawValue)),
+            ("winnow", .string(WinnowVersion.current)),
         ])
         let record = try SweepRecord(destination, conditions: conditions, overwrite: overwrite)
         try admit(plan, loaded, windows: windows?.windows.count ?? 0)
@@ -115,11 +124,13 @@ struct SweepCommand: AsyncParsableCommand {
                     sparsity: Double(layers.zeros(on: try KernelPool(threads: running.threadCount)))
                         / Double(layers.weightCount),
                     bitsPerWeight: Double(layers.byteCount) * 8 / Double(layers.weightCount),
-                    perplexity: result.perplexity, standardError: result.standardError, emptyRows: 0, seconds: 0))
+                    perplexity: result.perplexity, standardError: result.standardError, emptyRows: 0,
+                    seconds: 0))
         }
         for run in plan.runs where record[run.name] == nil {
             let start = ContinuousClock.now
-            let found = try sweep.run(try run.makeMethod(), on: loaded.model, windows: windows?.windows ?? []) {
+            let found = try sweep.run(try run.makeMethod(), on: loaded.model, windows: windows?.windows ?? [])
+            {
                 progress.update("pruning, \(run.name)", $0, of: $1, "blocks")
             } measure: { report in
                 let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -137,7 +148,8 @@ struct SweepCommand: AsyncParsableCommand {
         if output.json {
             StandardOutput.write(report.page.data)
         } else {
-            StandardOutput.write(report.table.text + "\n" + report.lead + "\nThe page: \(destination)/report.html\n")
+            StandardOutput.write(
+                report.table.text + "\n" + report.lead + "\nThe page: \(destination)/report.html\n")
         }
     }
 

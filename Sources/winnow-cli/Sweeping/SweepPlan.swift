@@ -8,7 +8,9 @@ struct SweepPlan {
         let method: String
         let settings: JSONObject
 
-        func makeMethod() throws -> any LayerMethod { try MethodRegistry.standard.entry(method).make(settings) }
+        func makeMethod() throws -> any LayerMethod {
+            try MethodRegistry.standard.entry(method).make(settings)
+        }
     }
 
     let runs: [Run]
@@ -23,7 +25,8 @@ struct SweepPlan {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let key = String(parts[0]).split(separator: "-").joined(separator: "_")
             guard parts.count == 2, !parts[1].isEmpty, !keys.contains(key) else {
-                throw ConfigurationError.badValue(key: "over", value: text, expected: "KEY=V1,V2…, each key once")
+                throw ConfigurationError.badValue(
+                    key: "over", value: text, expected: "KEY=V1,V2…, each key once")
             }
             keys.append(key)
             let values = parts[1].split(separator: ",").map { SweepPlan.value(String($0)) }
@@ -39,7 +42,9 @@ struct SweepPlan {
             for choice in choices {
                 let settings = JSONObject(choice.map { ($0.key, $0.value) })
                 _ = try entry.make(settings)
-                let words = choice.map { $0.key == "sparsity" || $0.key == "pattern" ? $0.value.word : "\($0.key) \($0.value.word)" }
+                let words = choice.map {
+                    $0.key == "sparsity" || $0.key == "pattern" ? $0.value.word : "\($0.key) \($0.value.word)"
+                }
                 let name = ([method] + words).joined(separator: " ")
                 guard !runs.contains(where: { $0.name == name }) else { continue }
                 runs.append(Run(name: name, method: method, settings: settings))

@@ -23,7 +23,9 @@ struct SweepReport {
         for run in record.runs where !run.method.isEmpty {
             let rest = run.settings.pairs.filter { $0.key != "sparsity" && $0.key != "pattern" }
             let isPattern = run.settings["pattern"]?.string.map { $0 != "unstructured" } ?? false
-            let name = ([run.method] + rest.map { "\($0.key) \($0.value.string ?? $0.value.text())" }).joined(separator: " ")
+            let name =
+                ([run.method] + rest.map { "\($0.key) \($0.value.string ?? $0.value.text())" }).joined(
+                    separator: " ")
                 + (isPattern ? " N:M" : "")
             if groups[name] == nil { names.append(name) }
             groups[name, default: []].append(run)
@@ -31,7 +33,9 @@ struct SweepReport {
         return names.map { name in
             let runs = groups[name]!.sorted { $0.sparsity < $1.sparsity }
             let isPattern = name.hasSuffix(" N:M")
-            guard !isPattern, let given else { return Curve(name: name, runs: runs, isPattern: isPattern, essential: nil) }
+            guard !isPattern, let given else {
+                return Curve(name: name, runs: runs, isPattern: isPattern, essential: nil)
+            }
             return Curve(
                 name: name, runs: runs, isPattern: false,
                 essential: EssentialSparsity(
@@ -41,7 +45,8 @@ struct SweepReport {
 
     var table: Table {
         var table = Table([
-            .init("run"), .figures("zeros"), .figures("bits/weight"), .figures("perplexity"), .figures("change"),
+            .init("run"), .figures("zeros"), .figures("bits/weight"), .figures("perplexity"),
+            .figures("change"),
             .figures("rows emptied"), .figures("seconds"),
         ])
         for run in record.runs {
@@ -59,9 +64,11 @@ struct SweepReport {
     var lead: String {
         let sentences = curves.compactMap { curve -> String? in
             guard let essential = curve.essential, curve.runs.count > 2 else { return nil }
-            let within = essential.withinTolerance.map { "up to \(Format.percent($0, 0)) zeros" } ?? "no level"
+            let within =
+                essential.withinTolerance.map { "up to \(Format.percent($0, 0)) zeros" } ?? "no level"
             let knee = essential.knee.map { "; log perplexity bends at \(Format.percent($0.x, 0))" } ?? ""
-            return "\(curve.name): \(within) within \(Format.percent(essential.tolerance, 0)) of the perplexity as given\(knee)."
+            return
+                "\(curve.name): \(within) within \(Format.percent(essential.tolerance, 0)) of the perplexity as given\(knee)."
         }
         return sentences.isEmpty ? "\(record.runs.count - 1) runs." : sentences.joined(separator: " ")
     }
@@ -78,14 +85,18 @@ struct SweepReport {
         let frontier = ScatterChart(
             "Size and quality", x: "bits a prunable weight", y: "perplexity",
             points: record.runs.map {
-                .init($0.name, x: $0.bitsPerWeight, y: $0.perplexity, error: $0.standardError, isBase: $0.method.isEmpty)
+                .init(
+                    $0.name, x: $0.bitsPerWeight, y: $0.perplexity, error: $0.standardError,
+                    isBase: $0.method.isEmpty)
             })
         return Page(
             "Winnow sweep: \(model)", lead: lead,
             sections: [
-                .init(nil, isGrid: true, record.runs.count > 24 ? [chart] : [chart, frontier]), .init("Runs", [table]),
+                .init(nil, isGrid: true, record.runs.count > 24 ? [chart] : [chart, frontier]),
+                .init("Runs", [table]),
             ],
-            conditions: record.conditions.pairs.map { ($0.key, $0.value.string ?? $0.value.text()) }, data: .object(json))
+            conditions: record.conditions.pairs.map { ($0.key, $0.value.string ?? $0.value.text()) },
+            data: .object(json))
     }
 
     private var json: JSONObject {
