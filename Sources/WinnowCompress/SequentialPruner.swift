@@ -104,28 +104,47 @@ public struct SequentialPruner {
         plan.add(
             "the pruned matrices",
             bytes: layers.reduce(0) { $0 + store.byteCount(of: $1.parameter.matrix, keeping: kept) })
-        if store != .source || method.changesWeights {
-            // Values, the same with zeros, codes, and packed.
+        // Values, the same with zeros, codes, and packed; weights that a solver puts on the source's own grid stay codes.
+        if store != .source
+            || method.changesWeights && layers.contains(where: { $0.parameter.matrix.format.isFloat })
+        {
             plan.add("one matrix in float32, twice", bytes: (layers.map(\.count).max() ?? 0) * 8)
         }
-        let working =
-            layers.map {
-                method.workingBytes(rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
-            }.max() ?? 0
-        if working > 0 { plan.add("the solver, at its largest layer", bytes: working) }
+        let peak = solvingPeak(model, layers)
+        if peak.working > 0 { plan.add("the solver", bytes: peak.working) }
         guard needsCalibration, windows > 0 else { return plan }
         let tokens = windows * length
         plan.add("calibration, \(tokens) tokens in float32", bytes: tokens * model.configuration.width * 4)
-        plan.add(
-            "statistics of one block",
-            bytes: Walk.tapWidths(model).values.reduce(0) {
-                $0 + ActivationStatistics.byteCount(width: $1, method.statistics)
-            })
+        plan.add("statistics of one block", bytes: peak.statistics)
         // Planned anew after each block; the old one goes before anything is written into the new.
         let runner = runnerConfiguration(length: length)
         plan.add("workspace", bytes: ModelRunner.workspaceBytes(model, runner))
         plan.add("keys and values", bytes: ModelRunner.cacheBytes(model, runner, tokens: length))
         return plan
+    }
+
+    /// What statistics and a method's own work hold when they hold most: all points' statistics while they are gathered,
+    /// or, while the layers of a point are worked on, its own and those of the points after it.
+    private func solvingPeak(
+        _ model: LanguageModel, _ layers: [PrunableLayers.Layer]
+    ) -> (statistics: Int, working: Int) {
+        let statistics = Walk.tapWidths(model).mapValues {
+            ActivationStatistics.byteCount(width: $0, method.statistics)
+        }
+        let points = TapPoint.allCases
+        let gathered = method.stages == .together ? statistics.values.reduce(0, +) : statistics.values.max() ?? 0
+        var peak = (statistics: gathered, working: 0)
+        for (index, point) in points.enumerated() {
+            let held =
+                method.stages == .together
+                ? points[index...].reduce(0) { $0 + (statistics[$1] ?? 0) } : statistics[point] ?? 0
+            let working =
+                layers.filter { $0.input == point }.map {
+                    method.workingBytes(rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
+                }.max() ?? 0
+            if held + working > peak.statistics + peak.working { peak = (held, working) }
+        }
+        return peak
     }
 
     func runnerConfiguration(length: Int) -> ModelRunner.Configuration {

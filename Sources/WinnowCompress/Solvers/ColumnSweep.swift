@@ -286,8 +286,8 @@ package struct ColumnSweep {
     /// Bytes that a sweep holds beside the layer and the factor.
     static func workingBytes(rows: Int, columns: Int, blockSize: Int = 128) -> Int {
         let stride = QuantGrid.stride(rows: rows)
-        // Weights, marks and codes; a block's errors; what comes out.
-        return columns * stride * (8 + 1 + 1) + blockSize * stride * 8 + rows * columns * 4
+        // Weights, marks and codes; a block's errors.
+        return columns * stride * (8 + 1 + 1) + blockSize * stride * 8
     }
 }
 
