@@ -28,7 +28,7 @@ let package = Package(
         .target(name: "WinnowReport", dependencies: ["WinnowJSON", "WinnowNumbers"]),
         // Floor 2
         .target(name: "WinnowWeights", dependencies: ["WinnowCore", "WinnowNumbers"]),
-        .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText"]),
+        .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText", "WinnowNumbers"]),
         // Floor 3
         .target(name: "WinnowIO", dependencies: ["WinnowWeights", "WinnowText", "WinnowNumbers"]),
         // Floor 4
@@ -38,13 +38,14 @@ let package = Package(
         .target(name: "WinnowGenerate", dependencies: ["WinnowModels"]),
         // Floor 6
         .target(name: "WinnowCompress", dependencies: ["WinnowEval"]),
+        .target(name: "WinnowTrain", dependencies: ["WinnowEval", "WinnowReport", "CWinnow"]),
         // Facade
         .target(name: "WinnowKit", dependencies: ["WinnowGenerate", "WinnowCompress"]),
         // Floor 8
         .executableTarget(
             name: "winnow-cli",
             dependencies: [
-                "WinnowKit", "WinnowGenerate", "WinnowReport", "CWinnowTexts",
+                "WinnowKit", "WinnowGenerate", "WinnowTrain", "WinnowData", "WinnowReport", "CWinnowTexts",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ]),
@@ -60,7 +61,15 @@ let package = Package(
         .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
         .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
+        .testTarget(name: "WinnowTrainTests", dependencies: ["WinnowTrain", "WinnowIO", "WinnowJSON", "WinnowTestKit"]),
         .testTarget(name: "WinnowCommandTests", dependencies: ["winnow-cli", "WinnowJSON", "WinnowTestKit"]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Fuzzers need libFuzzer's loop and instrumented code: Tools/fuzz builds them, nobody else.
+if Context.environment["WINNOW_FUZZING"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "winnow-fuzz", dependencies: ["WinnowModels", "WinnowTestKit", "WinnowJSON"], path: "Fuzzing"))
+}

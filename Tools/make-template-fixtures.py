@@ -11,24 +11,8 @@ import pathlib
 import sys
 
 import gguf
-import jinja2
-import jinja2.ext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-
-def raise_exception(message):
-    raise jinja2.exceptions.TemplateError(message)
-
-
-def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-environment = ImmutableSandboxedEnvironment(
-    trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
-)
-environment.filters["tojson"] = tojson
-environment.globals["raise_exception"] = raise_exception
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from template_environment import environment  # noqa: E402
 
 smollm2 = gguf.GGUFReader(sys.argv[1]).fields["tokenizer.chat_template"].contents()
 user = {"role": "user", "content": "Hi, what's \"up\"?\n"}
@@ -150,6 +134,32 @@ snippets = [
     "{{ true }}{{ True }}{{ none }}{{ None }}{{ false | tojson }}{{ none | tojson }}",
     "{{ undefined_name.attribute }}", "{{ 1 + 'a' }}", "{{ raise_exception('no') }}", "{{ 1 / 0 }}", "{% if %}",
     "{{ 'a' + none }}", "{% for %}", "{{ x", "{% endif %}", "{{ ) }}", "{% if x %}", "{{ 'open }}", "{# open", "{{ 1 | nofilter }}",
+    # What tool templates do: macros, blocks, sorting, JSON's options, one-time sequences, the clock.
+    "{% macro f(a, b=2, c=a) -%}[{{ a }}{{ b }}{{ c }}]{%- endmacro %}{{ f(1) }}{{ f(1, c=3) }}{{ f(b='x', a='y') }}{{ f() }}",
+    "{% macro f(a) %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ f(1, 2, 3, k='v') }}",
+    "{% macro tree(n) %}{{ n.v }}{% for c in n.c %}({{ tree(c) }}){% endfor %}{% endmacro %}{{ tree({'v': 1, 'c': [{'v': 2, 'c': []}, {'v': 3, 'c': [{'v': 4}]}]}) }}",
+    "{% set v = 1 %}{% macro f() %}{{ v }}{% set v = 5 %}{{ v }}{{ loop is defined }}{% endmacro %}{% set v = 2 %}{% for v in [7] %}{{ f() }}{% endfor %}{{ v }}",
+    "{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}b{% endmacro %}{{ a() | upper }}{{ a is callable }}{{ x is callable }}{{ a is defined }}",
+    "{% macro f(t) %}<{{ t }}>{{ caller() }}</{{ t }}>{% endmacro %}{% set q = 'q' %}{% call f('p') %} {{ q }}{% endcall %}{% call f('r') %}{% call f('s') %}z{% endcall %}{% endcall %}",
+    "{% macro f() %}{% for i in [1, 2] %}{{ caller(i, k='v') }}{% endfor %}{% endmacro %}{% call(i, k) f() %}{{ i }}{{ k }};{% endcall %}",
+    "{% macro f(a, b) %}{{ a }}{{ b }}{% endmacro %}{% set fs = [f] %}{{ fs[0](*[1, 2]) }}{{ f(**{'a': 3, 'b': 4}) }}{{ f(5, *[6]) }}",
+    "{% filter upper %}a{{ x }}{% endfilter %}{% filter replace('a', 'b') | trim %} aa {% endfilter %}{% set s | upper | trim %} y {% endset %}[{{ s }}]",
+    "{% with a = 1, b = x %}{{ a }}{{ b }}{% set c = 3 %}{% endwith %}{{ a is defined }}{{ c is defined }}",
+    "{% generation %}{% set g = 1 %}{{ x }}{% endgeneration %}{{ g is defined }}",
+    "{{ {'b': 1, 'A': 2, 'c': 0} | dictsort }}{{ {'b': 1, 'A': 2} | dictsort(true) }}{{ {'b': 1, 'A': 2} | dictsort(by='value', reverse=true) }}",
+    "{{ ['b', 'A', 'c', 'a'] | sort }}{{ [3, 1, 2] | sort(reverse=true) }}{{ ['b', 'A'] | sort(case_sensitive=true) }}{{ people | sort(attribute='name', reverse=true) | map(attribute='name') | list }}",
+    "{{ [3, 1, 2] | min }}{{ ['b', 'A'] | max }}{{ [1, 2.5] | sum }}{{ [{'n': 1}, {'n': 2}] | sum(attribute='n') }}{{ [] | min }}{{ [] | sum }}{{ ['a', 'A', 'b'] | unique | list }}{{ 2.5 | round }}{{ 3.5 | round }}",
+    "{{ 'é🙂\n\x7f' | tojson(ensure_ascii=true) }}{{ {'a': [1, 2]} | tojson(separators=(',', ':')) }}{{ {'a': [1]} | tojson(indent=2, separators=(' ,', '= ')) }}{{ {'b': 1, 'a': 2} | tojson(false, 1, none, true) }}",
+    "{% set u = people | selectattr('age', 'defined') %}{{ 'yes' if [] | select else 'no' }}{% for p in u %}{{ p.name }}{% endfor %}{% for p in u %}again{% endfor %}{{ none | map('upper') | list }}{{ 1 in ([1] | map('int')) }}{{ [[1, 2]] | map(attribute=1) | list }}",
+    "{{ strftime_now('%d %b %Y') }} {{ strftime_now('%Y-%m-%d %H:%M:%S %A %B %j %y %p %I %a %-d %-m %e %%') }} {{ strftime_now is defined }} {{ nothing is defined }}",
+    "{{ {0: 'a', 'x': 1, none: 2, 2.0: 'c'}[0] }}{% for k, v in {512: 1, 0: 2} | dictsort %}{{ k }}={{ v }};{% endfor %}{{ {1: 'one'}[true] }}{{ 1 in {1: 2} }}{{ {1: 2} | tojson }}{{ {1: 'a', 'b': none} }}",
+    "{{ 'safe <'|safe + ' & \" ' + \"'<\" }}{{ '<' + '>'|safe }}{{ '<b>' | safe }}{{ 'a'|safe ~ '<' }}",
+    "{{ '{} {} {{x}} {n}'.format('a', 2, n=none) }}{{ '{0}{0}'.format('z') }}{{ 'prefix-a'.removeprefix('prefix-') }}{{ 'a.py'.removesuffix('.py') }}{{ [1, 2, 1].count(1) }}{{ [1, 2].index(2) }}",
+    "{{ 3 is gt 2 }}{{ 3 is le(2) }}{{ 2 is ge 2 }}{{ 1 is lessthan 0 }}",
+    "{% if false %}{{ 1 | from_json }}{{ 1 is odd_one }}{% endif %}ok",
+    "{% if true %}{{ 1 | from_json }}{% endif %}", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}",
+    "{% macro f(a) %}{% endmacro %}{{ f(b=2) }}", "{% macro f(a=1, b) %}{% endmacro %}", "{% call x %}{% endcall %}", "{% macro f() %}", "{{ [1, 'a'] | sort }}",
+    "{{ (people | map(attribute='name')) | length }}", "{{ people.append(1) }}", "{{ {'a': 1}.pop('a') }}", "{{ {[1]: 2} }}", "{{ 1 | tojson(nokey=1) }}", "{{ '{'.format() }}", "{{ '{}{0}'.format(1) }}", "{{ namespace | tojson }}",
     "{{ x is notest }}", "{{ x.nomethod() }}", "{% nostatement %}", "{{ 1 2 }}", "{% set x.y = 1 %}", "{% break %}",
 ]
 variables = {"x": "ex", "people": [{"name": "a", "age": 3}, {"name": "b"}]}

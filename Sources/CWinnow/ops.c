@@ -43,11 +43,32 @@ void wn_soft_cap(float *x, float cap, size_t count) { wn_ops_functions()->soft_c
 
 void wn_add(float *into, const float *x, size_t count) { wn_ops_functions()->add(into, x, count); }
 
+void wn_scale(float *x, float scale, size_t count) {
+    for (size_t i = 0; i < count; i++) x[i] *= scale;
+}
+
+void wn_add_scaled(float *into, const float *x, float scale, size_t count) {
+    for (size_t i = 0; i < count; i++) into[i] += scale * x[i];
+}
+
 void wn_rope(float *x, size_t x_stride, size_t heads, size_t head_width, size_t tokens, const float *table,
              const int32_t *positions, bool interleaved) {
+    wn_rope_part(x, x_stride, heads, head_width, head_width, tokens, table, positions, interleaved);
+}
+
+void wn_rope_part(float *x, size_t x_stride, size_t heads, size_t head_width, size_t rotary_width, size_t tokens,
+                  const float *table, const int32_t *positions, bool interleaved) {
     const wn_ops_table *ops = wn_ops_functions();
     for (size_t t = 0; t < tokens; t++) {
-        ops->rope(x + t * x_stride, heads, head_width, table + (size_t)positions[t] * head_width, interleaved);
+        const float *row = table + (size_t)positions[t] * rotary_width;
+        ops->rope(x + t * x_stride, heads, head_width, rotary_width, row, interleaved);
+    }
+}
+
+void wn_gelu_erf_multiply(const float *gate, const float *up, float *out, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        float gelu = 0.5f * gate[i] * (1 + erff(gate[i] * 0.70710678f));
+        out[i] = up ? gelu * up[i] : gelu;
     }
 }
 
@@ -110,6 +131,8 @@ size_t wn_argmax(const float *x, size_t count) {
     for (size_t i = 1; i < count; i++) best = x[i] > x[best] ? i : best;
     return best;
 }
+
+float wn_exp(float x) { return expf(x); }
 
 void wn_softmax(float *x, size_t count) { wn_ops_functions()->softmax(x, count); }
 

@@ -11,7 +11,7 @@ typedef struct wn_ops_table {
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, size_t columns);
     void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
     void (*add)(float *into, const float *x, size_t count);
-    void (*rope)(float *x, size_t heads, size_t head_width, const float *table, bool interleaved);
+    void (*rope)(float *x, size_t heads, size_t head_width, size_t rotary_width, const float *table, bool interleaved);
     // Rows with the same segments, the query heads of one KV head.
     void (*attend)(const wn_attention_row *rows, size_t row_count, size_t kv_head, size_t group, size_t head_width,
                    float scale, float cap, wn_kv_type type);

@@ -91,7 +91,10 @@ static void *wn_worker_main(void *argument) {
         if (wn_current_job(pool) == seen) {
             pthread_mutex_lock(&pool->mutex);
             atomic_fetch_add(&pool->sleepers, 1);
-            while ((uint32_t)(atomic_load(&pool->ticket) >> 32) == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+            // A worker may have taken the closing pool's last job for one of its own: there will be no other.
+            while ((uint32_t)(atomic_load(&pool->ticket) >> 32) == seen && !atomic_load(&pool->closing)) {
+                pthread_cond_wait(&pool->wake, &pool->mutex);
+            }
             atomic_fetch_sub(&pool->sleepers, 1);
             pthread_mutex_unlock(&pool->mutex);
         }

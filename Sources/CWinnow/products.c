@@ -12,8 +12,9 @@ wn_input_kind wn_format_input(wn_format format) {
     case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: return WN_INPUT_BLOCK8;
     case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4: return WN_INPUT_PLANES16;
     case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
-    case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0:
-        return wn_product_functions()->unpacks_ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
+    case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0: case WN_Q2_K: case WN_IQ1_S: case WN_IQ1_M: case WN_IQ2_XXS:
+    case WN_IQ2_XS: case WN_IQ2_S: case WN_IQ3_XXS: case WN_IQ3_S: case WN_NVFP4:
+        return wn_product_functions()->ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
     default: return WN_INPUT_F32;
     }
 }
@@ -106,10 +107,25 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
     }
 }
 
+void wn_input_rows(const wn_input *input, size_t first, size_t count, wn_input *view) {
+    size_t blocks = wn_block_stride(input->stride);
+    *view = *input;
+    view->tokens = count;
+    if (input->f32) view->f32 += first * input->f32_stride;
+    if (input->q) view->q += first * input->stride;
+    if (input->lo) view->lo += first * input->stride;
+    if (input->scales) view->scales += first * (input->kind == WN_INPUT_BLOCK8 ? blocks : 1);
+    if (input->sums) view->sums += first * blocks;
+    if (input->isums) view->isums += first * blocks;
+    if (input->totals) view->totals += first;
+    if (input->wide) view->wide += first * input->stride;
+}
+
 // ---- Products --------------------------------------------------------------------------------------------
 static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, size_t row, float *out) {
     if (wn_is_ggml_block(matrix->format)) {
-        wn_row_f32_blocks(matrix, row, out);
+        const wn_product_table *own = table->ggml_blocks;
+        (own && own->row_f32_blocks ? own->row_f32_blocks : wn_row_f32_blocks)(matrix, row, out);
     } else {
         table->row_f32(matrix, row, out);
     }
@@ -138,8 +154,11 @@ static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, w
     tile->codes = (uint8_t *)(tile->offsets + WN_TILE_ROWS * blocks);
     uint8_t *second = tile->codes + WN_TILE_ROWS * stride;
     tile->kept = kind == WN_INPUT_BLOCK8 && matrix->format == WN_MASKED_Q4_1 ? second : NULL;
-    bool halves = matrix->format == WN_Q3_K || matrix->format == WN_Q6_K;
-    tile->half_scales = kind == WN_INPUT_BLOCK8 && halves ? (float *)second : NULL;
+    bool halves = kind == WN_INPUT_BLOCK8 && wn_has_halves(matrix->format);
+    tile->half_scales = halves ? (float *)second : NULL;
+    // Blocks of 256 columns leave room behind the scales.
+    bool offsets = halves && matrix->format == WN_Q2_K;
+    tile->half_offsets = offsets ? (float *)(second + WN_TILE_ROWS * stride) : NULL;
 }
 
 // Rows that share a tile: as many as keep its codes in the first-level cache. Float32 inputs come from the third
@@ -148,6 +167,13 @@ static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
     size_t rows = tokens == 1 ? 8 : kind == WN_INPUT_F32 ? WN_TILE_ROWS : 32768 / columns;
     rows = rows / 4 * 4;
     return rows < 4 ? 4 : rows > WN_TILE_ROWS ? WN_TILE_ROWS : rows;
+}
+
+// The table whose tiles and dots a matrix wants.
+static const wn_product_table *wn_table_of(
+    const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    bool other = input->kind == WN_INPUT_BLOCK8 && table->ggml_blocks && wn_is_ggml_block(matrix->format);
+    return other ? table->ggml_blocks : table;
 }
 
 typedef struct wn_side {
@@ -212,6 +238,8 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
         case WN_GATED_SILU: table->silu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
         case WN_GATED_GELU: wn_gelu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
         case WN_GELU: wn_gelu_multiply(values, NULL, out, rows); break;
+        case WN_GATED_GELU_ERF: wn_gelu_erf_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
+        case WN_GELU_ERF: wn_gelu_erf_multiply(values, NULL, out, rows); break;
         case WN_RELU:
             for (size_t r = 0; r < rows; r++) out[r] = values[r] < 0 ? 0 : values[r];  // NaN stays NaN
             break;
@@ -224,24 +252,27 @@ static void wn_product_rows(const wn_product_table *table, const wn_product *pro
                             unsigned char *scratch) {
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
     size_t at_once = wn_tile_rows(columns, product->input->kind, tokens);
+    const wn_product_table *own = wn_table_of(table, product->matrix, product->input);
+    const wn_product_table *gates = product->gate ? wn_table_of(table, product->gate, product->gate_input) : NULL;
     unsigned char *second = scratch + wn_tile_bytes(columns);
     float *y = (float *)(second + wn_tile_bytes(columns));
     float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t row = begin; row < end; row += at_once) {
         size_t rows = end - row < at_once ? end - row : at_once;
         // One token needs no tile where the table reads packed rows.
-        bool one = tokens == 1 && table->decode;
-        bool main_done = one && table->decode(product->matrix, row, rows, product->input, y);
-        bool gate_done = one && product->gate && table->decode(product->gate, row, rows, product->gate_input, gate_y);
+        bool one = tokens == 1;
+        bool main_done = one && own->decode && own->decode(product->matrix, row, rows, product->input, y);
+        bool gate_done = one && product->gate && gates->decode
+                         && gates->decode(product->gate, row, rows, product->gate_input, gate_y);
         wn_side main, gate;
-        if (!main_done) wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
+        if (!main_done) wn_open_side(&main, own, product->matrix, product->input, row, rows, scratch);
         if (product->gate && !gate_done) {
-            wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
+            wn_open_side(&gate, gates, product->gate, product->gate_input, row, rows, second);
         }
         for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
             size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-            if (!main_done) wn_dot_side(&main, table, first, count, y);
-            if (product->gate && !gate_done) wn_dot_side(&gate, table, first, count, gate_y);
+            if (!main_done) wn_dot_side(&main, own, first, count, y);
+            if (product->gate && !gate_done) wn_dot_side(&gate, gates, first, count, gate_y);
             wn_finish(product, table, row, rows, first, count, y, gate_y);
         }
     }
@@ -255,8 +286,12 @@ typedef struct wn_products_job {
     wn_pool *pool;
 } wn_products_job;
 
+static size_t wn_product_height(const wn_product *product) {
+    return product->input->tokens == 0 ? 0 : product->row_end - product->row_begin;
+}
+
 static size_t wn_product_chunks(const wn_product *product, size_t chunk_rows) {
-    return (product->row_end - product->row_begin + chunk_rows - 1) / chunk_rows;
+    return (wn_product_height(product) + chunk_rows - 1) / chunk_rows;
 }
 
 static void wn_products_chunk(void *context, size_t chunk, size_t worker) {
@@ -274,9 +309,9 @@ static void wn_products_chunk(void *context, size_t chunk, size_t worker) {
 }
 
 void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
-    if (count == 0 || products[0].input->tokens == 0) return;
     size_t rows = 0;
-    for (size_t i = 0; i < count; i++) rows += products[i].row_end - products[i].row_begin;
+    for (size_t i = 0; i < count; i++) rows += wn_product_height(&products[i]);
+    if (rows == 0) return;
     // Small enough that threads end together, large enough that claiming costs nothing: about 16 chunks a thread.
     size_t chunk_rows = wn_round_up(rows / (16 * wn_pool_threads(pool)) + 1, 16);
     if (chunk_rows > 256) chunk_rows = 256;

@@ -19,7 +19,8 @@ typedef struct wn_tile {
     float *scales;    // [rows, block_stride]: w = scale * code + offset
     float *offsets;   // [rows, block_stride]
     float *half_scales;  // [rows, stride / 32, 8]: the scale of a block's first sixteen columns four times, then that of
-                         // its last sixteen; Q3_K and Q6_K, else NULL
+                         // its last sixteen; formats with a scale for each, else NULL
+    float *half_offsets;  // the same of offsets; Q2_K, else NULL
     float *values;    // [rows, columns] float32: for float32 inputs
     float row_scales[WN_TILE_ROWS];  // INT8
     bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
@@ -29,8 +30,11 @@ typedef struct wn_product_table {
     // Unpacks rows for integer inputs (codes, scales, offsets), or for float32 ones (values).
     void (*unpack_codes)(const wn_matrix *matrix, size_t row, size_t rows, wn_tile *tile);
     void (*row_f32)(const wn_matrix *matrix, size_t row, float *out);
-    // Whether unpack_codes knows Q5_0 and what follows it; where not, their rows are multiplied out.
-    bool unpacks_ggml_blocks;
+    // The same of Q5_0 and what follows it; NULL: plain C does it.
+    void (*row_f32_blocks)(const wn_matrix *matrix, size_t row, float *out);
+    // The table that computes with the codes of Q5_0 and what follows it, from inputs that any table has prepared:
+    // itself or another's. NULL: their rows are multiplied out.
+    const struct wn_product_table *ggml_blocks;
     // out[t * WN_TILE_ROWS + r] for tokens first..<first + tokens.
     void (*dot_f32)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     // Dense rows in floating point, converted in registers, for a few tokens; NULL: go through `values`.

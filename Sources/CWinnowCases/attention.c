@@ -58,7 +58,7 @@ static wn_cache make_cache(wn_case_run *run, const wn_cut *cut) {
 // out = softmax(scale q K^T) V for one head of one row. A score is off by the roundings of a dot of width / 16 steps; that
 // moves exp by as much, and so each share of the sum; exp and the sums over slots add their own.
 static void check_head(wn_case_run *run, const wn_cache *cache, const float *query, const float *out, size_t kv_head,
-                       size_t visible, double scale, size_t index) {
+                       size_t visible, double scale, const float *bias, size_t index) {
     size_t width = run->c->columns;
     const float *keys = cache->keys + kv_head * cache->slots * width, *values = cache->values + kv_head * cache->slots * width;
     double scores[512], largest = -INFINITY, reach = 0, total = 0;
@@ -68,9 +68,9 @@ static void check_head(wn_case_run *run, const wn_cache *cache, const float *que
             sum += (double)query[d] * keys[s * width + d];
             size += fabs((double)query[d] * keys[s * width + d]);
         }
-        scores[s] = sum * scale;
+        scores[s] = sum * scale + (bias ? bias[s] : 0);
         largest = fmax(largest, scores[s]);
-        reach = fmax(reach, fabs(scale) * size);
+        reach = fmax(reach, fabs(scale) * size + (bias ? fabs(bias[s]) : 0));
     }
     for (size_t s = 0; s < visible; s++) total += scores[s] = exp(scores[s] - largest);
     double moved = wn_unit * (2 * reach * (6 + sqrt((double)width / 16)) + 24 + 3 * sqrt((double)visible));
@@ -99,18 +99,23 @@ void wn_run_attention(wn_case_run *run) {
     float *other = wn_yard_take(&run->yard, c->tokens * row_floats * sizeof(float));
     wn_attention_row *rows = wn_yard_take(&run->yard, c->tokens * sizeof(wn_attention_row));
     float scale = (float)(1 / sqrt((double)width));
+    // Every other row adds to its scores.
+    size_t most = caches[0].slots > caches[1].slots ? caches[0].slots : caches[1].slots;
+    float *bias = wn_yard_take(&run->yard, c->heads * most * sizeof(float));
+    for (size_t i = 0; i < c->heads * most; i++) bias[i] = (float)wn_dice_between(&run->dice, -3, 3);
     for (size_t t = 0; t < c->tokens; t++) {
         const wn_cache *cache = &caches[t >= first_rows];
         size_t visible = 1 + wn_dice_below(&run->dice, cache->slots);
         if (t == 0) visible = cache->slots;
         rows[t] = (wn_attention_row){queries + t * row_floats, out + t * row_floats, cache->segments, cache->count,
-                                     cache->count, visible};
+                                     cache->count, visible, t % 2 ? bias : NULL, most};
     }
     wn_attend(run->pools[0], rows, c->tokens, c->heads, c->kv_heads, width, scale, type);
     for (size_t t = 0; t < c->tokens; t++) {
         for (size_t h = 0; h < c->heads; h++) {
             check_head(run, &caches[t >= first_rows], queries + t * row_floats + h * width, out + t * row_floats + h * width,
-                       h / group, rows[t].visible, scale, t * row_floats + h * width);
+                       h / group, rows[t].visible, scale, rows[t].bias ? rows[t].bias + h * most : NULL,
+                       t * row_floats + h * width);
         }
     }
     for (size_t t = 0; t < c->tokens; t++) rows[t].out = other + t * row_floats;

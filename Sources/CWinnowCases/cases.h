@@ -58,6 +58,8 @@ typedef struct wn_weights {
     uint8_t *codes;      // [rows, columns]: what wn_row_codes answers
 } wn_weights;
 void wn_weights_make(wn_case_run *run, wn_format format, wn_weights *weights);
+// The same for Q5_0 and what follows it; no codes.
+void wn_blocks_make(wn_case_run *run, wn_format format, wn_weights *weights);
 bool wn_format_masked(wn_format format);
 const char *wn_format_name(wn_format format);
 // Inputs of `tokens` rows that suit a kind: with EXACT numbers quantization loses nothing.
@@ -77,4 +79,6 @@ void wn_run_logits(wn_case_run *run);
 void wn_run_select(wn_case_run *run);
 void wn_run_statistics(wn_case_run *run);
 void wn_run_linear(wn_case_run *run);
+void wn_run_train(wn_case_run *run);
+void wn_run_optimize(wn_case_run *run);
 #endif

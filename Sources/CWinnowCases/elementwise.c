@@ -86,6 +86,26 @@ static void check_rope(wn_case_run *run, bool interleaved) {
     }
 }
 
+// Turning a part of each head is turning heads of that width, and leaves the rest.
+static void check_rope_part(wn_case_run *run, bool interleaved) {
+    const wn_case *c = run->c;
+    size_t width = c->columns, part = width / 4 * 2, heads = c->heads, all = c->tokens * heads * width;
+    if (part == 0) return;
+    float *x = floats(run, all, -5, 5), *before = wn_yard_take(&run->yard, all * sizeof(float));
+    float *narrow = wn_yard_take(&run->yard, c->tokens * heads * part * sizeof(float));
+    float *table = floats(run, c->tokens * part, -1, 1);
+    memcpy(before, x, all * sizeof(float));
+    for (size_t h = 0; h < c->tokens * heads; h++) memcpy(narrow + h * part, x + h * width, part * sizeof(float));
+    int32_t *at = wn_yard_take(&run->yard, c->tokens * sizeof(int32_t));
+    for (size_t t = 0; t < c->tokens; t++) at[t] = (int32_t)t;
+    wn_rope(narrow, heads * part, heads, part, c->tokens, table, at, interleaved);
+    wn_rope_part(x, heads * width, heads, width, part, c->tokens, table, at, interleaved);
+    for (size_t h = 0; h < c->tokens * heads; h++) {
+        wn_expect_same(run, "the part that turns", x + h * width, narrow + h * part, part * sizeof(float));
+        wn_expect_same(run, "the rest", x + h * width + part, before + h * width + part, (width - part) * sizeof(float));
+    }
+}
+
 static void check_layer_norm(wn_case_run *run) {
     const wn_case *c = run->c;
     size_t n = c->columns, in_stride = n + 2, out_stride = n + 1;
@@ -123,6 +143,12 @@ static void check_gelu(wn_case_run *run) {
             double floor = inner < -43 ? fabs(g * times) * 0x1p-125 : 0;
             wn_expect_near(run, "out", i, out[i], value, allowed + floor + 0x1p-126);
         }
+        wn_gelu_erf_multiply(gate, gated ? up : NULL, out, count);
+        for (size_t i = 0; i < count; i++) {
+            double g = gate[i], times = gated ? up[i] : 1, value = 0.5 * g * (1 + erf(g * 0.70710678118654752)) * times;
+            // 1 + erf is off by a rounding of 1, whatever is left of it.
+            wn_expect_near(run, "exact", i, out[i], value, wn_unit * (8 * fabs(value) + 4 * fabs(g * times)) + 0x1p-126);
+        }
     }
 }
 
@@ -142,8 +168,8 @@ void wn_run_elementwise(wn_case_run *run) {
     case 0: check_rms_norm(run); break;
     case 1: check_silu(run); break;
     case 2: check_add(run); break;
-    case 3: check_rope(run, true); break;
-    case 4: check_rope(run, false); break;
+    case 3: check_rope(run, true); check_rope_part(run, true); break;
+    case 4: check_rope(run, false); check_rope_part(run, false); break;
     case 5: check_layer_norm(run); break;
     case 6: check_gelu(run); break;
     default: check_soft_cap(run);

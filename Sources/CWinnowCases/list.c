@@ -3,7 +3,8 @@
 
 const char *wn_case_family_name(wn_case_family family) {
     static const char *const names[WN_CASE_FAMILY_COUNT] = {
-        "product", "gated", "input", "convert", "elementwise", "attention", "logits", "select", "statistics", "linear",
+        "product", "gated", "input", "convert", "elementwise", "attention", "logits", "select", "statistics",
+        "optimize", "train", "linear",
     };
     return names[family];
 }
@@ -59,6 +60,41 @@ static void add_products(wn_list *list) {
         for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_PLANES16; kind++) {
             if (kind != WN_INPUT_F32 && kind != wn_format_input(format)) continue;
             for (size_t i = 0; i < 7; i++) add_product(list, format, kind, in_blocks(format) ? blocks[i] : plain[i], 3 * i + format);
+        }
+    }
+}
+
+// Masks that rows are read without counting.
+static void add_two_of_four(wn_list *list) {
+    static const size_t widths[] = {64, 192, 2112, 8256, 65600}, tokens[] = {1, 3, 1, 2, 1};
+    for (wn_format format = WN_MASKED_Q4_0; format <= WN_MASKED_F16; format++) {
+        for (size_t i = 0; i < 5; i++) {
+            wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = wn_format_input(format),
+                         .numbers = i % 2 ? WN_NUMBERS_RANDOM : WN_NUMBERS_EXACT, .pattern = WN_MASK_TWO_OF_FOUR, .group = 64,
+                         .rows = widths[i] > 4096 ? 2 : 9, .columns = widths[i], .tokens = tokens[i]};
+            char name[80];
+            snprintf(name, sizeof name, "%s %zux%zu tokens %zu mask 2:4", wn_format_name(format), c.rows, c.columns, c.tokens);
+            add(list, c, name);
+        }
+    }
+}
+
+// The larger blocks of GGUF: no masks, and no numbers that come out exact.
+static void add_ggml_blocks(wn_list *list) {
+    static const size_t shapes[][3] = {{1, 1, 1}, {17, 3, 3}, {5, 9, 17}};  // rows, tokens, times the block's width
+    for (wn_format format = WN_Q5_0; format < WN_FORMAT_COUNT; format++) {
+        size_t width, bytes;
+        wn_ggml_block(format, &width, &bytes);
+        for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_BLOCK8; kind++) {
+            for (size_t i = 0; i < 3; i++) {
+                wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = kind, .numbers = WN_NUMBERS_RANDOM,
+                             .rows = shapes[i][0], .tokens = shapes[i][1], .columns = shapes[i][2] * width,
+                             .variant = (int32_t)i};
+                char name[80];
+                snprintf(name, sizeof name, "%s %s %zux%zu tokens %zu", wn_format_name(format), kind_names[kind], c.rows,
+                         c.columns, c.tokens);
+                add(list, c, name);
+            }
         }
     }
 }
@@ -164,6 +200,66 @@ static void add_rest(wn_list *list) {
     }
 }
 
+static void add_optimize(wn_list *list) {
+    static const size_t counts[] = {1, 15, 16, 31, 33, 64, 257, 1600};
+    static const char *const names[] = {"adam", "adam halves", "sgd", "lion", "sm3", "factored", "terms", "packing",
+                                        "sum_squares", "adam aged"};
+    for (int32_t variant = 0; variant < 20; variant++) {
+        for (size_t i = 0; i < 8; i++) {
+            int32_t pattern = variant % 2 ? (int32_t)(i + (size_t)variant) % WN_MASK_COUNT : WN_MASK_ALL;
+            wn_case c = {.family = WN_CASE_OPTIMIZE, .variant = variant, .columns = counts[i], .pattern = pattern};
+            char name[64];
+            snprintf(name, sizeof name, "%s %zu mask %s", names[variant / 2], counts[i], variant % 2 ? mask_names[pattern] : "none at all");
+            add(list, c, name);
+        }
+    }
+}
+
+static void add_train(wn_list *list) {
+    char name[80];
+    static const char *const layouts[] = {"nn", "nt", "tn"};
+    // Rows, columns, depth: one, odd, whole tiles, edges of blocks.
+    static const size_t products[][3] = {{1, 1, 1}, {5, 17, 31}, {12, 32, 16}, {97, 33, 257}, {13, 65, 300},
+                                         {192, 64, 8}, {3, 2051, 20}, {48, 96, 513}};
+    for (int32_t layout = 0; layout < 3; layout++) {
+        for (size_t i = 0; i < 8; i++) {
+            wn_case c = {.family = WN_CASE_TRAIN, .format = layout, .rows = products[i][0], .columns = products[i][1],
+                         .tokens = products[i][2], .variant = (int32_t)(i + layout) % 2,
+                         .numbers = i % 3 == 0 ? WN_NUMBERS_EXACT : WN_NUMBERS_RANDOM};
+            snprintf(name, sizeof name, "product %s %zux%zu of %zu%s", layouts[layout], c.rows, c.columns, c.tokens,
+                     c.variant ? " added" : "");
+            add(list, c, name);
+        }
+    }
+    static const size_t widths[] = {1, 15, 16, 33, 257, 576};
+    static const char *const names[] = {"rms norm", "layer norm", "silu", "gelu", "relu", "rows"};
+    for (int32_t what = 0; what < 6; what++) {
+        for (size_t i = 0; i < 6; i++) {
+            wn_case c = {.family = WN_CASE_TRAIN, .format = 3 + what, .columns = widths[i], .tokens = 1 + 7 * i};
+            if (what >= 2 && what < 5 && i == 5) c.columns = 40001;
+            snprintf(name, sizeof name, "%s %zu", names[what], c.columns);
+            add(list, c, name);
+        }
+    }
+    static const size_t attentions[][4] = {{1, 1, 1, 8}, {4, 2, 9, 5}, {2, 1, 70, 16}, {3, 3, 64, 33}, {2, 2, 129, 64},
+                                           {1, 1, 3, 256}};
+    for (size_t i = 0; i < 6; i++) {
+        for (int32_t kind = 0; kind < 4; kind++) {
+            wn_case c = {.family = WN_CASE_TRAIN, .format = 9, .heads = attentions[i][0], .kv_heads = attentions[i][1],
+                         .tokens = attentions[i][2], .columns = attentions[i][3], .kind = kind};
+            snprintf(name, sizeof name, "attention %zu/%zu heads of %zu, %zu tokens%s%s", c.heads, c.kv_heads, c.columns,
+                     c.tokens, kind & 1 ? ", window" : "", kind & 2 ? ", cap" : "");
+            add(list, c, name);
+        }
+    }
+    static const size_t vocabularies[] = {1, 2, 16, 31, 257, 5000};
+    for (size_t i = 0; i < 6; i++) {
+        wn_case c = {.family = WN_CASE_TRAIN, .format = 10, .columns = vocabularies[i], .tokens = 5};
+        snprintf(name, sizeof name, "losses %zu", c.columns);
+        add(list, c, name);
+    }
+}
+
 static void add_linear(wn_list *list) {
     static const char *const names[] = {"gram", "sums", "product", "product turned", "product lower", "product of a lower",
                                         "factor and inverse", "sweep", "sweep 2:4", "sweep codes", "sweep codes offset",
@@ -184,11 +280,15 @@ static void add_linear(wn_list *list) {
 size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
+    add_two_of_four(&list);
+    add_ggml_blocks(&list);
     add_gated(&list);
     add_inputs(&list);
     add_elementwise(&list);
     add_attention(&list);
     add_rest(&list);
+    add_optimize(&list);
+    add_train(&list);
     add_linear(&list);
     return list.count;
 }

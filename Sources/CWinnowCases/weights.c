@@ -2,9 +2,11 @@
 #include "cases.h"
 
 const char *wn_format_name(wn_format format) {
-    static const char *const names[WN_Q5_0] = {
+    static const char *const names[WN_FORMAT_COUNT] = {
         "f32", "f16", "bf16", "q4_0", "q4_1", "q8_0", "int8", "int4",
         "masked-q4_0", "masked-q4_1", "masked-q8_0", "masked-int8", "masked-int4", "masked-f16",
+        "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4", "tq1_0", "tq2_0",
+        "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "nvfp4",
     };
     return names[format];
 }
@@ -40,6 +42,11 @@ static bool keeps(wn_case_run *run, size_t row, size_t column) {
     case WN_MASK_NONE: return false;
     case WN_MASK_LAST: return column + 1 == c->columns;
     case WN_MASK_HALF: return wn_dice_below(&run->dice, 2) == 0;
+    case WN_MASK_TWO_OF_FOUR: {
+        static const uint8_t pairs[6] = {3, 5, 6, 9, 10, 12};
+        size_t four = column / 4;
+        return pairs[(5 * row + 7 * four + four / 6) % 6] >> column % 4 & 1;
+    }
     case WN_MASK_TENTH: return wn_dice_below(&run->dice, 10) == 0;
     default: return wn_dice_below(&run->dice, c->rows) < row + (column % 7 == 0);
     }
@@ -208,6 +215,7 @@ static size_t pack_masked_row(wn_format format, size_t columns, const uint32_t *
 static void pack_masked(wn_case_run *run, wn_format dense, const wn_plan *plan, wn_matrix *m) {
     size_t rows = m->rows, columns = m->columns;
     m->mask_stride = (columns + 63) / 64 * 8;
+    m->two_of_four = run->c->pattern == WN_MASK_TWO_OF_FOUR;
     uint8_t *mask = wn_yard_take(&run->yard, rows * m->mask_stride);
     memset(mask, 0, rows * m->mask_stride);
     uint32_t *offsets = wn_yard_take(&run->yard, (rows + 1) * sizeof(uint32_t));
@@ -258,6 +266,10 @@ static void pack_scales(wn_case_run *run, wn_format format, const wn_plan *plan,
 }
 
 void wn_weights_make(wn_case_run *run, wn_format format, wn_weights *weights) {
+    if (format >= WN_Q5_0) {
+        wn_blocks_make(run, format, weights);
+        return;
+    }
     const wn_case *c = run->c;
     wn_format dense = dense_format(format);
     wn_plan plan;

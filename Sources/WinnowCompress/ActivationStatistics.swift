@@ -65,6 +65,9 @@ public struct ActivationStatistics {
         }
     }
 
+    /// Ends a window that has fewer tokens than the others: experts see what is routed to them.
+    mutating func finish() { moments?.endWindow() }
+
     /// ||X_j||_2 of each channel.
     public var columnNorms: [Float] { sumOfSquares.map { Float($0.squareRoot()) } }
 

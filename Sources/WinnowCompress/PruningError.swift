@@ -6,6 +6,7 @@ public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
     case activationsNotFinite(layer: String, channel: Int)
     case resultNotFinite(layer: String)
     case singular(layer: String, channel: Int)
+    case expertUnseen(layer: String)
     case cancelled
 
     public var description: String {
@@ -23,6 +24,8 @@ public enum PruningError: Error, Equatable, Sendable, CustomStringConvertible {
         case .singular(let layer, let channel):
             "the inputs of \(layer) do not determine its weights (channel \(channel) is made up of others): "
                 + "raise --damping or calibrate on more text"
+        case .expertUnseen(let layer):
+            "no calibration token was routed to the expert of \(layer): give more calibration text, or use magnitude"
         case .cancelled: "cancelled"
         }
     }

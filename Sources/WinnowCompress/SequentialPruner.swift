@@ -69,9 +69,10 @@ public struct SequentialPruner {
             progress(block, model.blocks.count)
             try walk.checkCancellation()
             let own = layers.layers(ofBlock: block)
-            let points = TapPoint.allCases.filter { point in own.contains { $0.input == point } }
-            for stage in method.stages == .together ? [points] : points.map({ [$0] }) {
-                var statistics = try walk.observe(block, at: Set(stage))
+            let points = Set(own.map(\.input))
+            let stages = (0...3).map { stage in points.filter { $0.stage == stage } }.filter { !$0.isEmpty }
+            for stage in method.stages == .together ? [points] : stages {
+                var statistics = try walk.observe(block, at: stage)
                 try walk.prepare(block, statistics)
                 for (index, layer) in own.enumerated() where stage.contains(layer.input) {
                     try walk.checkCancellation()
@@ -123,26 +124,30 @@ public struct SequentialPruner {
         return plan
     }
 
-    /// What statistics and a method's own work hold when they hold most: all points' statistics while they are gathered,
-    /// or, while the layers of a point are worked on, its own and those of the points after it.
+    /// What statistics and a method's own work hold when they hold most, in any block: all points' statistics while
+    /// they are gathered, or, while the layers of a stage are worked on, its own and those of the stages after it.
     private func solvingPeak(
         _ model: LanguageModel, _ layers: [PrunableLayers.Layer]
     ) -> (statistics: Int, working: Int) {
-        let statistics = Walk.tapWidths(model).mapValues {
-            ActivationStatistics.byteCount(width: $0, method.statistics)
-        }
-        let points = TapPoint.allCases
-        let gathered = method.stages == .together ? statistics.values.reduce(0, +) : statistics.values.max() ?? 0
-        var peak = (statistics: gathered, working: 0)
-        for (index, point) in points.enumerated() {
-            let held =
-                method.stages == .together
-                ? points[index...].reduce(0) { $0 + (statistics[$1] ?? 0) } : statistics[point] ?? 0
-            let working =
-                layers.filter { $0.input == point }.map {
-                    method.workingBytes(rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
-                }.max() ?? 0
-            if held + working > peak.statistics + peak.working { peak = (held, working) }
+        var peak = (statistics: 0, working: 0)
+        for (block, part) in model.blocks.enumerated() {
+            let widths = Walk.tapWidths(part)
+            func bytes(_ stages: ClosedRange<Int>) -> Int {
+                widths.reduce(0) {
+                    stages.contains($1.key.stage)
+                        ? $0 + ActivationStatistics.byteCount(width: $1.value, method.statistics) : $0
+                }
+            }
+            let own = layers.filter { $0.block == block }
+            for stage in 0...3 {
+                let held = method.stages == .together ? bytes(stage...3) : bytes(stage...stage)
+                let working =
+                    own.filter { $0.input.stage == stage }.map {
+                        method.workingBytes(
+                            rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
+                    }.max() ?? 0
+                if held + working > peak.statistics + peak.working { peak = (held, working) }
+            }
         }
         return peak
     }
@@ -153,5 +158,17 @@ public struct SequentialPruner {
         configuration.kvType = .f32
         configuration.chunk = max(1, length >= stepTokens ? stepTokens : stepTokens / max(length, 1) * length)
         return configuration
+    }
+}
+
+extension TapPoint {
+    /// The group of layers of a block that may be worked on together when each sees what became of those before.
+    var stage: Int {
+        switch self {
+        case .attentionInput: 0
+        case .attentionOutput: 1
+        case .feedForwardInput, .expertInput: 2
+        case .feedForwardHidden, .expertHidden: 3
+        }
     }
 }

@@ -18,8 +18,8 @@ final class Walk {
     /// Where a selection over the whole model ends; carried from layer to layer.
     private var threshold: SelectionThreshold?
     private var layersDone: UInt64 = 0
-    /// What each layer is to become, in the model's order.
-    private var goals: [SparsityGoal] = []
+    /// What each layer is to become, under its key.
+    private var goals: [String: SparsityGoal] = [:]
     /// Matrices of the block as they were before a method changed it as a whole.
     private var given: [String: WeightMatrix] = [:]
 
@@ -76,7 +76,9 @@ final class Walk {
         guard let runner, case .outliers(let threshold, _) = pruner.allocation else { return [] }
         return try model.blocks.indices.map { block in
             try checkCancellation()
-            var statistics = Walk.tapWidths(model).mapValues { ActivationStatistics(width: $0, .squares) }
+            var statistics = Walk.tapWidths(model.blocks[block]).mapValues {
+                ActivationStatistics(width: $0, .squares)
+            }
             try hidden.withMutableElements { hidden in
                 try runner.runBlock(
                     block, hidden: hidden, windows: windowCount, length: length,
@@ -101,19 +103,17 @@ final class Walk {
         if let cancellation, cancellation.isCancelled { throw PruningError.cancelled }
     }
 
-    /// Channels at each tap point.
-    static func tapWidths(_ model: LanguageModel) -> [TapPoint: Int] {
+    /// Channels at each tap point of a block.
+    static func tapWidths(_ block: TransformerBlock) -> [TapPoint: Int] {
         var widths: [TapPoint: Int] = [:]
-        for block in model.blocks {
-            for linear in block.linears { widths[linear.input] = linear.parameter.matrix.columns }
-        }
+        for linear in block.linears { widths[linear.input] = linear.parameter.matrix.columns }
         return widths
     }
 
     /// Statistics of the block's inputs at these points, of the block as it is now.
     func observe(_ block: Int, at points: Set<TapPoint>) throws -> [TapPoint: ActivationStatistics] {
         let request = pruner.method.statistics
-        var statistics = Walk.tapWidths(model).filter { points.contains($0.key) }.mapValues {
+        var statistics = Walk.tapWidths(model.blocks[block]).filter { points.contains($0.key) }.mapValues {
             ActivationStatistics(width: $0, request, windowLength: length > 0 ? length : nil)
         }
         guard let runner, !request.isEmpty else { return statistics }
@@ -121,10 +121,14 @@ final class Walk {
             try runner.runBlock(
                 block, hidden: hidden, windows: windowCount, length: length,
                 observer: { [pool] values in statistics[values.point]?.add(values, on: pool) },
-                keepsInput: true, lastTap: TapPoint.allCases.last(where: points.contains),
+                keepsInput: true, lastTap: points == [.attentionInput] ? .attentionInput : points == [.attentionOutput] ? .attentionOutput : nil,
                 cancellation: cancellation)
         }
+        for point in points { statistics[point]!.finish() }
         for linear in model.blocks[block].linears where points.contains(linear.input) {
+            if statistics[linear.input]!.count == 0 {
+                throw PruningError.expertUnseen(layer: linear.parameter.name)
+            }
             try checkFinite(statistics[linear.input]!, linear.parameter.name)
         }
         return statistics
@@ -135,7 +139,9 @@ final class Walk {
         guard let method = pruner.method as? any BlockMethod else { return }
         for linear in model.blocks[block].linears { given[linear.parameter.name] = linear.parameter.matrix }
         try method.prepare(
-            ScalableBlock(model.blocks[block], form: pruner.store, on: pool), statistics: statistics)
+            ScalableBlock(
+                model.blocks[block], form: pruner.store, isParallel: model.configuration.traits.isParallel,
+                on: pool), statistics: statistics)
     }
 
     /// Prunes one layer and puts the packed matrix in its place.
@@ -145,7 +151,7 @@ final class Walk {
         var weights = LinearWeights(
             name: layer.name, matrix: layer.parameter.matrix, form: pruner.store, on: pool)
         var target = LayerTarget(
-            goal: goals[Int(layersDone)], seed: pruner.seed &+ layersDone, threshold: threshold,
+            goal: goals[layer.name] ?? pruner.method.goal, seed: pruner.seed &+ layersDone, threshold: threshold,
             input: layer.input)
         layersDone += 1
         var report = try pruner.method.apply(to: &weights, target: &target, statistics: statistics)

@@ -13,6 +13,8 @@ public enum DType: String, Sendable, CaseIterable, Hashable {
     case u16 = "U16"
     case u8 = "U8"
     case bool = "BOOL"
+    case f8e4m3 = "F8_E4M3"
+    case f8e5m2 = "F8_E5M2"
 
     /// Bytes an element takes.
     public var byteCount: Int {
@@ -20,7 +22,7 @@ public enum DType: String, Sendable, CaseIterable, Hashable {
         case .f64, .i64, .u64: 8
         case .f32, .i32, .u32: 4
         case .f16, .bf16, .i16, .u16: 2
-        case .i8, .u8, .bool: 1
+        case .i8, .u8, .bool, .f8e4m3, .f8e5m2: 1
         }
     }
 }

@@ -77,6 +77,7 @@ public struct Perplexity: Sendable {
         _ ids: [TokenID], bos: TokenID?, on runner: ModelRunner, cancellation: CancellationFlag? = nil,
         progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> Result {
+        try runner.model.requireHead()
         let context = runner.model.configuration.contextLength
         let targets = score.targets(window: window)
         guard window >= 2, !targets.isEmpty else { throw PerplexityError.windowTooShort(window, score) }

@@ -46,7 +46,9 @@ public actor Engine {
         template = try checkpoint.tokenizer.chatTemplate.map { try ChatTemplate(source: $0) }
         modelConfiguration = checkpoint.configuration
         self.checkpoint = checkpoint
-        let runner = try ModelRunner(try LanguageModel(checkpoint), configuration.runner)
+        let model = try LanguageModel(checkpoint)
+        try model.requireHead()
+        let runner = try ModelRunner(model, configuration.runner)
         generator = TextGenerator(runner: runner, tokenizer: tokenizer, context: configuration.context)
     }
 

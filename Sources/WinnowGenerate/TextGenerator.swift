@@ -118,9 +118,10 @@ public final class TextGenerator {
     private func reuse(_ prompt: [TokenID]) -> Int {
         var common = 0
         while common < min(cached.count, prompt.count - 1), cached[common] == prompt[common] { common += 1 }
-        sequence.truncate(to: common)
-        cached.removeLast(cached.count - common)
-        return common
+        // A window's pages may be gone: then all of the prompt is computed again.
+        let kept = sequence.truncate(to: common)
+        cached.removeLast(cached.count - kept)
+        return kept
     }
 
     private func prefill(

@@ -17,6 +17,8 @@ public final class Checkpoint: Sendable {
     public let fileBytes: Int
     /// Winnow's own record beside the model (`winnow.json`): method, calibration, seed, figures.
     public let recipe: JSONObject?
+    /// How the model makes vectors of texts; nil where its files do not say.
+    public let pooling: SentencePooling?
     /// Files that go along when the model is written again.
     let companions: [CompanionFile]
     private let tensors: [String: StoredTensor]
@@ -30,9 +32,7 @@ public final class Checkpoint: Sendable {
         let start = UnsafeRawBufferPointer(start: storage.base, count: min(storage.byteCount, 16))
         if start.starts(with: "GGUF".utf8) { return try Checkpoint(gguf: storage, path: path) }
         let (folder, name) = FilePath.split(path)
-        if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) || start.starts(with: [0x80, 0x02]) {
-            throw CheckpointError.pickle(folder: folder, file: name)
-        }
+        if let refusal = ForeignFiles.refusal(path, start: start) { throw refusal }
         let reason =
             name.hasSuffix(".safetensors") || name.hasSuffix(".json")
             ? "a file of a model folder, not a model (try \(folder))" : "not a GGUF file"
@@ -42,16 +42,20 @@ public final class Checkpoint: Sendable {
     init(
         path: String, configuration: ModelConfiguration, tokenizer: TokenizerDefinition, names: [String],
         tensors: [String: StoredTensor], fileBytes: Int, recipe: JSONObject? = nil,
-        companions: [CompanionFile] = []
+        companions: [CompanionFile] = [], pooling: SentencePooling? = nil
     ) throws(CheckpointError) {
+        try configuration.checkAttention(file: path)
         // A tied model has no use for a head of its own, which some writers add.
         let used = configuration.tiesEmbeddings ? names.filter { $0 != "lm_head.weight" } : names
         var unvisited = Set(used)
+        var tensors = tensors
         try configuration.forEachTensor { expected throws(CheckpointError) in
             guard let stored = tensors[expected.name] else {
                 throw .missingTensor(file: path, tensor: expected.name)
             }
-            guard stored.shape == expected.shape else {
+            if let reshaped = stored.reshaped(to: expected.shape) {
+                tensors[expected.name] = reshaped
+            } else {
                 throw .wrongShape(
                     file: path, tensor: expected.name, shape: stored.shape, expected: expected.shape)
             }
@@ -66,6 +70,24 @@ public final class Checkpoint: Sendable {
         self.fileBytes = fileBytes
         self.recipe = recipe
         self.companions = companions
+        self.pooling = pooling
+    }
+
+    /// What the matrices were that another tool had packed and that are in a format of ours here, by name.
+    public var storedFormats: [String: String] {
+        tensors.compactMapValues { if case .unpacked(let matrix) = $0 { matrix.source } else { nil } }
+    }
+
+    /// One line that says which matrices change their format and into what; nil when every one is as its file has it.
+    public var unpackingNotice: String? {
+        var counts: [String: Int] = [:]
+        for case .unpacked(let matrix) in tensors.values where !matrix.isKept {
+            counts["\(matrix.source) as \(matrix.layer.format.name)", default: 0] += 1
+        }
+        guard !counts.isEmpty else { return nil }
+        let kinds = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            .map { "\($0.value == 1 ? "1 matrix" : "\($0.value) matrices") of \($0.key)" }
+        return "loaded in another format: " + kinds.joined(separator: "; ")
     }
 
     /// Where a tensor is, nothing of it read; nil when there is none of the name.
@@ -83,6 +105,7 @@ public final class Checkpoint: Sendable {
         switch stored {
         case .matrix(let own, let ownParts): (layout, parts) = (own, ownParts)
         case .transposed(let own, let ownParts): (layout, parts) = own.transposing(ownParts)
+        case .unpacked(let own): (layout, parts) = (own.layer, try own.parts())
         case .vector: throw CheckpointError.notAMatrix(path: path, tensor: name)
         }
         do {
@@ -123,6 +146,8 @@ enum StoredTensor: Sendable {
     case vector(Tensor)
     /// A plain matrix whose file has columns for rows (Conv1D); turned when it is asked for.
     case transposed(PackedLayers.Layer, WeightMatrix.Parts)
+    /// A matrix that another tool packed; made when it is asked for.
+    case unpacked(UnpackedMatrix)
 
     var transposed: StoredTensor {
         if case .matrix(let layout, let parts) = self { .transposed(layout, parts) } else { self }
@@ -133,7 +158,23 @@ enum StoredTensor: Sendable {
         case .transposed(let layout, _): [layout.columns, layout.rows]
         case .matrix(let layout, _): [layout.rows, layout.columns]
         case .vector(let tensor): tensor.shape
+        case .unpacked(let matrix): [matrix.layer.rows, matrix.layer.columns]
         }
+    }
+
+    /// The same values with another number of dimensions; nil when that is another tensor.
+    ///
+    /// A matrix of one row may stand as a vector, and one whose rows have dimensions of their own.
+    func reshaped(to expected: [Int]) -> StoredTensor? {
+        if shape == expected { return self }
+        guard case .vector(let tensor) = self, expected.count <= 2, tensor.shape.count != expected.count,
+            tensor.count == expected.reduce(1, *),
+            tensor.shape.first(where: { $0 != 1 }) == expected.first(where: { $0 != 1 })
+        else { return nil }
+        if expected.count == 1 { return .vector(Tensor(dtype: tensor.dtype, shape: expected, bytes: tensor.bytes)) }
+        guard let format = WeightFormat(plain: tensor.dtype) else { return nil }
+        let layout = PackedLayers.Layer(format: format, rows: expected[0], columns: expected[1], group: 0)
+        return .matrix(layout, WeightMatrix.Parts(values: tensor.bytes))
     }
 
     /// Bytes of all its arrays.
@@ -141,17 +182,14 @@ enum StoredTensor: Sendable {
         switch self {
         case .matrix(_, let parts), .transposed(_, let parts): parts.byteCount
         case .vector(let tensor): tensor.bytes.byteCount
+        case .unpacked(let matrix): matrix.storedBytes
         }
     }
 
     /// A plain tensor of a safetensors file: a matrix when it has two dimensions.
     init(_ tensor: Tensor, name: String, file: String) throws(CheckpointError) {
-        let format: WeightFormat
-        switch tensor.dtype {
-        case .f32: format = .f32
-        case .f16: format = .f16
-        case .bf16: format = .bf16
-        default: throw .unsupportedType(file: file, tensor: name, type: tensor.dtype.rawValue)
+        guard let format = WeightFormat(plain: tensor.dtype) else {
+            throw .unsupportedType(file: file, tensor: name, type: tensor.dtype.rawValue)
         }
         if tensor.shape.count == 2 {
             let layout = PackedLayers.Layer(
@@ -160,6 +198,18 @@ enum StoredTensor: Sendable {
         } else {
             let bytes = tensor.bytes.aligned(to: 4)
             self = .vector(Tensor(dtype: tensor.dtype, shape: tensor.shape, bytes: bytes))
+        }
+    }
+}
+
+extension WeightFormat {
+    /// The format of plain floats of a type; nil for others.
+    init?(plain type: DType) {
+        switch type {
+        case .f32: self = .f32
+        case .f16: self = .f16
+        case .bf16: self = .bf16
+        default: return nil
         }
     }
 }

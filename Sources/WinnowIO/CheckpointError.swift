@@ -6,6 +6,7 @@ import WinnowWeights
 public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
     case notAModel(path: String, reason: String)
     case pickle(folder: String, file: String)
+    case foreignFile(path: String, kind: String, advice: String)
     case missingFile(folder: String, file: String)
     case missingShards(folder: String, files: [String])
     case badShardName(file: String, shard: String)
@@ -23,6 +24,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
     case unsupportedType(file: String, tensor: String, type: String)
     case unknownFormat(file: String, tensor: String, format: String)
     case badWeights(file: String, error: WeightError)
+    case badPart(file: String, tensor: String, reason: String)
     case noSuchTensor(path: String, tensor: String)
     case notAMatrix(path: String, tensor: String)
     case notAVector(path: String, tensor: String)
@@ -41,6 +43,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
             "\(folder): the weights are a Python pickle (\(file)), which can run code when read; convert them "
                 + "first: python -c \"from transformers import AutoModelForCausalLM as M; "
                 + "M.from_pretrained('\(folder)').save_pretrained('\(folder)', safe_serialization=True)\""
+        case .foreignFile(let path, let kind, let advice): "\(path): \(kind); \(advice)"
         case .missingFile(let folder, let file): "\(folder): \(file) is missing; is the download complete?"
         case .missingShards(let folder, let files):
             "\(folder): \(files.joined(separator: ", ")) named by the index \(files.count == 1 ? "is" : "are") "
@@ -71,6 +74,7 @@ public enum CheckpointError: Error, Equatable, Sendable, CustomStringConvertible
         case .unknownFormat(let file, let tensor, let format):
             "\(file): tensor \(tensor) has the unknown format '\(format)'; was it made by a newer Winnow?"
         case .badWeights(let file, let error): "\(file): \(error)"
+        case .badPart(let file, let tensor, let reason): "\(file): tensor \(tensor) \(reason)"
         case .noSuchTensor(let path, let tensor): "\(path) has no tensor \(tensor)"
         case .notAMatrix(let path, let tensor): "\(path): tensor \(tensor) is not a matrix"
         case .notAVector(let path, let tensor): "\(path): tensor \(tensor) is not a plain vector"

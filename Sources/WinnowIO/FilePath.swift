@@ -9,15 +9,15 @@ import WinnowCore
 #endif
 
 /// What is asked of the file system before a file is opened.
-enum FilePath {
-    enum Kind {
+package enum FilePath {
+    package enum Kind {
         case folder
         case file
         case other
     }
 
     /// nil when there is nothing at the path (links are followed).
-    static func kind(_ path: String) -> Kind? {
+    package static func kind(_ path: String) -> Kind? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         switch status.st_mode & S_IFMT {
@@ -27,7 +27,7 @@ enum FilePath {
         }
     }
 
-    static func exists(_ path: String) -> Bool { kind(path) != nil }
+    package static func exists(_ path: String) -> Bool { kind(path) != nil }
 
     static func byteCount(_ path: String) -> Int {
         var status = stat()
@@ -35,7 +35,7 @@ enum FilePath {
     }
 
     /// Names in a folder, sorted; empty when it cannot be read.
-    static func entries(_ path: String) -> [String] {
+    package static func entries(_ path: String) -> [String] {
         guard let directory = opendir(path) else { return [] }
         defer { closedir(directory) }
         var names: [String] = []
@@ -46,6 +46,12 @@ enum FilePath {
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted()
+    }
+
+    /// Makes a folder where there is none; the one around it must be there.
+    package static func makeFolder(_ path: String) throws(FileError) {
+        guard mkdir(path, 0o755) != 0, errno != EEXIST || kind(path) != .folder else { return }
+        throw FileError(path, operation: "create", code: errno)
     }
 
     static func rename(_ from: String, _ to: String) throws(FileError) {

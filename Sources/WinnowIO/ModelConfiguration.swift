@@ -24,6 +24,8 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// `generation_config.json` as read; empty where there was none.
     public var generation: JSONObject
     public var traits: DecoderTraits
+    /// The shape of each block where they differ; empty where all are alike.
+    public var layerShapes: [LayerShape] = []
     /// What the files say of the model itself: name, licence, tags.
     public var metadata: GeneralMetadata
 
@@ -56,6 +58,12 @@ public struct ModelConfiguration: Sendable, Equatable {
     }
 
     public var ropeBase: Double { rope.base }
+
+    /// The longest sequence: the context, less the rows of its position table that no token has.
+    public var tokenLimit: Int {
+        guard let positions = traits.learnedPositions else { return contextLength }
+        return min(contextLength, positions.rows - positions.offset)
+    }
 }
 
 extension ModelConfiguration {
@@ -67,15 +75,24 @@ extension ModelConfiguration {
 
     /// Calls `body` with every tensor that the configuration asks for, in the order of the model.
     func forEachTensor<Failure: Error>(_ body: (ExpectedTensor) throws(Failure) -> Void) throws(Failure) {
-        func expect(_ role: TensorRole, layer: Int? = nil) throws(Failure) {
-            guard let name = tensorName(role, layer: layer) else { return }
-            try body(ExpectedTensor(name: name, shape: shape(of: role)))
+        func expect(_ role: TensorRole, layer: Int? = nil, expert: Int? = nil) throws(Failure) {
+            guard let name = tensorName(role, layer: layer, expert: expert) else { return }
+            try body(ExpectedTensor(name: name, shape: shape(of: role, layer: layer)))
         }
-        for role in [TensorRole.embedding, .positions] { try expect(role) }
+        for role in [
+            TensorRole.embedding, .positions, .classToken, .patchBias, .tokenTypes, .embeddingNorm, .embeddingNormBias,
+            .relativeBias,
+        ] { try expect(role) }
         for layer in 0..<layers {
-            for role in TensorRole.blockRoles { try expect(role, layer: layer) }
+            for role in TensorRole.blockRoles where !role.isExpert { try expect(role, layer: layer) }
+            guard hasExperts(inLayer: layer) else { continue }
+            for expert in 0..<shape(ofLayer: layer).experts {
+                for role in TensorRole.blockRoles where role.isExpert {
+                    try expect(role, layer: layer, expert: expert)
+                }
+            }
         }
-        for role in [TensorRole.finalNorm, .finalNormBias, .head] { try expect(role) }
+        for role in [TensorRole.finalNorm, .finalNormBias, .head, .headBias] { try expect(role) }
     }
 
     /// The shape of every tensor by name.
@@ -89,9 +106,10 @@ extension ModelConfiguration {
     /// other tensors, and for families whose files agree.
     func rotaryHeads(of name: String) -> Int? {
         guard family.ggufRotary == .interleaved else { return nil }
-        switch family.names.role(huggingFace: name)?.role {
-        case .query, .queryBias: return heads
-        case .key, .keyBias: return keyValueHeads
+        guard let place = family.names.place(huggingFace: name), let layer = place.layer else { return nil }
+        switch place.role {
+        case .query, .queryBias: return shape(ofLayer: layer).heads
+        case .key, .keyBias: return shape(ofLayer: layer).keyValueHeads
         default: return nil
         }
     }
@@ -112,7 +130,7 @@ extension ModelConfiguration {
 
     /// What to add to a tensor's values when it goes into a folder, or into a GGUF file: Gemma's norms.
     func normShift(of name: String, intoFolder: Bool) -> Float {
-        guard family.folderNormOffset != 0, family.names.role(huggingFace: name)?.role.isNormWeight ?? false
+        guard family.folderNormOffset != 0, family.names.place(huggingFace: name)?.role.isNormWeight ?? false
         else { return 0 }
         // A norm with an offset still to be added stands here as in a folder.
         return traits.normOffset - (intoFolder ? family.folderNormOffset : 0)

@@ -10,11 +10,17 @@
 public struct RopeSettings: Sendable, Equatable {
     public var base: Double
     public var scaling: RopeScaling
+    /// Of each head's columns, how many turn: the first ones.
+    public var share: Double
 
-    public init(base: Double, scaling: RopeScaling = .none) {
+    public init(base: Double, scaling: RopeScaling = .none, share: Double = 1) {
         self.base = base
         self.scaling = scaling
+        self.share = share
     }
+
+    /// The columns of a head that turn.
+    public func width(ofHead headWidth: Int) -> Int { Int(Double(headWidth) * share) }
 }
 
 /// A stretching of rotary frequencies, by transformers' `rope_type`.
@@ -56,6 +62,7 @@ extension RopeSettings {
     ///   `longrope` when a sequence grows past the original context, which leaves cached keys behind; here they
     ///   are chosen once for a sequence.
     public func frequencies(headWidth: Int, capacity: Int) -> (values: [Float], attentionFactor: Float) {
+        let headWidth = width(ofHead: headWidth)
         let powers = (0..<headWidth / 2).map { powf(Float(base), Float(2 * $0) / Float(headWidth)) }
         let plain = powers.map { 1 / $0 }
         switch scaling {

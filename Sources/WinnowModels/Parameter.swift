@@ -3,8 +3,8 @@ import WinnowWeights
 
 /// A named weight of a model: what load, save, prune, shard and train go over.
 ///
-/// The only thing in a model that changes. Training adds a gradient and float32 masters here; a mask is
-/// part of a masked ``WeightMatrix``.
+/// The only thing in a model that changes. Training adds float32 masters, a gradient and a mask
+/// (``ParameterTraining``); without it a mask is part of a masked ``WeightMatrix``.
 public final class Parameter {
     public enum Value: Sendable {
         /// A linear's `[outputs, inputs]` or an embedding's `[vocabulary, width]`.
@@ -15,9 +15,11 @@ public final class Parameter {
 
     /// The Hugging Face key, `model.layers.0.self_attn.q_proj.weight`.
     public let name: String
-    public private(set) var value: Value
+    public internal(set) var value: Value
     /// Raised by each replacement: what was bound to an older value binds again.
-    public private(set) var version = 0
+    public internal(set) var version = 0
+    /// Masters, gradient and mask while the parameter is trained; nil: it is frozen.
+    public internal(set) var training: ParameterTraining?
 
     public init(name: String, value: Value) {
         self.name = name

@@ -9,12 +9,12 @@ import WinnowIO
     import Darwin
 #endif
 
-/// Cosines and sines of rotary positions: row p holds headWidth/2 cosines, then as many sines.
+/// Cosines and sines of rotary positions: row p holds width/2 cosines, then as many sines, of the columns that turn.
 ///
 /// Angles are rounded to float32 as transformers does, so that long positions agree with it. Grows as positions
 /// come.
 final class RotaryTable {
-    private let headWidth: Int
+    private let width: Int
     private let frequencies: [Float]
     /// Cosines and sines are multiplied with it.
     private let attentionFactor: Float
@@ -23,7 +23,7 @@ final class RotaryTable {
 
     /// - Parameter capacity: the longest that its sequences may become.
     init(_ settings: RopeSettings, headWidth: Int, capacity: Int) {
-        self.headWidth = headWidth
+        width = settings.width(ofHead: headWidth)
         (frequencies, attentionFactor) = settings.frequencies(headWidth: headWidth, capacity: capacity)
     }
 
@@ -31,14 +31,14 @@ final class RotaryTable {
     func rows(_ count: Int) -> UnsafePointer<Float> {
         if count > positions {
             let newCount = max(count, positions * 2, 256)
-            var grown = Buffer<Float>(count: newCount * headWidth)
-            let half = headWidth / 2
+            var grown = Buffer<Float>(count: newCount * width)
+            let half = width / 2
             grown.withMutableElements { values in
                 for position in 0..<newCount {
                     for index in 0..<half {
                         let angle = Double(Float(position) * frequencies[index])
-                        values[position * headWidth + index] = Float(cos(angle)) * attentionFactor
-                        values[position * headWidth + half + index] = Float(sin(angle)) * attentionFactor
+                        values[position * width + index] = Float(cos(angle)) * attentionFactor
+                        values[position * width + half + index] = Float(sin(angle)) * attentionFactor
                     }
                 }
             }

@@ -1,13 +1,24 @@
 /// A named place in a block where values can be observed, `[tokens, width of the place]` in float32.
-public enum TapPoint: String, Sendable, CaseIterable, Hashable {
+public enum TapPoint: Sendable, Hashable {
     /// The normalised input of q, k and v.
-    case attentionInput = "attn.input"
+    case attentionInput
     /// The heads' output, before the output projection.
-    case attentionOutput = "attn.output"
-    /// The normalised input of gate and up.
-    case feedForwardInput = "mlp.input"
-    /// The gated activations, before the down projection.
-    case feedForwardHidden = "mlp.hidden"
+    case attentionOutput
+    /// The normalised input of gate and up; with experts, that of the shared one.
+    case feedForwardInput
+    /// The gated activations, before the down projection; with experts, those of the shared one.
+    case feedForwardHidden
+    /// The normalised inputs that were routed to an expert.
+    case expertInput(Int)
+    /// The gated activations of an expert.
+    case expertHidden(Int)
+}
+
+extension TapPoint: CaseIterable {
+    /// The points of a block without experts.
+    public static let allCases: [TapPoint] = [
+        .attentionInput, .attentionOutput, .feedForwardInput, .feedForwardHidden,
+    ]
 }
 
 /// Values at a tap point, valid only during the call.

@@ -27,6 +27,26 @@ struct AddedTokenMatcher: Sendable {
         self.starts = starts
     }
 
+    /// A matcher of texts alone.
+    init(texts: [String]) {
+        self.init(
+            texts.enumerated().map {
+                TokenizerDefinition.AddedToken(id: TokenID($0.offset), content: $0.element, isSpecial: false)
+            })
+    }
+
+    /// The end of the longest entry that stands at a place.
+    @inline(__always)
+    func end(in text: UnsafeBufferPointer<UInt8>, at position: Int) -> Int? {
+        guard !entries.isEmpty else { return nil }
+        let byte = Int(text[position])
+        for index in Int(starts[byte])..<Int(starts[byte + 1])
+        where matches(entries[index].bytes, text, position, text.count) {
+            return position + entries[index].bytes.count
+        }
+        return nil
+    }
+
     /// The first match at or after `from`, before `end`.
     ///
     /// - Parameter floor: white space before this byte belongs to an earlier match.
@@ -38,7 +58,8 @@ struct AddedTokenMatcher: Sendable {
                 let first = starts[byte]
                 let last = starts[byte + 1]
                 if first < last {
-                    for index in Int(first)..<Int(last) where matches(entries[index].bytes, text, position, end) {
+                    for index in Int(first)..<Int(last)
+                    where matches(entries[index].bytes, text, position, end) {
                         return match(entries[index], text, position, from: from, end: end)
                     }
                 }

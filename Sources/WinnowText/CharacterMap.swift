@@ -40,7 +40,9 @@ public struct CharacterMap: Sendable, Equatable {
         output.reserveCapacity(bytes.count + 16)
         var position = 0
         while position < bytes.count {
-            if let found = match(bytes, position, bytes.count, takesLongest: true) {
+            if let found = bytes.withUnsafeBufferPointer({
+                match($0, position, bytes.count, takesLongest: true)
+            }) {
                 append(found.text, to: &output)
                 position = found.end
                 continue
@@ -57,7 +59,9 @@ public struct CharacterMap: Sendable, Equatable {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count + 16)
         func transformed(_ part: [UInt8]) -> Bool {
-            guard let found = match(part, 0, part.count, takesLongest: false) else { return false }
+            guard
+                let found = part.withUnsafeBufferPointer({ match($0, 0, part.count, takesLongest: false) })
+            else { return false }
             append(found.text, to: &output)
             return true
         }
@@ -72,9 +76,19 @@ public struct CharacterMap: Sendable, Equatable {
         return output
     }
 
+    /// The longest key at a place: where its replacement begins, and where in the text it ends.
+    func longest(_ text: UnsafeBufferPointer<UInt8>, _ position: Int) -> (text: Int, end: Int)? {
+        match(text, position, text.count, takesLongest: true)
+    }
+
+    /// The replacement that begins at a place.
+    func text(_ start: Int) -> ArraySlice<UInt8> {
+        texts[start..<(texts[start...].firstIndex(of: 0) ?? texts.endIndex)]
+    }
+
     /// A key at a place: where its replacement begins, and where in the text it ends.
     private func match(
-        _ bytes: [UInt8], _ start: Int, _ end: Int, takesLongest: Bool
+        _ bytes: UnsafeBufferPointer<UInt8>, _ start: Int, _ end: Int, takesLongest: Bool
     ) -> (text: Int, end: Int)? {
         func offset(_ unit: UInt32) -> Int { Int((unit >> 10) << ((unit & (1 << 9)) >> 6)) }
         var found: (Int, Int)?

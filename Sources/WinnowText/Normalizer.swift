@@ -18,6 +18,7 @@ public struct Normalizer: Sendable, Equatable {
         case bert(BERTNormalization)
         case precompiled(CharacterMap)
         case unicode(UnicodeForm)
+        case sentencePiece(SentencePieceNormalization)
     }
 
     var steps: [Step] = []
@@ -55,6 +56,7 @@ public struct Normalizer: Sendable, Equatable {
         case .bert(let rules): return rules.normalize(bytes)
         case .precompiled(let table): return table.normalize(bytes)
         case .unicode(let form): return form.normalize(bytes)
+        case .sentencePiece(let rules): return rules.normalize(bytes)
         }
     }
 

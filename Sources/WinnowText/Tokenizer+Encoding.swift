@@ -53,23 +53,8 @@ extension Tokenizer.Tables {
 
     /// The tokens of a normalized text without added tokens.
     private func encodeWords(_ text: UnsafeBufferPointer<UInt8>, into ids: inout [TokenID]) {
-        guard let start = text.baseAddress, !text.isEmpty else { return }
-        switch model {
-        case .merges: encodeMerging(text, [], into: &ids)
-        case .unigram(let model):
-            WordScanner.withScanner(of: start) { scanner in
-                scanner.forEachWord(cuts[...], from: 0, end: text.count) { start, end in
-                    model.encode(UnsafeBufferPointer(rebasing: text[start..<end]), into: &ids)
-                }
-            }
-        case .wordPiece(let model):
-            WordScanner.withScanner(of: start) { scanner in
-                scanner.forEachWord(cuts[...], from: 0, end: text.count) { start, end in
-                    if scanner.step(start).kind == ScalarClass.space { return }
-                    model.encode(UnsafeBufferPointer(rebasing: text[start..<end]), into: &ids)
-                }
-            }
-        }
+        guard !text.isEmpty else { return }
+        encodeMerging(text, [], into: &ids)
     }
 
     private func encodeMerging(
@@ -82,7 +67,7 @@ extension Tokenizer.Tables {
                 byteIDs.withUnsafeBufferPointer { byteIDs in
                     var encoder = WordEncoder(
                         text: text, start: start, merges: slots, byteIDs: byteIDs.baseAddress!,
-                        characters: characters, wholeWords: wholeWords)
+                        characters: characters, wholeWords: wholeWords, model: model)
                     encode(text, 0..<text.count, matchers, scanner, &encoder)
                     encoder.finish(into: &ids)
                 }
@@ -97,6 +82,8 @@ extension Tokenizer.Tables {
     ) {
         guard let matcher = matchers.first else {
             scanner.forEachWord(cuts[...], from: range.lowerBound, end: range.upperBound) { start, end in
+                // White space is a piece of BERT's cut, but no word.
+                if dropsSpaces, scanner.step(start).kind == ScalarClass.space { return }
                 encoder.encode(from: start, to: end)
             }
             return

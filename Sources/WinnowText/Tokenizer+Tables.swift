@@ -9,6 +9,8 @@ extension Tokenizer {
         }
 
         let model: Model
+        /// Whether words of white space have no tokens.
+        let dropsSpaces: Bool
         let normalizer: Normalizer
         let spaceMarks: SpaceMarks?
         let cuts: [WordCut]
@@ -50,6 +52,7 @@ extension Tokenizer {
             case .unigram: model = .unigram(try UnigramModel(definition, byteIDs: byteIDs))
             case .wordPiece: model = .wordPiece(try WordPieceModel(definition))
             }
+            dropsSpaces = definition.model == .wordPiece
             if definition.ignoresMerges {
                 if isByteLevel {
                     var table = ByteKeyTable(capacity: definition.tokens.count)
@@ -71,7 +74,7 @@ extension Tokenizer {
             ) {
                 // The text that the second one looks into is normalized, and so is what it looks for.
                 let normalized = tokens.filter(\.isNormalized).map { token in
-                    guard !normalizer.isEmpty else { return token }
+                    guard !normalizer.isEmpty, !definition.isSentencePiece else { return token }
                     var token = token
                     token.content = String(decoding: normalizer.normalize(token.content), as: UTF8.self)
                     return token
@@ -90,7 +93,9 @@ extension Tokenizer {
             bytes.reserveCapacity(definition.tokens.count * 8)
             offsets.reserveCapacity(definition.tokens.count + 1)
             for (id, token) in definition.tokens.enumerated() {
-                if added.contains(TokenID(id)), definition.model != .wordPiece {
+                let isVerbatim = added.contains(TokenID(id)) && definition.model != .wordPiece
+                let isMarked = definition.isSentencePiece && definition.kinds[id] == .userDefined
+                if isVerbatim, !isMarked {
                     bytes.append(contentsOf: token.utf8)
                 } else {
                     switch definition.model {

@@ -84,7 +84,7 @@ extension TokenizerDefinition {
             normalizer.steps =
                 (addsSpace ? [.prepend(SpaceMarks.mark)] : []) + [.replace([0x20], with: SpaceMarks.mark)]
             stripsFirstSpace = addsSpace
-            merges = mergesByScore(table)
+            merges = try mergesByScore(table)
             preTokenizer = PreTokenizer(cutsAtSpaceMarks ? [.spaceMarks(all: false)] : [])
         case "gemma4":
             model = .characterBPE
@@ -170,9 +170,16 @@ extension TokenizerDefinition {
     ///
     /// - Departure: a pair joins only when both parts are tokens; SentencePiece also joins characters that are none.
     ///   Its trainer makes a token of each character that a longer one has.
-    func mergesByScore(_ table: ByteKeyTable) -> [Merge] {
+    func mergesByScore(_ table: ByteKeyTable) throws(TokenizerError) -> [Merge] {
         var result: [Merge] = []
         result.reserveCapacity(tokens.count * 2)
+        // Each way to cut a token is looked up, which takes the square of its length.
+        var work = 0
+        for id in tokens.indices {
+            let bytes = tokens[id].utf8.count
+            work += bytes > 1 << 15 ? TokenizerDefinition.mergeWork + 1 : bytes * bytes
+            guard work <= TokenizerDefinition.mergeWork else { throw .pieceTooLong(token: id, bytes: bytes) }
+        }
         func takesPart(_ id: Int) -> Bool {
             switch kinds[id] {
             case .normal, .userDefined, .unused: true
@@ -199,6 +206,9 @@ extension TokenizerDefinition {
             return a > b || (a == b && $0.offset < $1.offset)
         }.map(\.element)
     }
+
+    /// The sum of squares of tokens' bytes: some hundred times that of the largest vocabularies.
+    private static var mergeWork: Int { 1 << 31 }
 
     /// Whether words may be cut before a U+2581 that follows something else: no token spans such a place.
     var cutsAtSpaceMarks: Bool {

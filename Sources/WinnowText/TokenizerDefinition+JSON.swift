@@ -46,6 +46,9 @@ extension TokenizerDefinition {
                 generation?["bos_token_id"]?.integer, "bos_token_id", count: tokens.count)
         }
         eosID = eosID ?? endIDs.first
+        // BERT's tokens around a text are neither BOS nor EOS in its configuration.
+        if bosID == nil { bosID = processor.first.flatMap { table.find($0) }.map { TokenID($0) } }
+        if eosID == nil { eosID = processor.last.flatMap { table.find($0) }.map { TokenID($0) } }
         addsBOS = processor.before ?? configuration?["add_bos_token"]?.bool ?? false
         addsEOS = processor.after ?? configuration?["add_eos_token"]?.bool ?? false
         chatTemplate = TokenizerDefinition.chatTemplate(configuration?["chat_template"])
@@ -144,7 +147,7 @@ extension TokenizerDefinition {
         return result
     }
 
-    private static func endIDs(_ generation: JSONValue?, count: Int) throws(TokenizerError) -> [TokenID] {
+    static func endIDs(_ generation: JSONValue?, count: Int) throws(TokenizerError) -> [TokenID] {
         guard let entry = generation?["eos_token_id"] else { return [] }
         var result: [TokenID] = []
         for value in entry.array ?? [entry] {
@@ -153,23 +156,39 @@ extension TokenizerDefinition {
         return result
     }
 
-    /// Whether a post-processor puts a token before and after a text; nil when it does not decide.
-    private static func addedAround(_ json: JSONValue?) -> (before: Bool?, after: Bool?) {
+    /// What a post-processor puts around a text.
+    private struct Around {
+        /// Whether there is a token; nil when the processor does not decide.
+        var before: Bool?
+        var after: Bool?
+        /// Which one.
+        var first: String?
+        var last: String?
+    }
+
+    private static func addedAround(_ json: JSONValue?) -> Around {
         switch json?["type"]?.string {
         case "TemplateProcessing":
             let single = json?["single"]?.array ?? []
-            return (single.first?["SpecialToken"] != nil, single.last?["SpecialToken"] != nil)
+            let first = single.first?["SpecialToken"]
+            let last = single.last?["SpecialToken"]
+            return Around(
+                before: first != nil, after: last != nil, first: first?["id"]?.string, last: last?["id"]?.string)
+        case "BertProcessing", "RobertaProcessing":
+            return Around(
+                before: true, after: true, first: json?["cls"]?.array?.first?.string,
+                last: json?["sep"]?.array?.first?.string)
         case "Sequence":
             for part in json?["processors"]?.array ?? [] {
                 let found = addedAround(part)
                 if found.before != nil { return found }
             }
-            return (nil, nil)
-        default: return (nil, nil)
+            return Around()
+        default: return Around()
         }
     }
 
-    private static func chatTemplate(_ json: JSONValue?) -> String? {
+    static func chatTemplate(_ json: JSONValue?) -> String? {
         if let text = json?.string { return text }
         let named = json?.array ?? []
         let entry = named.first { $0["name"]?.string == "default" } ?? named.first

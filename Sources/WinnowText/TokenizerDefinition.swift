@@ -68,6 +68,9 @@ public struct TokenizerDefinition: Sendable {
     var fusesUnknown = false
     /// Whether tokens of every kind take part by their scores, as in tokenizer.json.
     var scoresCoverAll = false
+    /// Whether user-defined tokens stand in normalized text as they are spelled, and scores add up as in
+    /// SentencePiece itself.
+    var isSentencePiece = false
     /// Whether a space that the normalizer put first is left out of decoded text.
     var stripsFirstSpace = false
     /// Before pieces that go on in a word; nil where those that begin one are marked.

@@ -22,6 +22,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     /// SentencePiece models need a score per token.
     case scoreCount(scores: Int, tokens: Int)
     case badScore(token: Int)
+    /// Tokens so long that finding their merges takes longer than any vocabulary needs.
+    case pieceTooLong(token: Int, bytes: Int)
     /// A binary part of a tokenizer that does not hold together.
     case malformed(String, reason: String)
 
@@ -55,6 +57,9 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
             "merge \(index), '\(text)', needs the token '\(missing)', which the vocabulary does not have"
         case .scoreCount(let scores, let tokens):
             "there are \(scores) scores for \(tokens) tokens; this kind of tokenizer needs one for each"
+        case .pieceTooLong(let token, let bytes):
+            "token \(token) has \(bytes) bytes: too long, with those before it, to look for merges; "
+                + "get the model's files again"
         case .badScore(let token): "the score of token \(token) is not a number"
         case .malformed(let part, let reason): "\(part) is damaged: \(reason); get the model's files again"
         }

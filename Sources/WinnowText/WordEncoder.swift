@@ -1,12 +1,15 @@
-/// Merges the words of one text into ids. Holds scratch memory and the words already seen.
+/// Makes ids of the words of one text. Holds scratch memory and the words already seen.
 struct WordEncoder: ~Copyable {
     private let text: UnsafePointer<UInt8>
     private let merges: UnsafeBufferPointer<MergeTable.Slot>
     private let byteIDs: UnsafePointer<TokenID>
     /// What makes the first pieces of characters; nil where they are bytes.
     private let characters: CharacterPieces?
+    private let isByteLevel: Bool
     /// Whole words that are tokens, nil unless they are taken before merging.
     private let wholeWords: ByteKeyTable?
+    private let model: Tokenizer.Tables.Model
+    private var unigram = UnigramModel.Scratch()
 
     /// Ids so far: one per byte at most, so the room is reserved once.
     private let output: UnsafeMutablePointer<TokenID>
@@ -32,18 +35,22 @@ struct WordEncoder: ~Copyable {
         text: UnsafeBufferPointer<UInt8>, start: UnsafePointer<UInt8>,
         merges: UnsafeBufferPointer<MergeTable.Slot>, byteIDs: UnsafePointer<TokenID>,
         characters: CharacterPieces?,
-        wholeWords: ByteKeyTable?
+        wholeWords: ByteKeyTable?, model: Tokenizer.Tables.Model
     ) {
+        self.model = model
         self.text = start
         self.merges = merges
         self.byteIDs = byteIDs
         self.characters = characters
+        if case .merges = model { isByteLevel = characters == nil } else { isByteLevel = false }
         self.wholeWords = wholeWords
         output = .allocate(capacity: text.count + 1)
         ids = .allocate(capacity: WordEncoder.shortWord)
         values = .allocate(capacity: WordEncoder.shortWord)
         var size = 0
-        if text.count > 256 {
+        var remembers = text.count > 256
+        if case .unigram(let model) = model, model.runsOn { remembers = false }
+        if remembers {
             size = 256
             while size < text.count / 8, size < 1 << 16 { size *= 2 }
         }
@@ -73,7 +80,7 @@ struct WordEncoder: ~Copyable {
     @inline(__always)
     mutating func encode(from start: Int, to end: Int) {
         let length = end - start
-        if length == 1, characters == nil {
+        if length == 1, isByteLevel {
             let id = byteIDs[Int(text[start])]
             if id >= 0 { append(id) }
             return
@@ -120,6 +127,16 @@ struct WordEncoder: ~Copyable {
     }
 
     private mutating func merge(_ start: Int, _ length: Int) {
+        switch model {
+        case .merges: break
+        case .unigram(let model):
+            let word = UnsafeBufferPointer(start: text + start, count: length)
+            count += model.encode(word, &unigram, to: output + count)
+            return
+        case .wordPiece(let model):
+            count += model.encode(UnsafeBufferPointer(start: text + start, count: length), to: output + count)
+            return
+        }
         if let wholeWords, let id = wholeWords.find(UnsafeBufferPointer(start: text + start, count: length)) {
             append(TokenID(id))
             return

@@ -3,11 +3,8 @@
 /// - Source: `WordpieceTokenizer` of the BERT release.
 struct WordPieceModel: Sendable {
     /// Pieces that begin a word, and those that go on in one, without their marks.
-    private let starts: ByteKeyTable
-    private let startIDs: [TokenID]
-    private let rests: ByteKeyTable
-    private let restIDs: [TokenID]
-    private let longest: Int
+    private let starts: PieceTrie
+    private let rests: PieceTrie
     private let unknown: TokenID
     /// Longer words, in scalars, are unknown.
     private let maximumLength: Int
@@ -16,32 +13,16 @@ struct WordPieceModel: Sendable {
         guard let unknown = definition.unknownID else {
             throw .missingKey("unknown token", expected: "the id of a token for what has no piece")
         }
-        var starts = ByteKeyTable(capacity: definition.tokens.count)
-        var rests = ByteKeyTable(capacity: definition.tokens.count)
-        var startIDs: [TokenID] = []
-        var restIDs: [TokenID] = []
-        var longest = 1
+        var starts: [(text: [UInt8], number: Int)] = []
+        var rests: [(text: [UInt8], number: Int)] = []
         for (id, token) in definition.tokens.enumerated() {
             guard let (isStart, text) = WordPieceModel.split(token, definition), !text.isEmpty else {
                 continue
             }
-            longest = max(longest, text.count)
-            text.withUnsafeBufferPointer { text in
-                // Of equal spellings the first counts.
-                if isStart {
-                    _ = starts.append(text)
-                    startIDs.append(TokenID(id))
-                } else {
-                    _ = rests.append(text)
-                    restIDs.append(TokenID(id))
-                }
-            }
+            if isStart { starts.append((text, id)) } else { rests.append((text, id)) }
         }
-        self.starts = starts
-        self.startIDs = startIDs
-        self.rests = rests
-        self.restIDs = restIDs
-        self.longest = longest
+        self.starts = PieceTrie(starts)
+        self.rests = PieceTrie(rests)
         self.unknown = unknown
         maximumLength = definition.maximumWordLength
     }
@@ -60,35 +41,45 @@ struct WordPieceModel: Sendable {
         return (true, bytes)
     }
 
-    func encode(_ word: UnsafeBufferPointer<UInt8>, into output: inout [TokenID]) {
-        let before = output.count
-        var scalars = 0
-        for byte in word where byte & 0xC0 != 0x80 { scalars += 1 }
-        guard scalars <= maximumLength else {
-            output.append(unknown)
-            return
+    /// Writes the ids of a word, at most one a byte, and returns how many.
+    func encode(_ word: UnsafeBufferPointer<UInt8>, to output: UnsafeMutablePointer<TokenID>) -> Int {
+        var count = 0
+        if word.count > maximumLength {
+            var scalars = 0
+            for byte in word where byte & 0xC0 != 0x80 { scalars += 1 }
+            if scalars > maximumLength {
+                output[0] = unknown
+                return 1
+            }
         }
         var start = 0
         while start < word.count {
-            var stop = min(word.count, start + longest)
-            var found: TokenID?
-            while stop > start {
-                if stop == word.count || word[stop] & 0xC0 != 0x80 {
-                    let part = UnsafeBufferPointer(rebasing: word[start..<stop])
-                    found =
-                        start == 0
-                        ? starts.find(part).map { startIDs[$0] } : rests.find(part).map { restIDs[$0] }
-                    if found != nil { break }
-                }
-                stop -= 1
+            guard let (id, end) = longest(start == 0 ? starts : rests, word, start) else {
+                output[0] = unknown
+                return 1
             }
-            guard let found else {
-                output.removeSubrange(before...)
-                output.append(unknown)
-                return
+            output[count] = TokenID(truncatingIfNeeded: id)
+            count += 1
+            start = end
+        }
+        return count
+    }
+
+    @inline(__always)
+    private func longest(
+        _ trie: PieceTrie, _ word: UnsafeBufferPointer<UInt8>, _ start: Int
+    ) -> (id: Int, end: Int)? {
+        trie.units.withUnsafeBufferPointer { units in
+            var found: (id: Int, end: Int)?
+            var node = PieceTrie.root
+            var stop = start
+            while stop < word.count, let next = PieceTrie.child(of: node, by: word[stop], in: units) {
+                node = next
+                stop += 1
+                let id = PieceTrie.number(node)
+                if id >= 0 { found = (id, stop) }
             }
-            output.append(found)
-            start = stop
+            return found
         }
     }
 }

@@ -37,11 +37,31 @@ public struct PreparedInput {
         let header: Workspace.Region
 
         package init(kind: Kind, columns: Int, capacity: Int, in workspace: Workspace) {
+            self.init(
+                kind: kind, columns: columns, capacity: capacity,
+                sharing: workspace.reserve(bytes: wn_input_bytes(kind.code, columns, capacity)), in: workspace)
+        }
+
+        /// In a region that another input has too, which is not in use at the same time.
+        private init(
+            kind: Kind, columns: Int, capacity: Int, sharing region: Workspace.Region, in workspace: Workspace
+        ) {
             self.kind = kind
             self.columns = columns
             self.capacity = capacity
-            region = workspace.reserve(bytes: wn_input_bytes(kind.code, columns, capacity))
+            self.region = region
             header = workspace.reserve(bytes: MemoryLayout<wn_input>.size)
+        }
+
+        /// An input for each width, all in the place of the widest: one of them is in use at a time.
+        package static func plans(
+            kind: Kind, columns widths: [Int], capacity: Int, in workspace: Workspace
+        ) -> [Plan] {
+            let bytes = widths.map { wn_input_bytes(kind.code, $0, capacity) }.max() ?? 0
+            let region = workspace.reserve(bytes: bytes)
+            return widths.map {
+                Plan(kind: kind, columns: $0, capacity: capacity, sharing: region, in: workspace)
+            }
         }
     }
 

@@ -15,6 +15,9 @@ package struct ProductGroup {
         case gatedGELU = 3
         case gelu = 4
         case relu = 5
+        /// The same two with GELU in its exact form.
+        case gatedExactGELU = 6
+        case exactGELU = 7
     }
 
     private var products: [wn_product] = []
@@ -49,6 +52,12 @@ package struct ProductGroup {
 
     package func run(on pool: KernelPool) {
         products.withUnsafeBufferPointer { wn_products(pool.pointer, $0.baseAddress, $0.count) }
+    }
+
+    var count: Int { products.count }
+
+    func forEach(_ body: (Int, wn_product) -> Void) {
+        for index in products.indices { body(index, products[index]) }
     }
 
     /// Scratch that a worker needs for the widest matrix.

@@ -38,9 +38,10 @@ public enum WeightError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension WeightMatrix {
+    /// - Returns: whether every four columns keep exactly two, which some kernels read faster.
     static func check(
         format: WeightFormat, rows: Int, columns: Int, group: Int, _ parts: Parts, _ name: String
-    ) throws(WeightError) {
+    ) throws(WeightError) -> Bool {
         func expect(_ part: StorageSlice?, _ label: String, _ bytes: Int) throws(WeightError) {
             guard bytes > 0 else { return }
             guard let part else { throw .missingPart(name: name, part: label) }
@@ -52,7 +53,7 @@ extension WeightMatrix {
             parts.scales, "scales", format.scaleBytes(rows: rows, columns: columns, group: max(group, 1)))
         guard format.isMasked else {
             try expect(parts.values, "values", rows * format.rowBytes(columns: columns))
-            return
+            return false
         }
         let stride = maskStride(columns: columns)
         try expect(parts.mask, "mask", rows * stride)
@@ -61,6 +62,7 @@ extension WeightMatrix {
         let offsets = parts.rowOffsets!.bytes
         var start = Int(offsets.loadUnaligned(as: UInt32.self))
         guard start == 0 else { throw .badRowOffsets(name: name, row: 0) }
+        var isTwoOfFour = columns % 64 == 0
         for row in 0..<rows {
             let end = Int(offsets.loadUnaligned(fromByteOffset: (row + 1) * 4, as: UInt32.self))
             guard end >= start, end <= parts.values.byteCount else {
@@ -72,6 +74,7 @@ extension WeightMatrix {
                 let value = mask.loadUnaligned(fromByteOffset: row * stride + word * 8, as: UInt64.self)
                 let kept = value.nonzeroBitCount
                 bits += kept
+                if isTwoOfFour { isTwoOfFour = keepsTwoOfFour(value) }
                 expected += format.codeBits == 4 ? (kept + 1) / 2 : kept * format.codeBits / 8
                 let valid = columns - word * 64
                 if valid < 64, value >> UInt64(valid) != 0 { throw .maskPastColumns(name: name, row: row) }
@@ -84,5 +87,13 @@ extension WeightMatrix {
         guard start == parts.values.byteCount else {
             throw .wrongLength(name: name, part: "values", bytes: parts.values.byteCount, expected: start)
         }
+        return isTwoOfFour
+    }
+
+    /// Whether each four bits of a mask hold two.
+    private static func keepsTwoOfFour(_ word: UInt64) -> Bool {
+        let pairs = word - (word >> 1 & 0x5555_5555_5555_5555)
+        let fours = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333)
+        return fours == 0x2222_2222_2222_2222
     }
 }

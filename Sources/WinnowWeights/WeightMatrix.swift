@@ -54,11 +54,15 @@ public final class WeightMatrix: Sendable {
         if format.scales == .group {
             guard [32, 64, 128].contains(group) else { throw .badGroup(name: name, group: group) }
         }
-        try WeightMatrix.check(format: format, rows: rows, columns: columns, group: group, parts, name)
-        self.init(unchecked: format, rows: rows, columns: columns, group: group, parts: parts)
+        let isTwoOfFour = try WeightMatrix.check(
+            format: format, rows: rows, columns: columns, group: group, parts, name)
+        self.init(
+            unchecked: format, rows: rows, columns: columns, group: group, parts: parts, isTwoOfFour: isTwoOfFour)
     }
 
-    private init(unchecked format: WeightFormat, rows: Int, columns: Int, group: Int, parts: Parts) {
+    private init(
+        unchecked format: WeightFormat, rows: Int, columns: Int, group: Int, parts: Parts, isTwoOfFour: Bool
+    ) {
         self.format = format
         self.rows = rows
         self.columns = columns
@@ -74,6 +78,7 @@ public final class WeightMatrix: Sendable {
         descriptor.values_end = descriptor.values + parts.values.byteCount
         descriptor.mask = parts.mask?.base.assumingMemoryBound(to: UInt8.self)
         descriptor.mask_stride = format.isMasked ? WeightMatrix.maskStride(columns: columns) : 0
+        descriptor.two_of_four = isTwoOfFour
         descriptor.row_offsets = parts.rowOffsets?.base.assumingMemoryBound(to: UInt32.self)
         descriptor.scales = parts.scales?.base
         descriptorStorage = Storage(byteCount: MemoryLayout<wn_matrix>.size) { bytes in
@@ -99,7 +104,8 @@ public final class WeightMatrix: Sendable {
         result.rowOffsets = parts.rowOffsets.map { part($0, rows + 1, extra: 1) }
         result.scales = parts.scales.map { part($0, rows) }
         return WeightMatrix(
-            unchecked: format, rows: range.count, columns: columns, group: group, parts: result)
+            unchecked: format, rows: range.count, columns: columns, group: group, parts: result,
+            isTwoOfFour: descriptor.pointee.two_of_four)
     }
 
     /// What kernels read; lives as long as the matrix.

@@ -62,6 +62,7 @@ struct BenchCommand: AsyncParsableCommand {
             guard let model else { throw ValidationError("give --model or --synthetic") }
             subject = try LoadedModel(opening: try await resolveModel(model, cache, output)).model
         }
+        try subject.requireHead()
         let runner = try ModelRunner(subject, configuration)
         let progress = ProgressPrinter(output)
         if let rival {

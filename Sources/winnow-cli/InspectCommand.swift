@@ -30,6 +30,7 @@ struct InspectCommand: AsyncParsableCommand {
         let model = try LanguageModel(checkpoint)
         let pool = try KernelPool(threads: running.threadCount)
         var matrices: [Layer] = []
+        let storedFormats = checkpoint.storedFormats
         let linears = Set(model.blocks.flatMap { $0.linears.map(\.parameter.name) })
         var parameters = 0
         let progress = ProgressPrinter(output)
@@ -41,7 +42,8 @@ struct InspectCommand: AsyncParsableCommand {
                 let prunable = linears.contains(parameter.name)
                 matrices.append(
                     Layer(
-                        name: parameter.name, matrix: matrix, prunable: prunable,
+                        name: parameter.name, matrix: matrix, storedFormat: storedFormats[parameter.name],
+                        prunable: prunable,
                         zeros: matrix.zeros(on: pool), nOfM: prunable ? matrix.nOfM(on: pool) : nil))
                 progress.update("counting zeros", matrices.count, of: nil, "matrices")
             }
@@ -64,10 +66,20 @@ struct InspectCommand: AsyncParsableCommand {
         var facts = Table([.init("what"), .init("here")])
         facts.add(["model", checkpoint.path])
         facts.add(["architecture", shape.architecture])
-        facts.add([
-            "blocks", "\(shape.layers) of width \(shape.width), feed-forward \(shape.feedForwardWidth)",
-        ])
-        facts.add(["attention", "\(shape.heads) heads, \(shape.keyValueHeads) of keys and values"])
+        /// One number, or those between which the blocks' lie.
+        func range(_ own: KeyPath<LayerShape, Int>) -> String {
+            let values = (0..<shape.layers).map { shape.shape(ofLayer: $0)[keyPath: own] }
+            let (least, most) = (values.min() ?? 0, values.max() ?? 0)
+            return least == most ? "\(most)" : "\(least) to \(most)"
+        }
+        facts.add(["blocks", "\(shape.layers) of width \(shape.width), feed-forward \(range(\.feedForwardWidth))"])
+        if let experts = shape.traits.experts {
+            let shared = experts.sharedWidth > 0 ? ", one for all of width \(experts.sharedWidth)" : ""
+            facts.add([
+                "experts", "\(experts.used) of \(range(\.experts)) a token, of width \(experts.width)\(shared)",
+            ])
+        }
+        facts.add(["attention", "\(range(\.heads)) heads, \(range(\.keyValueHeads)) of keys and values"])
         facts.add([
             "tokens",
             "context \(Format.count(shape.contextLength)), vocabulary \(Format.count(shape.vocabularySize))",
@@ -78,6 +90,7 @@ struct InspectCommand: AsyncParsableCommand {
             "sparsity",
             "\(Format.percent(sparsity)): \(Format.count(zeros)) zeros of \(Format.count(weights)) prunable weights",
         ])
+        for source in Set(storedFormats.values).sorted() { facts.add(["packed as", source]) }
         StandardOutput.write(facts.text + "\n")
         StandardOutput.write(LayerBar.text(layers ? matrices.map(\.bar) : InspectCommand.blocks(matrices)))
         if !layers { output.note("--layers shows each matrix") }
@@ -111,6 +124,8 @@ struct InspectCommand: AsyncParsableCommand {
     private struct Layer {
         let name: String
         let matrix: WeightMatrix
+        /// What it was in its file, where it was unpacked.
+        let storedFormat: String?
         let prunable: Bool
         let zeros: Int
         let nOfM: String?
@@ -118,11 +133,8 @@ struct InspectCommand: AsyncParsableCommand {
         /// `model.layers.3` of `model.layers.3.mlp.up_proj.weight`; nil outside of blocks.
         var block: String? {
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-            guard let at = parts.firstIndex(of: "layers"), at + 1 < parts.count, Int(parts[at + 1]) != nil
-            else {
-                return nil
-            }
-            return parts[...(at + 1)].joined(separator: ".")
+            guard let at = parts.firstIndex(where: { Int($0) != nil }), at > 0 else { return nil }
+            return parts[...at].joined(separator: ".")
         }
 
         var bar: LayerBar {
@@ -137,6 +149,7 @@ struct InspectCommand: AsyncParsableCommand {
                 "shape": [.integer(Int64(matrix.rows)), .integer(Int64(matrix.columns))],
                 "format": .string(matrix.format.name), "zeros": .integer(Int64(zeros)),
                 "bytes": .integer(Int64(matrix.byteCount)), "prunable": .bool(prunable),
+                "storedFormat": storedFormat.map { .string($0) } ?? .null,
                 "nOfM": nOfM.map { .string($0) } ?? .null,
             ]
         }

@@ -33,6 +33,7 @@ struct LogitsCommand: AsyncParsableCommand {
         guard top > 0 else { throw ValidationError("--top is at least 1") }
         let bytes = try TextInput.bytes(text: prompt, file: file, named: "--prompt")
         let loaded = try LoadedModel(opening: try await model.resolve(output))
+        try loaded.model.requireHead()
         let ids = loaded.tokenizer.encode(bytes: bytes, addBOS: loaded.tokenizer.addsBOS)
         guard !ids.isEmpty else { throw ModelError.emptyPrompt }
         let vocabulary = loaded.model.configuration.vocabularySize

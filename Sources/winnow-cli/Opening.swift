@@ -21,11 +21,18 @@ extension RunOptions {
 
 extension ModelOptions {
     func openCheckpoint(_ output: OutputOptions) async throws -> Checkpoint {
-        try Checkpoint.open(try await resolve(output))
+        let checkpoint = try Checkpoint.open(try await resolve(output))
+        if let notice = checkpoint.unpackingNotice { output.note(notice) }
+        return checkpoint
     }
 
     func openTokenizer(_ output: OutputOptions) async throws -> Tokenizer {
-        try Tokenizer(try await openCheckpoint(output).tokenizer)
+        let path = try await resolve(output)
+        // What 'winnow train-tokenizer' writes has no model yet.
+        if FileTree.isFile("\(path)/tokenizer.json"), !FileTree.isFile("\(path)/config.json") {
+            return try Tokenizer(try TokenizerFolder.read(path))
+        }
+        return try Tokenizer(try Checkpoint.open(path).tokenizer)
     }
 
     func openEngine(_ running: RunOptions, context: Int?, _ output: OutputOptions) async throws -> Engine {

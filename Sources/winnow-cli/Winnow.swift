@@ -16,8 +16,10 @@ struct Winnow: AsyncParsableCommand {
         version: "winnow \(WinnowVersion.current)",
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
-            TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
-            PruneCommand.self, QuantizeCommand.self, SweepCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
+            EmbedCommand.self, TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self,
+            TrainTokenizerCommand.self, TrainCommand.self, FinetuneCommand.self, MergeCommand.self,
+            PruneCommand.self, QuantizeCommand.self, SweepCommand.self, ConvertCommand.self, BenchCommand.self,
+            DoctorCommand.self,
             DemoCommand.self,
         ])
 

@@ -77,6 +77,21 @@ struct OutputTests {
         #expect(try piped.json()["ids"] == json["ids"])
     }
 
+    @Test func embedGivesAVectorForEachText() throws {
+        let common = ["embed", "--model", TinyModel.gguf, "--pooling", "mean"]
+        let json = try object(
+            common + ["--text", "to be", "--text", "or not to be"], keys: ["activations", "embeddings"])
+        let vectors = json["embeddings"]?.array ?? []
+        #expect(vectors.count == 2 && (vectors.first?.array?.count ?? 0) > 8)
+        let lines = try CommandRun.run(common + ["--file", "-", "--json"], input: "or not to be\n\nto be\n")
+        #expect(try lines.json()["embeddings"]?.array == vectors.reversed())
+        let long = String(repeating: "to be ", count: 200)
+        let refused = try CommandRun.run(common + ["--text", "a", "--text", long])
+        #expect(refused.status == 1 && refused.errors.hasPrefix("error: text 2 has "))
+        #expect(refused.errors.hasSuffix("the model takes 128: shorten it or pass --truncate\n"))
+        #expect(try CommandRun.run(common + ["--text", long, "--truncate"]).status == 0)
+    }
+
     @Test(arguments: [TinyModel.gguf, TinyModel.folder, TinyModel.chat])
     func generateAnswersOnce(_ model: String) throws {
         let arguments = [

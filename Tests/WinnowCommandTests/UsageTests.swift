@@ -21,6 +21,7 @@ struct UsageTests {
         ["logits", "--prompt", "a", "--top", "0"] + tiny,
         ["bench"], ["bench", "--synthetic", "llama-9000b"], ["bench", "--repeats", "0"] + tiny,
         ["eval", "perplexity", "--window", "1", "--text", "a"] + tiny, ["eval", "poetry"],
+        ["embed"] + tiny, ["embed", "--text", "a", "--file", "b"] + tiny, ["embed", "--text", "a", "--pooling", "sum"] + tiny,
         ["demo", "--rounds", "0"], ["pull"], ["pull", "hf:noslash"], ["pull", "pip:unpinned"],
         ["pull", "hf:../../etc/passwd"],
     ])
@@ -41,6 +42,7 @@ struct UsageTests {
         (["generate", "--prompt", "", "--model", TinyModel.gguf], "prompt is empty"),
         (["generate", "--prompt", "", "--model", TinyModel.chat], "prompt is empty"),
         (["generate", "--prompt-file", "/nowhere", "--model", TinyModel.gguf], "/nowhere"),
+        (["embed", "--text", "a", "--model", TinyModel.gguf], "pass --pooling last or mean"),
         (
             [
                 "generate", "--prompt", String(repeating: "to be or not ", count: 60), "--model",

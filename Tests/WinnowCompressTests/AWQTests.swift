@@ -36,7 +36,8 @@ import WinnowWeights
         var random = Random(seed: 5)
         var folded = 0
         for block in model.blocks {
-            for group in ScalableBlock(block, form: .int8, on: pool).groups {
+            for group in ScalableBlock(
+                block, form: .int8, isParallel: model.configuration.traits.isParallel, on: pool).groups {
                 let width = block.linears.first { $0.input == group.input }!.parameter.matrix.columns
                 try group.fold((0..<width).map { _ in 0.5 + 2 * Double(random.uniform()) }, on: pool)
                 folded += 1
@@ -53,11 +54,12 @@ import WinnowWeights
             let model = try TinyLlama.model("tied")
             // A few loud channels, as trained models have them.
             for block in model.blocks {
-                let weights = (block.attentionNorm.weight.vector.floats() ?? []).enumerated().map {
+                let norm = try #require(block.attentionNorm)
+                let weights = (norm.weight.vector.floats() ?? []).enumerated().map {
                     $0.offset % 16 == 3 ? $0.element * 30 : $0.element
                 }
-                block.attentionNorm.weight.replace(with: Tensor(weights))
-                block.feedForwardNorm.weight.replace(with: Tensor(weights))
+                norm.weight.replace(with: Tensor(weights))
+                block.feedForwardNorm?.weight.replace(with: Tensor(weights))
             }
             let before = try logits(model)
             var pruner = SequentialPruner(try method(name), threads: 2)

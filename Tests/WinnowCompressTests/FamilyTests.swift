@@ -16,12 +16,13 @@ import WinnowWeights
     }()
 
     static let families = [
-        "llama3", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2", "opt",
+        "llama3", "mistral", "mixtral", "qwen2", "qwen2-moe", "qwen2-moe-mixed", "qwen3", "qwen3-moe", "gemma2", "gemma3",
+        "phi3", "gpt2", "opt", "starcoder2", "olmo2", "granite", "stablelm-parallel", "layered", "bert", "modernbert",
     ]
 
     private static func open(_ name: String) throws -> Checkpoint { try Checkpoint.open("\(folder)/\(name)") }
 
-    /// Logits of every position in float32.
+    /// Logits of every position in float32; of an encoder its last states.
     private static func logits(_ model: LanguageModel) throws -> [Float] {
         let tokens = (0..<28).map { TokenID(3 + $0 * 37 % 55) }
         var configuration = ModelRunner.Configuration(threads: 1)
@@ -33,6 +34,7 @@ import WinnowWeights
         runner.begin()
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: runner.makeSequence(capacity: 64)) }
         try runner.run()
+        guard model.hasHead else { return Array(runner.states()) }
         return Array(runner.logits(rows: 0..<28))
     }
 
@@ -61,6 +63,19 @@ import WinnowWeights
             #expect(try FamilyTests.logits(again) == expected)
             #expect(PrunableLayers(again).zeros(on: pool) == layers.zeros(on: pool))
         }
+    }
+
+    /// An expert that no calibration token went to is named, and the model is left as it was.
+    @Test func unseenExpertsAreRefused() throws {
+        let model = try LanguageModel(try FamilyTests.open("qwen3-moe"))
+        let before = PrunableLayers(model).layers.map(\.parameter.matrix)
+        #expect {
+            try SequentialPruner(try method("wanda"), threads: 1).prune(model, windows: [[5]])
+        } throws: { error in
+            guard case PruningError.expertUnseen(let layer) = error else { return false }
+            return layer.contains(".mlp.experts.")
+        }
+        #expect(zip(before, PrunableLayers(model).layers).allSatisfy { $0 === $1.parameter.matrix })
     }
 
     /// Every point that a method observes has the width of the layers that read it.

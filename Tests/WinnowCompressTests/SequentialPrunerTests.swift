@@ -167,7 +167,7 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
     @Test func damagedWeightsAreNamedAndTheModelIsLeftAlone() throws {
         let pool = try KernelPool(threads: 1)
         let model = try TinyLlama.model("tied")
-        let layer = model.blocks[1].feedForward.up.weight
+        let layer = try #require(model.blocks[1].feedForward).up.weight
         var values = layer.matrix.floats(on: pool)
         values[3 * layer.matrix.columns + 5] = .nan
         layer.replace(

@@ -135,7 +135,7 @@ import WinnowWeights
 
     @Test func damagedWeightsAreNamed() throws {
         let model = try model()
-        let norm = model.blocks[1].feedForward.down.weight
+        let norm = model.blocks[1].feedForward!.down.weight
         let width = norm.matrix.columns
         let values = [Float](repeating: .nan, count: norm.matrix.count)
         norm.replace(

@@ -75,8 +75,16 @@ import WinnowJSON
     @Test func configurations() {
         let config = FolderErrorTests.config
         FolderErrorTests.expect(
-            "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, qwen2, qwen3, gemma2, "
-                + "gemma3_text, phi3, gpt2, opt", config("model_type", "mamba"))
+            "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, mixtral, qwen2, qwen3, "
+                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, starcoder2, olmo2, granite, "
+                + "stablelm, bert, roberta, xlm-roberta, camembert, mpnet, modernbert, vit",
+            config("model_type", "mamba"))
+        FolderErrorTests.expect(
+            "M: attention with heads of 512 columns is not supported; use a model whose heads have 256 at most",
+            config("head_dim", 512))
+        FolderErrorTests.expect(
+            "M/config.json: 'intermediate_size' is [64]; expected a whole number from 1 to 1048576, or one for each of "
+                + "the 2 layers", config("intermediate_size", [64]))
         FolderErrorTests.expect(
             "M/config.json: 'hidden_size' is missing; expected a whole number from 1 to 1048576",
             config("hidden_size", nil))
@@ -109,8 +117,8 @@ import WinnowJSON
                 + "of a head",
             config("rope_scaling", ["type": "longrope", "original_max_position_embeddings": 8]))
         FolderErrorTests.expect(
-            "M/config.json: quantization 'gptq' is not supported; use the unquantized folder, or a GGUF file in "
-                + "Q4_0, Q4_1 or Q8_0", config("quantization_config", ["quant_method": "gptq"]))
+            "M/config.json (quantization_config): 'bits' is missing; expected a whole number from 1 to 8",
+            config("quantization_config", ["quant_method": "gptq"]))
         FolderErrorTests.expect(
             "M/config.json: unexpected 'x' at byte 0; is the file damaged?"
         ) { try Fixture.write(Array("x".utf8), to: "\($0)/config.json") }
@@ -123,6 +131,96 @@ import WinnowJSON
         FolderErrorTests.expect(
             "M: tensor model.layers.1.input_layernorm.weight has no place in a model of its architecture; this variant "
                 + "is not supported", config("num_hidden_layers", 1))
+    }
+
+    /// Methods that are not read, each with what to do instead.
+    @Test func quantizations() {
+        func expect(_ message: String, _ settings: JSONValue) {
+            FolderErrorTests.expect(
+                "M/config.json (quantization_config): \(message)",
+                FolderErrorTests.config("quantization_config", settings))
+        }
+        expect(
+            "quantization 'bitsandbytes' is not supported; its codes need that library: load it with transformers, call "
+                + "model.dequantize(), save_pretrained it, and open that folder",
+            ["quant_method": "bitsandbytes", "load_in_4bit": true])
+        let others = "use the unquantized folder, a GGUF file, or one of gptq, awq, fp8 and compressed-tensors"
+        expect("quantization 'hqq' is not supported; \(others)", ["quant_method": "hqq"])
+        expect(
+            "quantization 'nvfp4-pack-quantized' is not supported; \(others)",
+            ["quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"])
+        expect(
+            "quantization 'marlin-24' is not supported; its codes are in the order of a GPU kernel: use the checkpoint "
+                + "it was made from", ["quant_method": "compressed-tensors", "format": "marlin-24"])
+        expect(
+            "quantization 'awq, version gemv' is not supported; \(others)",
+            ["quant_method": "awq", "bits": 4, "version": "GEMV"])
+        expect("'bits' is 8; expected 4", ["quant_method": "awq", "bits": 8])
+        expect("'bits' is 5; expected 2, 3, 4 or 8", ["quant_method": "gptq", "bits": 5])
+        expect(
+            "GPTQ in the format 'marlin' is not supported; use a checkpoint in the format gptq or gptq_v2",
+            ["quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"])
+        expect(
+            "'weight_block_size' is [128]; expected two numbers above zero",
+            ["quant_method": "fp8", "weight_block_size": [128]])
+        FolderErrorTests.expect(
+            "M/config.json: 'quantization_config' is 4; expected an object", FolderErrorTests.config("quantization_config", 4))
+    }
+
+    /// Weights and folders of other kinds.
+    @Test func otherKinds() throws {
+        func expect(_ message: String, _ change: (String) throws -> Void) throws {
+            try Fixture.withFolder { folder in
+                try change(folder)
+                let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder) }
+                #expect(error?.description.replacing(folder, with: "M") == message)
+            }
+        }
+        try expect(
+            "M: an adapter for org/base, not a model; merge it first: python -c \"from peft import "
+                + "AutoPeftModelForCausalLM as M; M.from_pretrained('M').merge_and_unload().save_pretrained('M-merged')\""
+        ) {
+            try Fixture.write(
+                Array(#"{"base_model_name_or_path": "org/base"}"#.utf8), to: "\($0)/adapter_config.json")
+        }
+        try expect("M/model.onnx: an ONNX graph; use the Hugging Face folder that it was exported from") {
+            try Fixture.write([8, 7], to: "\($0)/model.onnx")
+        }
+        try expect(
+            "M/weights.npz: NumPy arrays; save the tensors of the model as a Hugging Face folder with safetensors"
+        ) { try Fixture.write([], to: "\($0)/weights.npz") }
+        try expect(
+            "M/consolidated.00.pth: a Python pickle of Meta's own layout, which can run code when read; convert it "
+                + "first: python -m transformers.models.llama.convert_llama_weights_to_hf --input_dir 'M' "
+                + "--output_dir 'M-hf'"
+        ) {
+            try Fixture.write([0x50, 0x4B, 3, 4], to: "\($0)/consolidated.00.pth")
+            try Fixture.write(Array("{}".utf8), to: "\($0)/params.json")
+        }
+        let lone =
+            "a Python pickle without the config.json of a model; a pickle can run code when read; put it beside its "
+            + "config.json and tokenizer.json, then: python -c \"import torch; from safetensors.torch import save_file as "
+            + "s; t = torch.load('model.pt', weights_only=True); s({k: v.clone() for k, v in t.items()}, "
+            + "'model.safetensors')\""
+        try expect("M/model.pt: \(lone)") { try Fixture.write([0x80, 4], to: "\($0)/model.pt") }
+        try Fixture.withFolder { folder in
+            for (bytes, name, message) in [
+                ([0x50, 0x4B, 3, 4], "model.pt", lone),
+                ([0x80, 3, 0x7D], "model.pt", lone),
+                ([0x93, 0x4E, 0x55, 0x4D], "a.npy",
+                    "NumPy arrays; save the tensors of the model as a Hugging Face folder with safetensors"),
+                ([0x50, 0x4B, 3, 4], "a.npz",
+                    "NumPy arrays; save the tensors of the model as a Hugging Face folder with safetensors"),
+                ([8], "a.onnx", "an ONNX graph; use the Hugging Face folder that it was exported from"),
+                (Array("tjgg".utf8), "a.bin",
+                    "a file of llama.cpp from before GGUF; convert the model again with a newer llama.cpp"),
+            ] as [([UInt8], String, String)] {
+                let path = "\(folder)/\(name)"
+                try Fixture.write(bytes, to: path)
+                let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+                #expect(error?.description == "\(path): \(message)")
+            }
+        }
     }
 
     @Test func wrongTypes() {

@@ -102,10 +102,11 @@ import WinnowText
             return builder
         }
         GGUFErrorTests.expect(
-            .unknownTensorType(file: "m.gguf", tensor: "t", type: "IQ2_XXS"),
-            "m.gguf: tensor t has type IQ2_XXS; supported: F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q5_0, Q5_1, Q2_K, Q3_K, "
-                + "Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0, MXFP4: quantize the model to one of these",
-            file([("t", [256], 16, 0)]))
+            .unknownTensorType(file: "m.gguf", tensor: "t", type: "Q1_0"),
+            "m.gguf: tensor t has type Q1_0; supported: F32, F16, BF16, Q4_0, Q4_1, Q8_0, Q5_0, Q5_1, Q2_K, Q3_K, "
+                + "Q4_K, Q5_K, Q6_K, IQ2_XXS, IQ2_XS, IQ3_XXS, IQ1_S, IQ4_NL, IQ3_S, IQ2_S, IQ4_XS, IQ1_M, TQ1_0, "
+                + "TQ2_0, MXFP4, NVFP4: quantize the model to one of these",
+            file([("t", [256], 41, 0)]))
         GGUFErrorTests.expect(
             .badShape(file: "m.gguf", tensor: "t", dimensions: [1 << 63, 4]),
             "m.gguf: tensor t has the impossible dimensions [9223372036854775808, 4]",
@@ -150,7 +151,10 @@ import WinnowText
         #expect(
             throws: GGUFError.unsupportedArchitecture(
                 file: "m.gguf", name: "mamba",
-                supported: ["llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2"])
+                supported: [
+                    "llama", "qwen2", "qwen3", "qwen2moe", "qwen3moe", "gemma", "gemma2", "gemma3", "phi3", "gpt2",
+                    "starcoder2", "olmo2", "bert",
+                ])
         ) { try Checkpoint(gguf: Storage(copying: other.bytes), path: "m.gguf") }
     }
 

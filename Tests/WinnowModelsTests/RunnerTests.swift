@@ -192,6 +192,27 @@ func largestDifference(_ a: [[Float]], _ b: [[Double]]) -> Double {
         #expect(names.count == Set(names).count)
         #expect(names.count == 1 + 2 * 9 + 1 + 1)
     }
+
+    /// Pages outside of every window go back to the pool; what is left gives the same logits.
+    @Test func pagesOutsideAllWindowsAreFreed() throws {
+        let fixture = try FamilyFixture("mistral")
+        let model = try LanguageModel(fixture.checkpoint)
+        let tokens = (0..<520).map { TokenID(3 + $0 * 7 % 50) }
+        let runner = try makeRunner(model, chunk: 40)
+        let sequence = runner.makeSequence(capacity: 600)
+        var last: [[Float]] = []
+        for start in stride(from: 0, to: tokens.count, by: 40) {
+            last = try allLogits(runner, Array(tokens[start..<start + 40]), sequence)
+        }
+        let whole = try makeRunner(model, chunk: 520)
+        let all = try allLogits(whole, tokens, whole.makeSequence(capacity: 600))
+        #expect(Array(all.suffix(40)) == last)
+        // Nine pages of each list would be there; a window of 24 and 128 tokens to go back to need four.
+        #expect(runner.pagesInUse == 4 * 2 * 2)
+        #expect(sequence.truncate(to: 450) == 450)
+        #expect(sequence.truncate(to: 200) == 0)
+        #expect(sequence.length == 0 && runner.pagesInUse == 0)
+    }
 }
 
 extension WeightFormat {

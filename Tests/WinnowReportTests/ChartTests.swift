@@ -29,7 +29,7 @@ import WinnowReport
     }
 
     @Test func linesShowTheirPointsAndBends() throws {
-        let chart = LineChart(
+        let chart = CurveChart(
             ChartTests.hostile, x: "zeros", y: "perplexity",
             series: [
                 .init("one", points: [(0.1, 20), (0.2, 21), (0.5, 900), (0.6, .infinity)], knee: 0.25),
@@ -40,7 +40,7 @@ import WinnowReport
         #expect(svg.split(separator: "<circle").count - 1 == 5)
         #expect(svg.split(separator: "<polyline").count - 1 == 1)
         #expect(svg.contains("one bends at 0.25"))
-        let empty = LineChart("none", x: "", y: "", series: [])
+        let empty = CurveChart("none", x: "", y: "", series: [])
         #expect(empty.svg.contains("No figures"))
         #expect(chart.html.contains("Rings are where a curve bends."))
     }

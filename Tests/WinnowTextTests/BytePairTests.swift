@@ -5,7 +5,9 @@ import WinnowText
 /// A vocabulary small enough to merge by hand.
 @Suite struct BytePairTests {
     /// Ids 0-255 are the bytes, then the merges' results, then two added tokens.
-    static func tokenizer(_ merges: [(String, String)] = [("a", "b"), ("ab", "c"), ("b", "c"), ("a", "a")]) throws -> Tokenizer {
+    static func tokenizer(_ merges: [(String, String)] = [("a", "b"), ("ab", "c"), ("b", "c"), ("a", "a")])
+        throws -> Tokenizer
+    {
         var vocabulary = JSONObject()
         var next: UInt32 = 256
         for byte in UInt32(0)..<256 {
@@ -32,11 +34,14 @@ import WinnowText
         return try Tokenizer(TokenizerDefinition(tokenizerJSON: json, configuration: nil))
     }
 
-    @Test(arguments: [
-        ("", []), ("a", [97]), ("ab", [256]), ("abc", [257]), ("bc", [258]), ("aab", [97, 256]), ("aaa", [259, 97]),
-        ("aabc", [97, 257]), ("abcabc", [257, 257]), ("a b", [97, 32, 98]), ("é", [0xC3, 0xA9]), ("\0", [0]),
-        ("ab<s>ab", [256, 260, 256]), ("<s", [60, 115]), ("x<tool><s>", [120, 261, 260]),
-    ] as [(String, [TokenID])])
+    @Test(
+        arguments: [
+            ("", []), ("a", [97]), ("ab", [256]), ("abc", [257]), ("bc", [258]), ("aab", [97, 256]),
+            ("aaa", [259, 97]),
+            ("aabc", [97, 257]), ("abcabc", [257, 257]), ("a b", [97, 32, 98]), ("é", [0xC3, 0xA9]),
+            ("\0", [0]),
+            ("ab<s>ab", [256, 260, 256]), ("<s", [60, 115]), ("x<tool><s>", [120, 261, 260]),
+        ] as [(String, [TokenID])])
     func workedCases(_ text: String, _ ids: [TokenID]) throws {
         let tokenizer = try BytePairTests.tokenizer()
         #expect(tokenizer.encode(text) == ids)
@@ -51,11 +56,14 @@ import WinnowText
     }
 
     /// One U+FFFD for each ill-formed part, as Python's and Rust's lossy decoding.
-    @Test(arguments: [
-        ([0x61, 0xFF, 0x62], "a\u{FFFD}b"), ([0xE2, 0x82], "\u{FFFD}"), ([0xE2, 0x82, 0x41], "\u{FFFD}A"),
-        ([0xED, 0xA0, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}"), ([0xF0, 0x9F, 0x98], "\u{FFFD}"),
-        ([0xC0, 0x80], "\u{FFFD}\u{FFFD}"), ([0xF4, 0x90, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([0x61, 0xFF, 0x62], "a\u{FFFD}b"), ([0xE2, 0x82], "\u{FFFD}"),
+            ([0xE2, 0x82, 0x41], "\u{FFFD}A"),
+            ([0xED, 0xA0, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}"), ([0xF0, 0x9F, 0x98], "\u{FFFD}"),
+            ([0xC0, 0x80], "\u{FFFD}\u{FFFD}"),
+            ([0xF4, 0x90, 0x80, 0x80], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"),
+        ] as [([UInt8], String)])
     func brokenBytes(_ bytes: [UInt8], _ text: String) throws {
         let tokenizer = try BytePairTests.tokenizer()
         #expect(tokenizer.encode(bytes: bytes) == tokenizer.encode(text))
@@ -82,7 +90,9 @@ import WinnowText
     @Test func streamingNeverSplitsACharacter() throws {
         let tokenizer = try BytePairTests.tokenizer()
         let texts = ["naïve é 日本語 👩‍👩‍👧 𝒜", "\u{FFFD}\u{10FFFF}\u{7FF}\u{800}"].map { Array($0.utf8) }
-        let broken: [[UInt8]] = [[0xE2, 0x82], [0xF0, 0x9F, 0x41], [0xED, 0xA0, 0x80, 0xFF, 0xC3], [0x80, 0xF4, 0x90]]
+        let broken: [[UInt8]] = [
+            [0xE2, 0x82], [0xF0, 0x9F, 0x41], [0xED, 0xA0, 0x80, 0xFF, 0xC3], [0x80, 0xF4, 0x90],
+        ]
         for bytes in texts + broken {
             let ids = bytes.map { TokenID($0) }
             var stream = StreamingDetokenizer(tokenizer)

@@ -2,18 +2,22 @@ import Testing
 import WinnowJSON
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// Files beside the tests.
 enum Fixture {
     static func bytes(_ name: String, file: String = #filePath) throws -> [UInt8] {
         let folder = file.split(separator: "/").dropLast(2).joined(separator: "/")
-        let stream = try #require(fopen("/\(folder)/Fixtures/\(name)", "rb"))
+        return try bytes(at: "/\(folder)/Fixtures/\(name)")
+    }
+
+    static func bytes(at path: String) throws -> [UInt8] {
+        let stream = try #require(fopen(path, "rb"))
         defer { fclose(stream) }
         var result: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)

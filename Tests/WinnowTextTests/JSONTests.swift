@@ -11,18 +11,21 @@ import WinnowJSON
         #expect(try JSONValue(parsing: value.text()) == value)
         #expect(try JSONValue(parsing: value.text(indent: 2)) == value)
         #expect(JSONValue.number(.nan).text() == "null")
-        #expect(JSONValue.object(JSONObject([("b", 1), ("a", 2)])).text(sortedKeys: true) == #"{"a":2,"b":1}"#)
+        #expect(
+            JSONValue.object(JSONObject([("b", 1), ("a", 2)])).text(sortedKeys: true) == #"{"a":2,"b":1}"#)
         #expect(try JSONValue(parsing: #""\ud83c\udf3e\ud83c""#) == .string("🌾\u{FFFD}"))
     }
 
-    @Test(arguments: [
-        ("", .unexpectedEnd), ("[1,", .unexpectedEnd), ("\"a", .unexpectedEnd), ("tru", .unexpectedEnd),
-        ("[1 2]", .unexpected(found: "'2'", offset: 3)), ("{a:1}", .unexpected(found: "'a'", offset: 1)),
-        ("1 x", .unexpected(found: "'x'", offset: 2)), ("[1,]", .unexpected(found: "']'", offset: 3)),
-        ("\"\t\"", .unexpected(found: "byte 9", offset: 1)), ("01", .invalidNumber(offset: 0)),
-        ("1.", .invalidNumber(offset: 0)), ("-", .invalidNumber(offset: 0)), ("\"\\x\"", .invalidEscape(offset: 2)),
-        (String(repeating: "[", count: 200), .tooDeep(limit: 128, offset: 128)),
-    ] as [(String, JSONError)])
+    @Test(
+        arguments: [
+            ("", .unexpectedEnd), ("[1,", .unexpectedEnd), ("\"a", .unexpectedEnd), ("tru", .unexpectedEnd),
+            ("[1 2]", .unexpected(found: "'2'", offset: 3)), ("{a:1}", .unexpected(found: "'a'", offset: 1)),
+            ("1 x", .unexpected(found: "'x'", offset: 2)), ("[1,]", .unexpected(found: "']'", offset: 3)),
+            ("\"\t\"", .unexpected(found: "byte 9", offset: 1)), ("01", .invalidNumber(offset: 0)),
+            ("1.", .invalidNumber(offset: 0)), ("-", .invalidNumber(offset: 0)),
+            ("\"\\x\"", .invalidEscape(offset: 2)),
+            (String(repeating: "[", count: 200), .tooDeep(limit: 128, offset: 128)),
+        ] as [(String, JSONError)])
     func errors(_ text: String, _ error: JSONError) {
         #expect(throws: error) { try JSONValue(parsing: text) }
     }

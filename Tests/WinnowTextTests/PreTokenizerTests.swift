@@ -34,6 +34,8 @@ import WinnowText
     }
 
     @Test func unknownNames() {
-        #expect(throws: TokenizerError.unsupportedPreTokenizer("afmoe")) { try PreTokenizer(ggufName: "afmoe") }
+        #expect(throws: TokenizerError.unsupportedPreTokenizer("afmoe")) {
+            try PreTokenizer(ggufName: "afmoe")
+        }
     }
 }

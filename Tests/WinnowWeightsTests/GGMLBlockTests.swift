@@ -21,13 +21,17 @@ import WinnowWeights
         }
     }
 
-    static let rows: [Row] = {
+    /// The lines of a fixture, cut at spaces.
+    private static func lines(_ name: String) -> [[Substring]] {
         var parts = #filePath.split(separator: "/")
         parts.removeLast(2)
-        let path = "/" + parts.joined(separator: "/") + "/Fixtures/ggml-blocks.txt"
+        let path = "/" + parts.joined(separator: "/") + "/Fixtures/\(name)"
         let text = try! String(contentsOfFile: path, encoding: .utf8)
-        return text.split(separator: "\n").map { line in
-            let fields = line.split(separator: " ")
+        return text.split(separator: "\n").map { $0.split(separator: " ") }
+    }
+
+    static let rows: [Row] = {
+        lines("ggml-blocks.txt").map { fields in
             let floats = bytes(fields[2])
             return Row(
                 format: WeightFormats.named(String(fields[0]))!, bytes: bytes(fields[1]),
@@ -50,6 +54,37 @@ import WinnowWeights
         let pool = try KernelPool(threads: 2)
         let floats = try row.matrix().floats(on: pool)
         #expect(floats.map(\.bitPattern) == (row.weights + row.weights).map(\.bitPattern))
+    }
+
+    /// Many blocks more, which meet every entry of every codebook: the hash of their weights.
+    @Test(arguments: lines("ggml-hashes.txt").map { ["\($0[0])", "\($0[1])"] })
+    func manyBlocksHaveTheHashOfTheReference(_ fields: [String]) throws {
+        let format = try #require(WeightFormats.named(fields[0]))
+        let columns = 262_144
+        let size = format.rowBytes(columns: format.blockWidth)
+        var state: UInt64 = 1
+        var bytes = (0..<columns / format.blockWidth * size).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 32)
+        }
+        // The float16 scales: 1/16; IQ1_M has its one in the top bits of four words, MXFP4 a byte.
+        let halves: [String: [Int]] = [
+            "q2_k": [80, 82], "q3_k": [108], "q6_k": [208], "tq1_0": [52], "tq2_0": [64], "q5_1": [0, 2],
+            "q4_k": [0, 2], "q5_k": [0, 2], "mxfp4": [], "nvfp4": [], "iq1_m": [],
+        ]
+        for block in stride(from: 0, to: bytes.count, by: size) {
+            for place in halves[format.name] ?? [0] { (bytes[block + place], bytes[block + place + 1]) = (0, 0x2C) }
+            if format.name == "mxfp4" { bytes[block] = bytes[block] >> 2 | 64 }
+            guard format.name == "iq1_m" else { continue }
+            for (place, top) in [(49, 0), (51, 0), (53, 0xC0), (55, 0x20)] as [(Int, UInt8)] {
+                bytes[block + place] = bytes[block + place] & 15 | top
+            }
+        }
+        let matrix = try WeightMatrix(
+            format: format, rows: 1, columns: columns,
+            parts: WeightMatrix.Parts(values: StorageSlice(copying: bytes)), name: format.name)
+        let floats = try matrix.floats(on: KernelPool(threads: 1))
+        #expect(floats.withUnsafeBytes { SHA256.hexadecimal(of: $0) } == fields[1])
     }
 
     @Test(arguments: rows, InstructionSet.allCases.filter(\.isAvailable))

@@ -45,6 +45,22 @@ private let adversarialMasks: [(name: String, isKept: @Sendable (Int, Int) -> Bo
         }
     }
 
+    /// What lets kernels read a mask without counting: every four columns keep two, no more and no fewer.
+    @Test func masksOfTwoOfFourAreKnown() throws {
+        let pool = try KernelPool(threads: 1)
+        let dense = try FormatCase(try #require(WeightFormats.named("q8_0")), rows: 3, columns: 128, group: 32).matrix
+        func isKnown(_ isKept: @escaping (Int, Int) -> Bool) throws -> Bool {
+            let mask = SparsityMask(rows: 3, columns: 128, isKept: isKept)
+            return try dense.masked(by: mask, on: pool, name: "w").descriptor.pointee.two_of_four
+        }
+        #expect(try isKnown { (row, column) in (column + row) % 2 == 0 })
+        #expect(try isKnown { (_, column) in column / 4 % 2 == 0 ? column % 4 < 2 : column % 4 > 1 })
+        #expect(try !isKnown { (_, column) in column % 8 < 4 })
+        #expect(try !isKnown { (row, column) in (column + row) % 2 == 0 && !(row == 2 && column == 126) })
+        #expect(try !isKnown { (row, column) in (column + row) % 2 == 0 || (row == 0 && column == 1) })
+        #expect(try !isKnown { (_, _) in true })
+    }
+
     @Test(arguments: ["f16", "q4_0", "q4_1", "q8_0", "int8", "int4"])
     func pruningTwiceIsPruningBoth(_ name: String) throws {
         let pool = try KernelPool(threads: MaskingTests.pool)

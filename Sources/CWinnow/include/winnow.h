@@ -7,8 +7,11 @@
 #include "wn_pool.h"
 #include "wn_matrix.h"
 #include "wn_ops.h"
+#include "wn_train.h"
+#include "wn_optimize.h"
 #include "wn_pack.h"
 #include "wn_select.h"
 #include "wn_encode.h"
 #include "wn_linear.h"
+#include "wn_foreign.h"
 #endif

@@ -9,7 +9,7 @@
 //   Q4_0             blocks of 32: f16 d, 16 bytes (low nibbles: elements 0-15, high: 16-31); w = d (c - 8)
 //   Q4_1             blocks of 32: f16 d, f16 m, 16 bytes; w = d c + m
 //   Q8_0             blocks of 32: f16 d, 32 int8; w = d c
-//   Q5_0 ... TQ2_0   as ggml has them, see scalar/blocks_body.h
+//   Q5_0 ... NVFP4   as ggml has them, see scalar/blocks_body.h
 //   INT8             int8 per weight; scales: f32 [rows]; w = s c
 //   INT4             two columns a byte, even column in the low nibble; scales: f16 [rows, ceil(columns/group)],
 //                    group 32, 64 or 128; w = s (c - 8)
@@ -27,10 +27,12 @@ typedef enum {
     WN_F32 = 0, WN_F16 = 1, WN_BF16 = 2, WN_Q4_0 = 3, WN_Q4_1 = 4, WN_Q8_0 = 5, WN_INT8 = 6, WN_INT4 = 7,
     WN_MASKED_Q4_0 = 8, WN_MASKED_Q4_1 = 9, WN_MASKED_Q8_0 = 10, WN_MASKED_INT8 = 11, WN_MASKED_INT4 = 12,
     WN_MASKED_F16 = 13,
-    // Other blocks of GGUF, dense: run from their codes under AVX2, multiplied out elsewhere.
+    // Other blocks of GGUF, dense: run from their codes under AVX2 and AVX-512, multiplied out elsewhere.
     WN_Q5_0 = 14, WN_Q5_1 = 15, WN_Q2_K = 16, WN_Q3_K = 17, WN_Q4_K = 18, WN_Q5_K = 19, WN_Q6_K = 20,
     WN_IQ4_NL = 21, WN_IQ4_XS = 22, WN_MXFP4 = 23, WN_TQ1_0 = 24, WN_TQ2_0 = 25,
-    WN_FORMAT_COUNT = 26
+    WN_IQ1_S = 26, WN_IQ1_M = 27, WN_IQ2_XXS = 28, WN_IQ2_XS = 29, WN_IQ2_S = 30, WN_IQ3_XXS = 31, WN_IQ3_S = 32,
+    WN_NVFP4 = 33,
+    WN_FORMAT_COUNT = 34
 } wn_format;
 
 typedef struct wn_matrix {
@@ -42,6 +44,7 @@ typedef struct wn_matrix {
     const uint8_t *values_end;  // one past the last byte that may be read of `values`
     const uint8_t *mask;      // masked only
     size_t mask_stride;
+    bool two_of_four;           // masked only: every four columns keep two, and columns are a multiple of 64
     const uint32_t *row_offsets;
     const void *scales;
 } wn_matrix;
@@ -78,6 +81,8 @@ void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t 
                 const float *weight, float epsilon);
 // Columns and bytes of a block of the other GGUF formats (WN_Q5_0 and up); zeros for every other format.
 void wn_ggml_block(wn_format format, size_t *columns, size_t *bytes);
+// `view` becomes rows first..<first + count of a filled input, over the same memory.
+void wn_input_rows(const wn_input *input, size_t first, size_t count, wn_input *view);
 // The kind a format wants in the fast mode (exact mode: always F32).
 wn_input_kind wn_format_input(wn_format format);
 
@@ -91,6 +96,8 @@ typedef enum {
     WN_GATED_GELU = 3,  // out = gelu(gate row . x) * y, GELU in its tanh form
     WN_GELU = 4,        // out = gelu(y)
     WN_RELU = 5,        // out = max(y, 0)
+    WN_GATED_GELU_ERF = 6,  // as WN_GATED_GELU, GELU in its exact form
+    WN_GELU_ERF = 7,
 } wn_epilogue;
 
 typedef struct wn_product {
@@ -105,7 +112,8 @@ typedef struct wn_product {
     int32_t epilogue;
 } wn_product;
 
-// Runs all products as one pool job over chunks of rows. Every input of a list has the same `tokens`.
+// Runs all products as one pool job over chunks of rows. Inputs may differ in their tokens, a product's gate has as
+// many as its input; an input without tokens makes no work.
 void wn_products(wn_pool *pool, const wn_product *products, size_t count);
 // Scratch bytes per worker that products of these formats and widths want (see wn_pool_reserve).
 size_t wn_product_scratch(size_t columns);

@@ -12,9 +12,15 @@ void wn_layer_norm(const float *x, size_t x_stride, const float *weight, const f
 void wn_silu_multiply(const float *gate, const float *up, float *out, size_t count);
 // gelu(gate) * up in GELU's tanh form, 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); `up` NULL: gelu(gate).
 void wn_gelu_multiply(const float *gate, const float *up, float *out, size_t count);
+// The same in GELU's exact form, 0.5 x (1 + erf(x / sqrt(2))).
+void wn_gelu_erf_multiply(const float *gate, const float *up, float *out, size_t count);
 // x = cap * tanh(x / cap), in place.
 void wn_soft_cap(float *x, float cap, size_t count);
 void wn_add(float *into, const float *x, size_t count);
+// x *= scale, in place.
+void wn_scale(float *x, float scale, size_t count);
+// into += scale * x.
+void wn_add_scaled(float *into, const float *x, float scale, size_t count);
 
 // ---- Rotary position embedding, in place ----------------------------------------------------------------
 // x[t * x_stride + h * head_width ...]; table: cos then sin, [positions, head_width/2] each, interleaved as
@@ -22,6 +28,9 @@ void wn_add(float *into, const float *x, size_t count);
 // otherwise (i, i + head_width/2) (Hugging Face rows). positions[t] is the row for token t.
 void wn_rope(float *x, size_t x_stride, size_t heads, size_t head_width, size_t tokens,
              const float *table, const int32_t *positions, bool interleaved);
+// The same of the first `rotary_width` columns of each head, for which the table is made; the others stay.
+void wn_rope_part(float *x, size_t x_stride, size_t heads, size_t head_width, size_t rotary_width, size_t tokens,
+                  const float *table, const int32_t *positions, bool interleaved);
 
 // ---- Attention -------------------------------------------------------------------------------------------
 typedef enum { WN_KV_F32 = 0, WN_KV_F16 = 1, WN_KV_BF16 = 2 } wn_kv_type;
@@ -37,6 +46,8 @@ typedef struct wn_attention_row {
     size_t segment_stride;
     size_t segment_count;
     size_t visible;
+    const float *bias;       // NULL, or added to scaled scores: of query head h and slot s bias[h * bias_stride + s]
+    size_t bias_stride;
 } wn_attention_row;
 // out = softmax(scale * q K^T) V by online softmax over fixed runs of 64 slots, in list order: no [T, T] buffer,
 // same bits for a row alone or among others. Consecutive rows with the same segments share loads.
@@ -53,5 +64,7 @@ void wn_kv_store(wn_kv_type type, const float *x, void *slot, size_t head_width)
 double wn_log_sum_exp(const float *x, size_t count);
 size_t wn_argmax(const float *x, size_t count);  // lowest index wins ties
 void wn_softmax(float *x, size_t count);
+// e^x, by libm.
+float wn_exp(float x);
 bool wn_all_finite(const float *x, size_t count);
 #endif

@@ -1,60 +1,8 @@
 // Elementwise operations and attention over vectors of 16 lanes, compiled once for each instruction set: the order
 // of every sum is the same in all of them. Included by a file that defines WN_TABLE.
-#include <math.h>
-#pragma clang diagnostic ignored "-Wpsabi"  // vectors are passed between inlined functions only
-#include <string.h>
+#include "vectors.h"
 
 #include "../ops.h"
-
-typedef float f32x16 __attribute__((vector_size(64), aligned(4)));
-typedef int32_t i32x16 __attribute__((vector_size(64), aligned(4)));
-#define WN_INLINE static inline __attribute__((always_inline))
-
-WN_INLINE f32x16 splat(float value) { return (f32x16){0} + value; }
-
-WN_INLINE f32x16 load(const float *from) { return *(const f32x16 *)from; }
-WN_INLINE void store(float *to, f32x16 v) { *(f32x16 *)to = v; }
-
-WN_INLINE f32x16 load_part(const float *from, size_t count, float rest) {
-    f32x16 v = splat(rest);
-    memcpy(&v, from, count * sizeof(float));
-    return v;
-}
-
-WN_INLINE float sum16(f32x16 v) {
-    typedef float f32x8 __attribute__((vector_size(32)));
-    typedef float f32x4 __attribute__((vector_size(16)));
-    f32x8 a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-    f32x4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
-    return (b[0] + b[2]) + (b[1] + b[3]);
-}
-
-WN_INLINE float max16(f32x16 v) {
-    float largest = v[0];
-    for (int i = 1; i < 16; i++) largest = v[i] > largest ? v[i] : largest;
-    return largest;
-}
-
-// exp by Cody and Waite's reduction and a polynomial of degree 7: within 2 ulp; 0 below -87.
-WN_INLINE f32x16 exp16(f32x16 x) {
-    x = __builtin_elementwise_min(x, splat(88.0f));
-    i32x16 tiny = x < splat(-87.0f);
-    x = __builtin_elementwise_max(x, splat(-87.0f));
-    f32x16 n = __builtin_elementwise_roundeven(x * 1.44269504f);
-    f32x16 f = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-    f32x16 p = splat(1.0f / 5040);
-    p = p * f + 1.0f / 720;
-    p = p * f + 1.0f / 120;
-    p = p * f + 1.0f / 24;
-    p = p * f + 1.0f / 6;
-    p = p * f + 0.5f;
-    p = p * f * f + f + 1.0f;
-    i32x16 power = (__builtin_convertvector(n, i32x16) + 127) << 23;
-    i32x16 value = (i32x16)(p * (f32x16)power);
-    return (f32x16)(value & ~tiny);
-}
-
-WN_INLINE float exp1(float x) { return exp16(splat(x))[0]; }
 
 static void rms_norm(const float *x, const float *weight, float epsilon, float *out, size_t columns) {
     f32x16 sum = {0};
@@ -76,9 +24,6 @@ static void silu_multiply(const float *gate, const float *up, float *out, size_t
         memcpy(out + i, &y, part * sizeof(float));
     }
 }
-
-// tanh as 1 - 2 / (1 + exp(2 x)): absolute error within 2e-7.
-WN_INLINE f32x16 tanh16(f32x16 x) { return 1.0f - 2.0f / (1.0f + exp16(2.0f * x)); }
 
 static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *out,
                        size_t columns) {
@@ -120,8 +65,8 @@ static void add(float *into, const float *x, size_t count) {
     for (size_t i = 0; i < count; i++) into[i] += x[i];
 }
 
-static void rope(float *x, size_t heads, size_t head_width, const float *table, bool interleaved) {
-    size_t half = head_width / 2;
+static void rope(float *x, size_t heads, size_t head_width, size_t rotary_width, const float *table, bool interleaved) {
+    size_t half = rotary_width / 2;
     const float *cosines = table, *sines = table + half;
     for (size_t h = 0; h < heads; h++, x += head_width) {
         if (interleaved) {
@@ -164,12 +109,15 @@ WN_INLINE float dot(const float *a, const float *b, size_t width) {
 
 // One query over a run of slots: online softmax; `out` holds the sum not yet divided.
 WN_INLINE void attend_run(const float *query, const float *keys, const float *values, size_t slots, size_t width,
-                          float scale, float cap, float *out, float *largest, float *total) {
+                          float scale, float cap, const float *bias, float *out, float *largest, float *total) {
     float scores[WN_RUN];
     for (size_t i = 0; i < WN_RUN; i++) scores[i] = -INFINITY;
     size_t slot = 0;
     for (; slot < slots; slot++) scores[slot] = scale * dot(query, keys + slot * width, width);
     if (cap > 0) soft_cap(scores, cap, slots);
+    if (bias) {
+        for (slot = 0; slot < slots; slot++) scores[slot] += bias[slot];
+    }
     f32x16 peak = load(scores);
     for (size_t i = 16; i < WN_RUN; i += 16) peak = __builtin_elementwise_max(peak, load(scores + i));
     float old = *largest, new = fmaxf(old, max16(peak));
@@ -235,11 +183,13 @@ static void attend(const wn_attention_row *rows, size_t row_count, size_t kv_hea
                 size_t slots = rows[r].visible - seen < run ? rows[r].visible - seen : run;
                 for (size_t g = 0; g < group; g++) {
                     size_t offset = (kv_head * group + g) * head_width;
+                    const float *bias = rows[r].bias;
+                    if (bias) bias += (kv_head * group + g) * rows[r].bias_stride + seen;
                     if (head_width == 64) {
-                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, 64, scale, cap,
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, 64, scale, cap, bias,
                                    rows[r].out + offset, &largest[r * group + g], &total[r * group + g]);
                     } else {
-                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, head_width, scale, cap,
+                        attend_run(rows[r].query + offset, wide_k, wide_v, slots, head_width, scale, cap, bias,
                                    rows[r].out + offset, &largest[r * group + g], &total[r * group + g]);
                     }
                 }

@@ -12,6 +12,9 @@ WN_INLINE __m256i dot_block(__m256i codes, __m256i x, bool is_signed) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+// Eight sums of four inputs each.
+WN_INLINE __m256 sum_block(__m256i x) { return _mm256_cvtepi32_ps(dot_block(_mm256_set1_epi8(1), x, false)); }
+
 // Codes of two blocks. Sums of blocks are added by pairs: an addition is quicker than a fused one, and a row waits for
 // half as many.
 typedef struct block_pair {
@@ -138,49 +141,56 @@ WN_INLINE void decode_blocks(
     }
 }
 
+// The first of each two of sixteen.
+WN_INLINE __m256 every_other(const float *values) {
+    __m256 parts = _mm256_shuffle_ps(_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8), 0x88);
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(parts), 0xD8));
+}
+
 // ---- The larger blocks of GGUF -----------------------------------------------------------------------------------
 // Eight blocks of 32 at a time, unpacked to a buffer that never leaves the first-level cache: the arithmetic of
 // block8_tile, or of halves_tile.
 WN_INLINE void decode_ggml_rows(
     const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     const wn_block_layout layout = block_layout(format);
-    const bool halves = format == WN_Q3_K || format == WN_Q6_K, is_signed = !layout.has_offsets;
+    const bool halves = layout.has_halves, is_signed = !layout.has_offsets;
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *from = m->values + (row + r) * m->row_bytes;
         __m256 acc = _mm256_setzero_ps();
         for (size_t start = 0; start < m->columns; start += 256) {
             int8_t codes[WN_BLOCK_COLUMNS] __attribute__((aligned(32)));
-            float d[WN_SUB_BLOCKS], offset[WN_SUB_BLOCKS], both[8], shift[8];
-            size_t left = m->columns - start, columns = left < 256 ? left : 256, blocks = columns / 32;
+            float d[WN_SUB_BLOCKS], offset[WN_SUB_BLOCKS], both[8];
+            // Blocks of 256 leave nothing over, and no question.
+            size_t left = m->columns - start, columns = layout.width == 256 || left >= 256 ? 256 : left;
+            const size_t blocks = columns / 32;
             for (size_t c = 0; c < columns; c += layout.width, from += layout.bytes) {
                 unpack_block(format, from, codes + c, d + c / WN_SUB_BLOCK, offset + c / WN_SUB_BLOCK);
             }
             const int8_t *q = in->q + start;
             const float *dx = in->scales + start / 32;
             if (halves) {
-                WN_UNROLL for (size_t b = 0; b < 8; b++) {
-                    __m256 scale = _mm256_set_m128(_mm_set1_ps(d[2 * b + 1]), _mm_set1_ps(d[2 * b]));
+                // Eight, but in the last of the narrower blocks: inputs past them are not read.
+                const size_t count = layout.width < 256 ? blocks : 8;
+                for (size_t b = 0; b < count; b++) {
                     __m256i w = _mm256_load_si256((const __m256i *)(codes + 32 * b));
                     __m256i x = _mm256_loadu_si256((const __m256i *)(q + 32 * b));
-                    __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, x, true)), scale);
+                    __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, x, is_signed)), both_halves(d + 2 * b));
+                    if (layout.has_offsets) dot = _mm256_fmadd_ps(sum_block(x), both_halves(offset + 2 * b), dot);
                     acc = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(dx + b), acc);
                 }
                 continue;
             }
-            if (__builtin_expect(blocks < 8, 0)) {
+            if (layout.width < 256 && __builtin_expect(blocks < 8, 0)) {
                 memset(codes + columns, 0, 256 - columns);
                 for (size_t b = blocks; b < 8; b++) d[2 * b] = offset[2 * b] = 0;
             }
-            WN_UNROLL for (size_t b = 0; b < 8; b++) {
-                both[b] = d[2 * b] * dx[b];
-                if (layout.has_offsets) shift[b] = offset[2 * b];
-            }
+            _mm256_storeu_ps(both, _mm256_mul_ps(every_other(d), _mm256_loadu_ps(dx)));
             if (layout.has_offsets) {
-                acc = _mm256_fmadd_ps(_mm256_loadu_ps(shift), _mm256_loadu_ps(in->sums + start / 32), acc);
+                acc = _mm256_fmadd_ps(every_other(offset), _mm256_loadu_ps(in->sums + start / 32), acc);
             }
             // A row's blocks are padded to whole pairs; inputs past them are zeros or another token's, and not read.
             WN_UNROLL for (size_t b = 0; b < 8; b += 2) {
-                if (b >= blocks) break;
+                if (layout.width < 256 && b >= blocks) break;
                 acc = _mm256_add_ps(acc, pair_sum(pair_codes((uint8_t *)codes + 32 * b), q + 32 * b, is_signed, both + b));
             }
         }
@@ -189,19 +199,11 @@ WN_INLINE void decode_ggml_rows(
 }
 
 static bool decode_ggml(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
-#define WN_DECODE(FORMAT) case FORMAT: decode_ggml_rows(FORMAT, m, row, rows, in, out); return true
+#define WN_DECODE_SMALL(FORMAT) case FORMAT: decode_blocks(FORMAT, m, row, rows, in, out); return true;
+#define WN_DECODE_LARGE(FORMAT) case FORMAT: decode_ggml_rows(FORMAT, m, row, rows, in, out); return true;
     switch (m->format) {
-    case WN_Q5_0: decode_blocks(WN_Q5_0, m, row, rows, in, out); return true;
-    case WN_Q5_1: decode_blocks(WN_Q5_1, m, row, rows, in, out); return true;
-    case WN_IQ4_NL: decode_blocks(WN_IQ4_NL, m, row, rows, in, out); return true;
-    WN_DECODE(WN_Q3_K);
-    WN_DECODE(WN_Q4_K);
-    WN_DECODE(WN_Q5_K);
-    WN_DECODE(WN_Q6_K);
-    WN_DECODE(WN_IQ4_XS);
-    WN_DECODE(WN_MXFP4);
-    WN_DECODE(WN_TQ1_0);
-    WN_DECODE(WN_TQ2_0);
+    WN_SMALL_BLOCKS(WN_DECODE_SMALL)
+    WN_LARGE_BLOCKS(WN_DECODE_LARGE)
     default: return false;
     }
 }

@@ -2,8 +2,8 @@
 // Products with AVX2, FMA and F16C. Codes are unpacked to bytes: unsigned 4-bit codes with an offset a block for
 // Q4_0 and Q4_1, signed bytes that need none for everything else. One primitive for each kind of input makes eight
 // partial sums of a block, so that one token and five hundred see the same order.
-#include "decode_avx2.h"
 #include "inputs_avx2.h"
+#include "two_of_four_avx2.h"
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,popcnt"))), apply_to = function)
 
@@ -74,7 +74,8 @@ WN_INLINE void block8_tile(
 
 // The same where each half of a block has a scale of its own.
 WN_INLINE void halves_tile(
-    const int rows, const int tokens, const wn_tile *tile, const wn_input *in, size_t r, size_t token, float *out) {
+    const int rows, const int tokens, const bool has_offsets, const wn_tile *tile, const wn_input *in, size_t r,
+    size_t token, float *out) {
     size_t blocks = tile->stride / 32;
     __m256 acc[4][4];
     WN_UNROLL for (int i = 0; i < rows; i++)
@@ -83,11 +84,13 @@ WN_INLINE void halves_tile(
         WN_UNROLL for (int i = 0; i < rows; i++) {
             size_t row = r + (size_t)i;
             __m256i w = _mm256_loadu_si256((const __m256i *)(tile->codes + row * tile->stride + 32 * b));
-            __m256 scale = _mm256_loadu_ps(tile->half_scales + row * tile->stride / 4 + 8 * b);
+            __m256 scale = _mm256_loadu_ps(tile->half_scales + row * tile->stride / 4 + 8 * b), offset;
+            if (has_offsets) offset = _mm256_loadu_ps(tile->half_offsets + row * tile->stride / 4 + 8 * b);
             WN_UNROLL for (int j = 0; j < tokens; j++) {
                 size_t t = token + (size_t)j;
                 __m256i q = _mm256_loadu_si256((const __m256i *)(in->q + t * in->stride + 32 * b));
-                __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, q, true)), scale);
+                __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(dot_block(w, q, !has_offsets)), scale);
+                if (has_offsets) dot = _mm256_fmadd_ps(sum_block(q), offset, dot);
                 acc[i][j] = _mm256_fmadd_ps(dot, _mm256_broadcast_ss(in->scales + t * tile->block_stride + b), acc[i][j]);
             }
         }
@@ -97,14 +100,19 @@ WN_INLINE void halves_tile(
 }
 
 static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
-#define WN_HALVES(ROWS, TOKENS, r, t) halves_tile(ROWS, TOKENS, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
+#define WN_HALVES(ROWS, TOKENS, r, t) \
+    halves_tile(ROWS, TOKENS, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
+#define WN_HALVES_UNSIGNED(ROWS, TOKENS, r, t) \
+    halves_tile(ROWS, TOKENS, true, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_SIGNED(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, true, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_UNSIGNED(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, false, false, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
 #define WN_KEPT(ROWS, TOKENS, r, t) \
     block8_tile(ROWS, TOKENS, false, true, tile, in, r, first + (t), out + (t) * WN_TILE_ROWS)
-    if (tile->half_scales) {
+    if (tile->half_offsets) {
+        WN_TILES(tile->rows, tokens, 4, 2, WN_HALVES_UNSIGNED);
+    } else if (tile->half_scales) {
         WN_TILES(tile->rows, tokens, 4, 2, WN_HALVES);
     } else if (tile->kept) {
         WN_TILES(tile->rows, tokens, 4, 2, WN_KEPT);
@@ -198,6 +206,7 @@ static void dot_planes16_rows(const wn_tile *tile, const wn_input *in, size_t fi
 static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     if (in->kind == WN_INPUT_F32) return false;
     if (wn_is_ggml_block(m->format)) return decode_ggml(m, row, rows, in, out);
+    if (m->two_of_four && decode_two_of_four(m, row, rows, in, out)) return true;
     switch (m->format) {
     case WN_Q4_0: decode_blocks(WN_Q4_0, m, row, rows, in, out); return true;
     case WN_Q4_1: decode_blocks(WN_Q4_1, m, row, rows, in, out); return true;
@@ -325,7 +334,8 @@ static void dot_half(
 }
 
 const wn_product_table wn_products_avx2 = {
-    .unpack_codes = unpack_codes, .unpacks_ggml_blocks = true, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
+    .unpack_codes = unpack_codes, .ggml_blocks = &wn_products_avx2, .row_f32 = row_f32,
+    .row_f32_blocks = row_f32_blocks, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
     .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode,
 };

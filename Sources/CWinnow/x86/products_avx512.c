@@ -1,6 +1,7 @@
 #if defined(__x86_64__)
 // Products with AVX-512 and VNNI. Codes are unpacked to unsigned bytes with an offset a block (a row for int8), so that
 // VPDPBUSD multiplies them by the signed bytes of inputs.
+#include "decode_avx512.h"
 #include "inputs_avx512.h"
 #include "rows_avx512.h"
 
@@ -10,6 +11,31 @@
     apply_to = function)
 
 // ---- Dots over blocks of 32 --------------------------------------------------------------------------------
+// One or two pairs of blocks: what they add is summed first, so that a tile's sums wait half as often.
+#define WN_BLOCK8_PAIRS(ROWS, TOKENS, KEPT, COUNT)                                                                 \
+    do {                                                                                                           \
+        size_t c = run * 32 + pair * 64;                                                                           \
+        _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++) {                                        \
+            __m512 sum[TOKENS], shift[TOKENS];                                                                     \
+            _Pragma("clang loop unroll(full)") for (int p = 0; p < COUNT; p++) {                                   \
+                const __m512i index = halves_of((int)pair + p);                                                    \
+                __m512i w = _mm512_loadu_si512(tile->codes + (r + i) * tile->stride + c + 64 * p);                 \
+                _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                              \
+                    __m512i x = _mm512_loadu_si512(qs + (t + j) * in->stride + c + 64 * p);                        \
+                    sum[j] = pair_product(w, x, index, scales[i][j], p ? &sum[j] : NULL);                          \
+                    if (KEPT) {                                                                                    \
+                        __m512i k = _mm512_loadu_si512(tile->kept + (r + i) * tile->stride + c + 64 * p);          \
+                        shift[j] = pair_product(k, x, index, offsets[i][j], p ? &shift[j] : NULL);                 \
+                    }                                                                                              \
+                }                                                                                                  \
+            }                                                                                                      \
+            _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                                  \
+                acc[i][j] = _mm512_add_ps(acc[i][j], sum[j]);                                                      \
+                if (KEPT) acc[i][j] = _mm512_add_ps(acc[i][j], shift[j]);                                          \
+            }                                                                                                      \
+        }                                                                                                          \
+    } while (0)
+
 #define WN_BLOCK8_TILE(ROWS, TOKENS, KEPT)                                                                         \
     do {                                                                                                           \
         __m512 acc[ROWS][TOKENS];                                                                                  \
@@ -31,28 +57,10 @@
                     }                                                                                              \
                 }                                                                                                  \
             }                                                                                                      \
-            size_t pairs = (blocks - run + 1) / 2;                                                                 \
+            size_t pairs = (blocks - run + 1) / 2, pair = 0;                                                       \
             if (pairs > 8) pairs = 8;                                                                              \
-            for (size_t pair = 0; pair < pairs; pair++) {                                                          \
-                const __m512i index = _mm512_add_epi32(halves, _mm512_set1_epi32(2 * (int)pair));                  \
-                size_t c = run * 32 + pair * 64;                                                                   \
-                __m512i x[TOKENS];                                                                                 \
-                _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++)                                \
-                    x[j] = _mm512_loadu_si512(qs + (t + j) * in->stride + c);                                      \
-                _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++) {                                \
-                    __m512i w = _mm512_loadu_si512(tile->codes + (r + i) * tile->stride + c);                      \
-                    _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                          \
-                        __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(zero, w, x[j]));                       \
-                        acc[i][j] = _mm512_fmadd_ps(dot, _mm512_permutexvar_ps(index, scales[i][j]), acc[i][j]);   \
-                        if (KEPT) {                                                                                \
-                            __m512i k = _mm512_loadu_si512(tile->kept + (r + i) * tile->stride + c);               \
-                            __m512 sum = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(zero, k, x[j]));                   \
-                            acc[i][j] =                                                                            \
-                                _mm512_fmadd_ps(sum, _mm512_permutexvar_ps(index, offsets[i][j]), acc[i][j]);      \
-                        }                                                                                          \
-                    }                                                                                              \
-                }                                                                                                  \
-            }                                                                                                      \
+            for (; pair + 2 <= pairs; pair += 2) WN_BLOCK8_PAIRS(ROWS, TOKENS, KEPT, 2);                           \
+            if (pair < pairs) WN_BLOCK8_PAIRS(ROWS, TOKENS, KEPT, 1);                                              \
         }                                                                                                          \
         _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++)                                          \
             _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++)                                    \
@@ -75,8 +83,6 @@
     } while (0)
 
 static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
-    const __m512i zero = _mm512_setzero_si512();
-    const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     const int8_t *qs = in->q + first * in->stride;
     const float *dxs = in->scales + first * tile->block_stride, *sums = in->sums + first * tile->block_stride;
     size_t blocks = tile->stride / 32;
@@ -133,12 +139,6 @@ static void dot_planes16(const wn_tile *tile, const wn_input *in, size_t first, 
     const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
     size_t blocks = tile->stride / 32;
     WN_OVER_TILE(WN_PLANES_TILE, 4, 2);
-}
-
-WN_INLINE int64_t sum_lanes(__m512i v) {
-    __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(v));
-    __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(v, 1));
-    return _mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
 }
 
 #define WN_PLANES_ROWS_TILE(ROWS, TOKENS)                                                                          \
@@ -238,7 +238,7 @@ static void dot_half(const wn_matrix *m, size_t row, size_t rows, const wn_input
 const wn_product_table wn_products_avx512 = {
     .unpack_codes = unpack_codes, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
-    .silu_multiply = silu_multiply, .prepare = prepare,
+    .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode, .ggml_blocks = &wn_products_avx2,
 };
 #pragma clang attribute pop
 #endif

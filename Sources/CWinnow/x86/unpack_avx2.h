@@ -172,22 +172,29 @@ static void unpack_scales(
     }
 }
 
+// The scales of a block's halves, each in four lanes.
+WN_INLINE __m256 both_halves(const float *scales) {
+    return _mm256_set_m128(_mm_set1_ps(scales[1]), _mm_set1_ps(scales[0]));
+}
+
 // Rows of the larger block formats: codes as they are, with a scale for each block of 32, or one for each half of it.
 WN_INLINE void unpack_ggml_rows(const int format, const wn_matrix *m, size_t first, wn_tile *tile) {
     const wn_block_layout layout = block_layout(format);
-    const bool halves = format == WN_Q3_K || format == WN_Q6_K;
+    const bool halves = layout.has_halves;
     for (size_t r = 0; r < tile->rows; r++) {
         const uint8_t *from = m->values + (first + r) * m->row_bytes;
         uint8_t *codes = tile->codes + r * tile->stride;
         float *scales = tile->scales + r * tile->block_stride, *offsets = tile->offsets + r * tile->block_stride;
         float *pairs = halves ? tile->half_scales + r * tile->stride / 4 : NULL;
+        float *shifts = halves && layout.has_offsets ? tile->half_offsets + r * tile->stride / 4 : NULL;
         for (size_t start = 0; start < m->columns; start += layout.width, from += layout.bytes) {
             float d[WN_SUB_BLOCKS], offset[WN_SUB_BLOCKS];
             unpack_block(format, from, (int8_t *)codes + start, d, offset);
             for (size_t b = 0; b < layout.width / 32; b++) {
                 size_t at = start / 32 + b;
                 if (halves) {
-                    _mm256_storeu_ps(pairs + 8 * at, _mm256_set_m128(_mm_set1_ps(d[2 * b + 1]), _mm_set1_ps(d[2 * b])));
+                    _mm256_storeu_ps(pairs + 8 * at, both_halves(d + 2 * b));
+                    if (layout.has_offsets) _mm256_storeu_ps(shifts + 8 * at, both_halves(offset + 2 * b));
                 } else {
                     scales[at] = d[2 * b];
                     if (layout.has_offsets) offsets[at] = offset[2 * b];
@@ -202,19 +209,10 @@ WN_INLINE void unpack_ggml_rows(const int format, const wn_matrix *m, size_t fir
 
 static void unpack_ggml_codes(const wn_matrix *m, size_t first, wn_tile *tile) {
     tile->is_signed = !block_layout(m->format).has_offsets;
-#define WN_UNPACK(FORMAT) case FORMAT: unpack_ggml_rows(FORMAT, m, first, tile); break
+#define WN_UNPACK(FORMAT) case FORMAT: unpack_ggml_rows(FORMAT, m, first, tile); break;
     switch (m->format) {
-    WN_UNPACK(WN_Q5_0);
-    WN_UNPACK(WN_Q5_1);
-    WN_UNPACK(WN_Q3_K);
-    WN_UNPACK(WN_Q4_K);
-    WN_UNPACK(WN_Q5_K);
-    WN_UNPACK(WN_Q6_K);
-    WN_UNPACK(WN_IQ4_NL);
-    WN_UNPACK(WN_IQ4_XS);
-    WN_UNPACK(WN_MXFP4);
-    WN_UNPACK(WN_TQ1_0);
-    WN_UNPACK(WN_TQ2_0);
+    WN_SMALL_BLOCKS(WN_UNPACK)
+    WN_LARGE_BLOCKS(WN_UNPACK)
     default: break;
     }
 }

@@ -21,6 +21,12 @@ WN_INLINE float reduce16(__m512 v) {
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
+WN_INLINE int64_t sum_lanes(__m512i v) {
+    __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(v));
+    __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(v, 1));
+    return _mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
+}
+
 WN_INLINE __mmask16 tail16(size_t left) { return (__mmask16)(left >= 16 ? 0xFFFF : (1u << left) - 1); }
 WN_INLINE __mmask64 tail64(size_t left) { return left >= 64 ? ~0ull : (1ull << left) - 1; }
 
@@ -30,6 +36,25 @@ WN_INLINE __m512i block_heads(const uint8_t *first, size_t step, size_t blocks) 
     const __m512i index = _mm512_mullo_epi32(
         _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32((int)step));
     return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), tail16(blocks), index, first, 1);
+}
+
+// The float16 at the heads of eight blocks of 18 bytes: two loads hold them all.
+WN_INLINE __m128i heads_of_18(const uint8_t *first) {
+    const __m512i index = _mm512_castsi128_si512(_mm_setr_epi16(0, 9, 18, 27, 36, 45, 54, 63));
+    __m512i words = _mm512_permutex2var_epi16(_mm512_loadu_si512(first), index, _mm512_loadu_si512(first + 64));
+    return _mm512_castsi512_si128(words);
+}
+// Those of four blocks of 34 bytes.
+WN_INLINE __m128i heads_of_34(const uint8_t *first) {
+    const __m512i index = _mm512_castsi128_si512(_mm_setr_epi16(0, 17, 32, 49, 0, 0, 0, 0));
+    __m512i words = _mm512_permutex2var_epi16(_mm512_loadu_si512(first), index, _mm512_loadu_si512(first + 68));
+    return _mm512_castsi512_si128(words);
+}
+// The pairs of eight blocks of 20 bytes.
+WN_INLINE __m256i heads_of_20(const uint8_t *first) {
+    const __m512i index = _mm512_castsi256_si512(_mm256_setr_epi32(0, 5, 10, 15, 16, 21, 26, 31));
+    __m512i pairs = _mm512_permutex2var_epi32(_mm512_loadu_si512(first), index, _mm512_loadu_si512(first + 80));
+    return _mm512_castsi512_si256(pairs);
 }
 
 WN_INLINE __m512 low_halves(__m512i words) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words)); }
@@ -42,14 +67,38 @@ WN_INLINE __m256i nibbles32(const uint8_t *packed) {
     return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(bytes, 4), mask), _mm_and_si128(bytes, mask));
 }
 
-WN_INLINE void unpack_block_scales(const wn_matrix *m, const uint8_t *row, size_t step, bool affine, float zero,
-                                   float *scales, float *offsets, size_t block_stride) {
+// Scales and offsets of sixteen dense blocks, `blocks` of them there.
+WN_INLINE __m512 dense_scales(const int format, const uint8_t *first, size_t blocks, __m512 *offsets) {
+    const size_t step = format == WN_Q4_1 ? 20 : format == WN_Q8_0 ? 34 : 18;
+    if (format == WN_Q4_1) {
+        __m512i pairs = __builtin_expect(blocks >= 16, 1)
+            ? _mm512_inserti64x4(_mm512_castsi256_si512(heads_of_20(first)), heads_of_20(first + 8 * step), 1)
+            : block_heads(first, step, blocks);
+        *offsets = high_halves(pairs);
+        return low_halves(pairs);
+    }
+    __m512 d;
+    if (__builtin_expect(blocks < 16, 0)) {
+        d = low_halves(block_heads(first, step, blocks));
+    } else if (format == WN_Q4_0) {
+        d = _mm512_cvtph_ps(_mm256_set_m128i(heads_of_18(first + 8 * step), heads_of_18(first)));
+    } else {
+        __m128i low = _mm_unpacklo_epi64(heads_of_34(first), heads_of_34(first + 4 * step));
+        __m128i high = _mm_unpacklo_epi64(heads_of_34(first + 8 * step), heads_of_34(first + 12 * step));
+        d = _mm512_cvtph_ps(_mm256_set_m128i(high, low));
+    }
+    *offsets = _mm512_mul_ps(d, _mm512_set1_ps(format == WN_Q8_0 ? -128 : -8));
+    return d;
+}
+
+WN_INLINE void unpack_block_scales(const int format, const wn_matrix *m, const uint8_t *row, wn_tile *tile, size_t r) {
+    const size_t step = format == WN_Q4_1 ? 20 : format == WN_Q8_0 ? 34 : 18;
     size_t blocks = m->columns / 32;
-    for (size_t b = 0; b < block_stride; b += 16) {
-        __m512i heads = block_heads(row + b * step, step, blocks > b ? blocks - b : 0);
-        __m512 d = low_halves(heads);
-        _mm512_storeu_ps(scales + b, d);
-        _mm512_storeu_ps(offsets + b, affine ? high_halves(heads) : _mm512_mul_ps(d, _mm512_set1_ps(zero)));
+    for (size_t b = 0; b < tile->block_stride; b += 16) {
+        __m512 offsets;
+        __m512 scales = dense_scales(format, row + b * step, blocks > b ? blocks - b : 0, &offsets);
+        _mm512_storeu_ps(tile->scales + r * tile->block_stride + b, scales);
+        _mm512_storeu_ps(tile->offsets + r * tile->block_stride + b, offsets);
     }
 }
 
@@ -57,16 +106,15 @@ WN_INLINE void pad_codes(uint8_t *codes, size_t columns, size_t stride) {
     if (stride > columns) _mm512_mask_storeu_epi8(codes + stride - 64, ~tail64(64 - (stride - columns)), _mm512_setzero_si512());
 }
 
-WN_INLINE void unpack_q4(const wn_matrix *m, size_t row, bool affine, wn_tile *tile, size_t r) {
+WN_INLINE void unpack_q4(const int format, const wn_matrix *m, size_t row, wn_tile *tile, size_t r) {
     const uint8_t *values = m->values + row * m->row_bytes;
-    size_t head = affine ? 4 : 2, step = head + 16;
+    const size_t head = format == WN_Q4_1 ? 4 : 2, step = head + 16;
     uint8_t *codes = tile->codes + r * tile->stride;
     for (size_t b = 0; b < m->columns / 32; b++) {
         _mm256_storeu_si256((__m256i *)(codes + 32 * b), nibbles32(values + b * step + head));
     }
     pad_codes(codes, m->columns, tile->stride);
-    unpack_block_scales(m, values, step, affine, -8, tile->scales + r * tile->block_stride,
-                        tile->offsets + r * tile->block_stride, tile->block_stride);
+    unpack_block_scales(format, m, values, tile, r);
 }
 
 WN_INLINE void unpack_q8_0(const wn_matrix *m, size_t row, wn_tile *tile, size_t r) {
@@ -78,8 +126,7 @@ WN_INLINE void unpack_q8_0(const wn_matrix *m, size_t row, wn_tile *tile, size_t
         _mm256_storeu_si256((__m256i *)(codes + 32 * b), _mm256_xor_si256(bytes, flip));
     }
     pad_codes(codes, m->columns, tile->stride);
-    unpack_block_scales(m, values, 34, false, -128, tile->scales + r * tile->block_stride,
-                        tile->offsets + r * tile->block_stride, tile->block_stride);
+    unpack_block_scales(WN_Q8_0, m, values, tile, r);
 }
 
 WN_INLINE void unpack_int8(const wn_matrix *m, size_t row, wn_tile *tile, size_t r) {
@@ -192,8 +239,8 @@ static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile 
     for (size_t r = 0; r < rows; r++) {
         size_t row = first + r;
         switch (m->format) {
-        case WN_Q4_0: unpack_q4(m, row, false, tile, r); break;
-        case WN_Q4_1: unpack_q4(m, row, true, tile, r); break;
+        case WN_Q4_0: unpack_q4(WN_Q4_0, m, row, tile, r); break;
+        case WN_Q4_1: unpack_q4(WN_Q4_1, m, row, tile, r); break;
         case WN_Q8_0: unpack_q8_0(m, row, tile, r); break;
         case WN_INT8: unpack_int8(m, row, tile, r); break;
         case WN_INT4: unpack_int4(m, row, tile, r); break;

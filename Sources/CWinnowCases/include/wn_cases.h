@@ -15,8 +15,10 @@ typedef enum {
     WN_CASE_LOGITS = 6,
     WN_CASE_SELECT = 7,
     WN_CASE_STATISTICS = 8,
-    WN_CASE_LINEAR = 9,    // float64 linear algebra
-    WN_CASE_FAMILY_COUNT = 10
+    WN_CASE_OPTIMIZE = 9,
+    WN_CASE_TRAIN = 10,     // products and ways back of training
+    WN_CASE_LINEAR = 11,    // float64 linear algebra
+    WN_CASE_FAMILY_COUNT = 12
 } wn_case_family;
 const char *wn_case_family_name(wn_case_family family);
 
@@ -25,7 +27,8 @@ typedef enum {
     WN_MASK_ALL = 0, WN_MASK_NONE = 1, WN_MASK_LAST = 2,  // the last column of each row only
     WN_MASK_HALF = 3, WN_MASK_TENTH = 4,
     WN_MASK_RAGGED = 5,                                    // row r keeps about r / rows
-    WN_MASK_COUNT = 6
+    WN_MASK_COUNT = 6,
+    WN_MASK_TWO_OF_FOUR = 6,                               // in cases of its own: columns are a multiple of 64
 } wn_mask_pattern;
 
 // EXACT: small integers and powers of two, so that float32 sums are exact in any order and the answer is one value.

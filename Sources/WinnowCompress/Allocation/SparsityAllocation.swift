@@ -20,14 +20,19 @@ public enum SparsityAllocation: Sendable, Equatable {
     /// As another model has it: zeros of each layer under its key, scaled to the sparsity that is asked for.
     case profile([String: Double])
 
-    /// A goal for each layer.
+    /// A goal for each layer, under its key.
     ///
     /// - Parameter outlierRatios: for each block; asked for by ``outliers(threshold:spread:)`` alone.
     /// - Throws: ``ConfigurationError`` for a pattern that fixes every layer's sparsity, or a layer without profile.
     func goals(
         for layers: PrunableLayers, _ goal: SparsityGoal, outlierRatios: () throws -> [Double]
-    ) throws -> [SparsityGoal] {
-        if self == .uniform { return layers.layers.map { _ in goal } }
+    ) throws -> [String: SparsityGoal] {
+        func named(_ goals: [SparsityGoal]) -> [String: SparsityGoal] {
+            var result: [String: SparsityGoal] = [:]
+            for (layer, goal) in zip(layers.layers, goals) { result[layer.name] = goal }
+            return result
+        }
+        if self == .uniform { return named(layers.layers.map { _ in goal }) }
         guard goal.pattern == .unstructured, goal.scope != .global else {
             throw ConfigurationError.badValue(
                 key: "allocation", value: name,
@@ -37,7 +42,7 @@ public enum SparsityAllocation: Sendable, Equatable {
         let counts = layers.layers.map(\.count)
         let sparsities: [Double]
         switch self {
-        case .uniform: return []
+        case .uniform: return [:]
         case .erdosRenyi:
             let shapes = layers.layers.map { ($0.parameter.matrix.rows, $0.parameter.matrix.columns) }
             sparsities = SparsityAllocation.erdosRenyi(shapes, sparsity: goal.sparsity).map { 1 - $0 }
@@ -58,7 +63,7 @@ public enum SparsityAllocation: Sendable, Equatable {
             }
             sparsities = SparsityAllocation.scaled(own, counts, sparsity: goal.sparsity).map { 1 - $0 }
         }
-        return try sparsities.map { try goal.with(sparsity: max(0, min($0, 1 - 1e-9))) }
+        return named(try sparsities.map { try goal.with(sparsity: max(0, min($0, 1 - 1e-9))) })
     }
 
     /// Densities in proportion to (rows + columns) / (rows * columns) that make `sparsity` in all.

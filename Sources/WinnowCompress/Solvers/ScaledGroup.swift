@@ -14,28 +14,34 @@ public struct ScalableBlock {
     let form: StoredForm
     let pool: KernelPool
 
-    package init(_ block: TransformerBlock, form: StoredForm, on pool: KernelPool) {
+    /// - Parameter isParallel: whether both branches read one norm.
+    package init(_ block: TransformerBlock, form: StoredForm, isParallel: Bool, on pool: KernelPool) {
         self.form = form
         self.pool = pool
         let linears = block.linears
         func consumers(_ point: TapPoint) -> [Parameter] {
             linears.filter { $0.input == point }.map(\.parameter)
         }
-        var groups = [
-            ScaledGroup(
-                input: .attentionInput, consumers: consumers(.attentionInput),
-                source: .norm(block.attentionNorm)),
-            ScaledGroup(
-                input: .feedForwardInput, consumers: consumers(.feedForwardInput),
-                source: .norm(block.feedForwardNorm)),
-        ]
+        var groups: [ScaledGroup] = []
+        let normsStandBefore = block.normPlacement == .before && !isParallel
+        if normsStandBefore, let norm = block.attentionNorm {
+            groups.append(
+                ScaledGroup(
+                    input: .attentionInput, consumers: consumers(.attentionInput), source: .norm(norm)))
+        }
         // act(gate x) * up x is linear in up: not so without a gate, or where both are rows of one matrix.
-        let feedForward = block.feedForward
-        if let gate = feedForward.gate, gate.weight !== feedForward.up.weight, feedForward.up.bias == nil {
-            groups.insert(
+        if let feedForward = block.feedForward, let gate = feedForward.gate,
+            gate.weight !== feedForward.up.weight, feedForward.up.bias == nil
+        {
+            groups.append(
                 ScaledGroup(
                     input: .feedForwardHidden, consumers: consumers(.feedForwardHidden),
-                    source: .rows(feedForward.up.weight)), at: 1)
+                    source: .rows(feedForward.up.weight)))
+        }
+        if normsStandBefore, block.feedForward != nil, let norm = block.feedForwardNorm {
+            groups.append(
+                ScaledGroup(
+                    input: .feedForwardInput, consumers: consumers(.feedForwardInput), source: .norm(norm)))
         }
         self.groups = groups
     }

@@ -16,8 +16,16 @@ extension ModelConversion {
         for name in source.names {
             guard let stored = source.stored(name) else { continue }
             read += stored.byteCount
-            guard case .matrix(let layout, let parts) = stored else { continue }
-            let bytes = workingBytes(name, layout, parts, source.configuration)
+            let bytes: Int
+            switch stored {
+            case .matrix(let layout, let parts):
+                bytes = workingBytes(name, layout, parts.byteCount, source.configuration)
+            case .unpacked(let matrix):
+                // Beside what was read, the matrix as it was made.
+                bytes =
+                    matrix.byteCount + workingBytes(name, matrix.layer, matrix.byteCount, source.configuration)
+            default: continue
+            }
             if read + bytes > peak + working { (peak, working) = (read, bytes) }
         }
         var plan = MemoryPlan()
@@ -33,13 +41,13 @@ extension ModelConversion {
 
     /// Copies that are alive together while a matrix is converted and its rows brought in order.
     private func workingBytes(
-        _ name: String, _ layout: PackedLayers.Layer, _ parts: WeightMatrix.Parts, _ shape: ModelConfiguration
+        _ name: String, _ layout: PackedLayers.Layer, _ stored: Int, _ shape: ModelConfiguration
     ) -> Int {
-        let wanted = format(of: layout.format, isBlock: name.hasPrefix("model.layers."))
+        let wanted = format(of: layout.format, name, in: shape)
         let turns =
             shape.rotaryHeads(of: name) != nil && (target == .gguf) == (shape.rotaryStyle == .halves)
         let count = layout.rows * layout.columns
-        guard wanted != layout.format else { return turns ? parts.byteCount : 0 }
+        guard wanted != layout.format else { return turns ? stored : 0 }
         // The most that a format takes: all weights kept, and their mask.
         var written = layout.rows * wanted.rowBytes(columns: layout.columns)
         if wanted.isMasked {

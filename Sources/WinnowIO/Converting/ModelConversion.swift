@@ -72,6 +72,13 @@ public struct ModelConversion: Sendable, Equatable {
         }
     }
 
+    /// The format that a matrix gets under its name: scores of experts stay plain floats.
+    func format(of source: WeightFormat, _ name: String, in configuration: ModelConfiguration) -> WeightFormat {
+        let format = format(of: source, isBlock: configuration.isBlockLinear(name))
+        guard configuration.isRouter(name), !format.isFloat || format.isMasked else { return format }
+        return source.isFloat && !source.isMasked ? source : .f32
+    }
+
     /// Writes `source` at `path`, complete or not at all.
     ///
     /// One tensor is in memory at a time, in float32 at most.
@@ -105,7 +112,7 @@ public struct ModelConversion: Sendable, Equatable {
     private func converted(
         _ matrix: WeightMatrix, _ name: String, of source: Checkpoint, on pool: KernelPool
     ) throws -> WeightMatrix {
-        let format = format(of: matrix.format, isBlock: source.configuration.isBlockLinear(name))
+        let format = format(of: matrix.format, name, in: source.configuration)
         guard format != matrix.format else { return matrix }
         do {
             guard !format.isMasked else {

@@ -1,6 +1,30 @@
 import WinnowJSON
 
 extension ModelFamily {
+    /// Gemma 1: a Llama with GELU gates, norms as differences from 1 and scaled embeddings.
+    static let gemma = ModelFamily(
+        huggingFaceNames: ["gemma"], className: "GemmaForCausalLM", ggufName: "gemma", names: .llama,
+        folderNormOffset: 1,
+        // What old files call 'gelu' is the tanh form.
+        keys: FolderKeys(
+            headWidth: 256, context: 8192, tiesEmbeddings: true, activations: ["gelu_pytorch_tanh", "gelu"]),
+        traits: {
+            var traits = DecoderTraits()
+            traits.activation = .geluTanh
+            return traits
+        }(),
+        readFolder: { reader, configuration throws(CheckpointError) in
+            try reader.refuse("use_bidirectional_attention", advice: "use a model that writes left to right")
+            try reader.readAttentionBias(&configuration)
+            configuration.traits.embeddingScale = Float(configuration.width).squareRoot()
+        },
+        readMetadata: { _, configuration throws(GGUFError) in
+            configuration.traits.embeddingScale = Float(configuration.width).squareRoot()
+        },
+        describe: { configuration, config in
+            config["attention_bias"] = .bool(configuration.traits.hasQueryKeyValueBiases)
+        })
+
     /// Gemma 2: norms after the branches too, soft caps, a window in every other layer.
     static let gemma2 = ModelFamily(
         huggingFaceNames: ["gemma2"], className: "Gemma2ForCausalLM", ggufName: "gemma2", names: .gemma,

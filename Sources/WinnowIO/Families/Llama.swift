@@ -15,6 +15,11 @@ extension ModelFamily {
             try reader.readSlidingWindow(&configuration) { _ in true }
             if configuration.traits.slidingWindow != nil { configuration.architecture = "mistral" }
             let names = Set(reader.file.tensors.map(\.name))
+            if reader.file["llama.expert_count"]?.integer ?? 0 > 0 {
+                configuration.architecture = "mixtral"
+                try reader.readExperts(
+                    &configuration, width: configuration.feedForwardWidth, renormalises: true)
+            }
             configuration.traits.hasQueryKeyValueBiases = names.contains("blk.0.attn_q.bias")
             configuration.traits.hasOutputBias = names.contains("blk.0.attn_output.bias")
         },

@@ -33,7 +33,7 @@ extension ModelFamily {
             describeQwenWindow(configuration, &config)
         })
 
-    @Sendable private static func describeQwenWindow(
+    @Sendable static func describeQwenWindow(
         _ configuration: ModelConfiguration, _ config: inout JSONObject
     ) {
         let window = configuration.traits.slidingWindow
@@ -45,7 +45,7 @@ extension ModelFamily {
 
 extension FieldReader {
     /// The window of the later layers, where `use_sliding_window` asks for it.
-    fileprivate func readQwenWindow(_ configuration: inout ModelConfiguration) throws(CheckpointError) {
+    func readQwenWindow(_ configuration: inout ModelConfiguration) throws(CheckpointError) {
         guard try flag("use_sliding_window", absent: false) else { return }
         let first = try integer("max_window_layers", in: 0...1 << 16, absent: 28)
         try readSlidingWindow("sliding_window", absent: 4096, &configuration) { $0 >= first }

@@ -2,9 +2,10 @@
 package struct TensorNames: Sendable {
     package struct Row: Sendable {
         let role: TensorRole
-        /// Inside a block what follows ``TensorNames/blockPrefix`` and the block's number.
+        /// Inside a block what follows ``TensorNames/blockPrefix`` and the block's number; `*` stands for an
+        /// expert's number.
         let huggingFace: String
-        /// Inside a block what follows `blk.N.`.
+        /// Inside a block what follows `blk.N.`; the tensors of all experts are one.
         let gguf: String
     }
 
@@ -18,16 +19,24 @@ package struct TensorNames: Sendable {
     }
 
     /// The same names but for some roles.
-    func replacing(_ changes: [(TensorRole, String, String)]) -> TensorNames {
-        let changed = changes.map(\.0)
+    ///
+    /// - Parameter removed: roles that the family has not; their names may be those of others.
+    func replacing(
+        _ changes: [(TensorRole, String, String)], without removed: [TensorRole] = []
+    ) -> TensorNames {
+        let changed = changes.map(\.0) + removed
         let kept = rows.filter { !changed.contains($0.role) }.map { ($0.role, $0.huggingFace, $0.gguf) }
         return TensorNames(blockPrefix: blockPrefix, kept + changes)
     }
 
     /// The Hugging Face key of a role; nil when the family has no such tensor.
-    package func huggingFace(_ role: TensorRole, layer: Int?) -> String? {
+    package func huggingFace(_ role: TensorRole, layer: Int?, expert: Int? = nil) -> String? {
         guard let row = rows.first(where: { $0.role == role }) else { return nil }
-        return layer.map { "\(blockPrefix)\($0).\(row.huggingFace)" } ?? row.huggingFace
+        var name = row.huggingFace
+        if let expert, let star = name.firstIndex(of: "*") {
+            name.replaceSubrange(star...star, with: "\(expert)")
+        }
+        return layer.map { "\(blockPrefix)\($0).\(name)" } ?? name
     }
 
     func gguf(_ role: TensorRole, layer: Int?) -> String? {
@@ -35,33 +44,49 @@ package struct TensorNames: Sendable {
         return layer.map { "blk.\($0).\(row.gguf)" } ?? row.gguf
     }
 
-    /// The role behind a Hugging Face key, and its block's number.
-    package func role(huggingFace name: String) -> (role: TensorRole, layer: Int?)? {
+    /// The place of a Hugging Face key.
+    package func place(huggingFace name: String) -> TensorPlace? {
         find(name, prefix: blockPrefix, \.huggingFace)
     }
 
-    /// The Hugging Face key of a GGUF name; nil when a model of this configuration has no such tensor.
-    func huggingFace(gguf name: String, of configuration: ModelConfiguration) -> String? {
-        find(name, prefix: "blk.", \.gguf, where: configuration.has)
-            .flatMap { huggingFace($0.role, layer: $0.layer) }
+    /// The place of a GGUF tensor, of all experts where it holds theirs; nil when a model of this configuration has
+    /// no such tensor.
+    func place(gguf name: String, of configuration: ModelConfiguration) -> TensorPlace? {
+        find(name, prefix: "blk.", \.gguf) { configuration.has($0, layer: $1) }
     }
 
     private func find(
         _ name: String, prefix: String, _ key: (Row) -> String,
-        where isWanted: (TensorRole) -> Bool = { _ in true }
-    ) -> (role: TensorRole, layer: Int?)? {
+        where isWanted: (TensorRole, Int?) -> Bool = { _, _ in true }
+    ) -> TensorPlace? {
         guard name.hasPrefix(prefix) else {
-            return rows.first { !$0.role.isInBlock && key($0) == name && isWanted($0.role) }.map {
-                ($0.role, nil)
+            return rows.first { !$0.role.isInBlock && key($0) == name && isWanted($0.role, nil) }.map {
+                TensorPlace(role: $0.role)
             }
         }
         let parts = name.dropFirst(prefix.count).split(
             separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
         // A number in its only spelling, so that no two names mean one tensor.
-        guard parts.count == 2, let layer = Int(parts[0]), layer >= 0, "\(layer)" == parts[0],
-            let row = rows.first(where: { $0.role.isInBlock && key($0) == parts[1] && isWanted($0.role) })
-        else { return nil }
-        return (row.role, layer)
+        guard parts.count == 2, let layer = number(parts[0]) else { return nil }
+        for row in rows where row.role.isInBlock && isWanted(row.role, layer) {
+            if key(row) == parts[1] { return TensorPlace(role: row.role, layer: layer) }
+            if row.role.isExpert, let expert = expert(in: parts[1], key(row)) {
+                return TensorPlace(role: row.role, layer: layer, expert: expert)
+            }
+        }
+        return nil
+    }
+
+    private func number(_ text: Substring) -> Int? {
+        Int(text).flatMap { $0 >= 0 && "\($0)" == text ? $0 : nil }
+    }
+
+    /// The number that stands where a pattern has its `*`.
+    private func expert(in name: Substring, _ pattern: String) -> Int? {
+        guard let star = pattern.firstIndex(of: "*") else { return nil }
+        let (start, end) = (pattern[..<star], pattern[pattern.index(after: star)...])
+        guard name.count > start.count + end.count, name.hasPrefix(start), name.hasSuffix(end) else { return nil }
+        return number(name.dropFirst(start.count).dropLast(end.count))
     }
 
     static let llama = TensorNames(
@@ -87,5 +112,13 @@ package struct TensorNames: Sendable {
             (.up, "mlp.up_proj.weight", "ffn_up.weight"),
             (.gateUp, "mlp.gate_up_proj.weight", "ffn_up.weight"),
             (.down, "mlp.down_proj.weight", "ffn_down.weight"),
+            (.router, "mlp.gate.weight", "ffn_gate_inp.weight"),
+            (.expertGate, "mlp.experts.*.gate_proj.weight", "ffn_gate_exps.weight"),
+            (.expertUp, "mlp.experts.*.up_proj.weight", "ffn_up_exps.weight"),
+            (.expertDown, "mlp.experts.*.down_proj.weight", "ffn_down_exps.weight"),
+            (.sharedRouter, "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight"),
+            (.sharedGate, "mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight"),
+            (.sharedUp, "mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight"),
+            (.sharedDown, "mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight"),
         ])
 }

@@ -14,10 +14,15 @@ extension ModelConfiguration {
         }
         let keys = family.keys
         let width = try reader.integer(keys.width, in: 1...1 << 20)
-        let heads = try reader.integer(keys.heads, in: 1...1 << 16)
-        let keyHeads = try reader.integer(keys.keyValueHeads, in: 1...heads, absent: heads)
-        guard heads % keyHeads == 0 else {
-            throw reader.wrong(keys.keyValueHeads, "a divisor of \(keys.heads) (\(heads))")
+        let layers = try reader.integer(keys.layers, in: 1...1 << 16)
+        let ownHeads = try reader.perLayer(keys.heads, layers: layers, in: 1...1 << 16)
+        let heads = ownHeads.max() ?? 1
+        let ownKeyHeads =
+            reader.has(keys.keyValueHeads)
+            ? try reader.perLayer(keys.keyValueHeads, layers: layers, in: 1...heads) : ownHeads
+        let keyHeads = ownKeyHeads.max() ?? 1
+        for (own, ownKeys) in zip(ownHeads, ownKeyHeads) where own % ownKeys != 0 {
+            throw reader.wrong(keys.keyValueHeads, "a divisor of \(keys.heads) (\(own))")
         }
         if !reader.has("head_dim"), keys.headWidth == nil, width % heads != 0 {
             throw reader.wrong(keys.heads, "a divisor of \(keys.width) (\(width))")
@@ -27,14 +32,18 @@ extension ModelConfiguration {
         guard headWidth.isMultiple(of: 2) else {
             throw reader.wrong("head_dim", "an even number of columns for each head, not \(headWidth)")
         }
-        let vocabulary = try reader.integer("vocab_size", in: 1...1 << 31)
+        let vocabulary = try keys.vocabularySize.map { key throws(CheckpointError) in
+            try reader.integer(key, in: 1...1 << 31)
+        } ?? 0
         let activation = config[keys.activation]?.string ?? keys.activations[0]
         guard keys.activations.contains(activation) else {
             throw .unsupported(
                 file: file, feature: "'\(keys.activation)': '\(activation)'",
                 advice: "use a model with \(keys.activations[0])")
         }
-        let context = try reader.integer(keys.contextLength, in: 1...1 << 30, absent: keys.context)
+        let context = try keys.contextLength.map { key throws(CheckpointError) in
+            try reader.integer(key, in: 1...1 << 30, absent: keys.context)
+        } ?? keys.context
         let ids = generation ?? JSONObject()
         let eos: [Int]
         if let own = ids["eos_token_id"], !own.isNull {
@@ -43,20 +52,23 @@ extension ModelConfiguration {
         } else {
             eos = try reader.tokens("eos_token_id", vocabulary: vocabulary)
         }
-        let rope = try reader.rope(base: keys.ropeBase, headWidth: headWidth, context: context)
+        let rope = try reader.rope(
+            base: keys.ropeBase, share: keys.ropeShare, headWidth: headWidth, context: context)
+        let ownWidths = try reader.perLayer(
+            keys.feedForwardWidth, layers: layers, in: 1...1 << 20,
+            absent: keys.hasFeedForwardDefault ? 4 * width : nil)
         self.init(
-            architecture: type, vocabularySize: vocabulary, width: width,
-            layers: try reader.integer(keys.layers, in: 1...1 << 16), heads: heads,
-            keyValueHeads: keyHeads, headWidth: headWidth,
-            feedForwardWidth: try reader.integer(
-                keys.feedForwardWidth, in: 1...1 << 20, absent: keys.hasFeedForwardDefault ? 4 * width : nil),
+            architecture: type, vocabularySize: vocabulary, width: width, layers: layers, heads: heads,
+            keyValueHeads: keyHeads, headWidth: headWidth, feedForwardWidth: ownWidths.max() ?? 1,
             contextLength: context, ropeBase: rope.base,
             normEpsilon: Float(try reader.number(keys.normEpsilon, in: 0...1, absent: keys.epsilon)),
             tiesEmbeddings: try reader.flag("tie_word_embeddings", absent: keys.tiesEmbeddings),
             bosID: try reader.tokens("bos_token_id", vocabulary: vocabulary).first, eosIDs: eos,
             rotaryStyle: .halves, huggingFace: config, generation: ids, ropeScaling: rope.scaling,
             traits: family.traits, metadata: try GeneralMetadata(config, file: file))
+        self.rope = rope
         traits.normOffset = family.folderNormOffset
+        setLayerShapes(heads: ownHeads, keyValueHeads: ownKeyHeads, feedForwardWidths: ownWidths)
         try family.readFolder(reader, &self)
     }
 }
@@ -90,6 +102,9 @@ package struct FieldReader {
         return text
     }
 
+    /// A text; nil when absent.
+    func optionalText(_ key: String) throws(CheckpointError) -> String? { has(key) ? try text(key) : nil }
+
     func integer(_ key: String, in range: ClosedRange<Int>, absent: Int? = nil) throws(CheckpointError) -> Int
     {
         if let absent, !has(key) { return absent }
@@ -97,6 +112,21 @@ package struct FieldReader {
             throw wrong(key, "a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return value
+    }
+
+    /// A number for all layers, or a list with one for each.
+    func perLayer(
+        _ key: String, layers: Int, in range: ClosedRange<Int>, absent: Int? = nil
+    ) throws(CheckpointError) -> [Int] {
+        guard let list = value(key)?.array else {
+            return Array(repeating: try integer(key, in: range, absent: absent), count: layers)
+        }
+        let values = list.compactMap(\.integer)
+        guard list.count == layers, values.count == layers, values.allSatisfy(range.contains) else {
+            let numbers = "\(range.lowerBound) to \(range.upperBound)"
+            throw wrong(key, "a whole number from \(numbers), or one for each of the \(layers) layers")
+        }
+        return values
     }
 
     func number(_ key: String, in range: ClosedRange<Double>, absent: Double) throws(CheckpointError)

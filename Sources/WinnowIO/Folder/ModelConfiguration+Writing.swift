@@ -7,14 +7,23 @@ extension ModelConfiguration {
         func set(_ key: String, _ value: Int) { config[key] = .integer(Int64(value)) }
         let keys = family.keys
         set(keys.width, width)
-        set(keys.feedForwardWidth, feedForwardWidth)
-        set(keys.contextLength, contextLength)
-        set(keys.heads, heads)
-        set(keys.layers, layers)
-        if config[keys.keyValueHeads] != nil || keyValueHeads != heads {
-            set(keys.keyValueHeads, keyValueHeads)
+        let shapes = (0..<layers).map(shape(ofLayer:))
+        /// One number where all layers agree.
+        func set(_ key: String, _ own: KeyPath<LayerShape, Int>) {
+            let values = shapes.map { $0[keyPath: own] }
+            let first = values.first ?? 0
+            config[key] =
+                values.allSatisfy { $0 == first }
+                ? .integer(Int64(first)) : .array(values.map { .integer(Int64($0)) })
         }
-        set("vocab_size", vocabularySize)
+        set(keys.feedForwardWidth, \.feedForwardWidth)
+        if let key = keys.contextLength { set(key, contextLength) }
+        set(keys.heads, \.heads)
+        set(keys.layers, layers)
+        if config[keys.keyValueHeads] != nil || shapes.contains(where: { $0.keyValueHeads != $0.heads }) {
+            set(keys.keyValueHeads, \.keyValueHeads)
+        }
+        if let key = keys.vocabularySize { set(key, vocabularySize) }
         if config["head_dim"] != nil || headWidth * heads != width { set("head_dim", headWidth) }
         config["tie_word_embeddings"] = .bool(tiesEmbeddings)
         if let floatType {
@@ -52,7 +61,6 @@ extension ModelConfiguration {
             (keys.width, whole(width)),
             ("initializer_range", 0.02),
             (keys.feedForwardWidth, whole(feedForwardWidth)),
-            (keys.contextLength, whole(contextLength)),
             ("model_type", .string(family.huggingFaceNames[0])),
             (keys.heads, whole(heads)),
             (keys.layers, whole(layers)),
@@ -62,12 +70,14 @@ extension ModelConfiguration {
             (keys.normEpsilon, .number(Double("\(normEpsilon)") ?? Double(normEpsilon))),
             ("tie_word_embeddings", .bool(tiesEmbeddings)),
             ("use_cache", true),
-            ("vocab_size", whole(vocabularySize)),
         ])
+        if let key = keys.contextLength { config[key] = whole(contextLength) }
+        if let key = keys.vocabularySize { config[key] = whole(vocabularySize) }
         if traits.learnedPositions == nil {
             let rope = folderRope
             config["rope_parameters"] = .object(rope.json)
             config["rope_theta"] = .number(ropeBase)
+            if rope.share != 1 { config["partial_rotary_factor"] = .number(rope.share) }
             if rope.scaling != .none { config["rope_scaling"] = .object(rope.json) }
         } else {
             // These have neither a head width of their own nor shared heads.
@@ -84,6 +94,7 @@ extension ModelConfiguration {
         return RopeSettings(
             base: rope.base,
             scaling: .longrope(
-                short: values, long: values, originalContext: contextLength, attentionFactor: 1))
+                short: values, long: values, originalContext: contextLength, attentionFactor: 1),
+            share: rope.share)
     }
 }

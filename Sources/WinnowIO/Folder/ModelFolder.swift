@@ -27,6 +27,7 @@ struct ModelFolder {
                 throw CheckpointError.notAModel(
                     path: path, reason: "no config.json here, but a GGUF file: give \(path)/\(gguf)")
             }
+            if let refusal = ForeignFiles.refusal(folder: path) { throw refusal }
             throw CheckpointError.missingFile(folder: path, file: "config.json")
         }
         config = try JSONFile.object("\(path)/config.json")
@@ -47,13 +48,13 @@ struct ModelFolder {
             files.append(index)
             try readShards(index: "\(path)/\(index)")
         } else {
-            let entries = FilePath.entries(path)
-            for ending in [".bin", ".bin.index.json", ".pt", ".pth"] {
-                if let pickle = entries.first(where: { $0.hasSuffix(ending) }) {
-                    throw CheckpointError.pickle(folder: path, file: pickle)
-                }
+            // Old tools name the one file after the way it was packed: `gptq_model-4bit-128g.safetensors`.
+            let files = FilePath.entries(path).filter {
+                $0.hasSuffix(".safetensors") && !$0.hasPrefix("adapter_")
             }
-            throw CheckpointError.missingFile(folder: path, file: single)
+            if files.count == 1 { return try add(shard: files[0], wanted: nil) }
+            throw ForeignFiles.refusal(folder: path)
+                ?? CheckpointError.missingFile(folder: path, file: single)
         }
     }
 
@@ -97,9 +98,7 @@ struct ModelFolder {
             files.append(file)
             return try JSONFile.object("\(path)/\(file)")
         }
-        guard let json = try optional("tokenizer.json") else {
-            throw CheckpointError.missingFile(folder: path, file: "tokenizer.json")
-        }
+        let json = try optional("tokenizer.json")
         var configuration = try optional("tokenizer_config.json") ?? JSONObject()
         if FilePath.exists("\(path)/special_tokens_map.json") { files.append("special_tokens_map.json") }
         // The file of its own wins over the text inside the configuration.
@@ -110,12 +109,49 @@ struct ModelFolder {
             let text = withExtendedLifetime(template) { String(decoding: bytes, as: UTF8.self) }
             configuration["chat_template"] = .string(text)
         }
+        guard let json else {
+            return try tokenizerModel(.object(configuration), added: optional("added_tokens.json"))
+        }
         do {
             return try TokenizerDefinition(
                 tokenizerJSON: .object(json), configuration: .object(configuration),
                 generation: generation.map { .object($0) })
         } catch {
             throw CheckpointError.badTokenizer(file: "\(path)/tokenizer.json", reason: error.description)
+        }
+    }
+
+    /// Files of tokenizers that come without tokenizer.json: SentencePiece's, or tiktoken's ranks.
+    static let tokenizerModels = ["tokenizer.model", "tiktoken.model", "qwen.tiktoken"]
+
+    private mutating func tokenizerModel(
+        _ configuration: JSONValue, added: JSONObject?
+    ) throws -> TokenizerDefinition {
+        guard let name = ModelFolder.tokenizerModels.first(where: { FilePath.exists("\(path)/\($0)") }) else {
+            throw CheckpointError.missingFile(folder: path, file: "tokenizer.json")
+        }
+        files.append(name)
+        let storage = try Storage.mapping("\(path)/\(name)")
+        guard storage.byteCount <= JSONFile.limit else {
+            throw CheckpointError.tooLarge(
+                file: "\(path)/\(name)", bytes: storage.byteCount, limit: JSONFile.limit)
+        }
+        let bytes = UnsafeRawBufferPointer(start: storage.base, count: storage.byteCount)
+            .assumingMemoryBound(to: UInt8.self)
+        let generation = generation.map { JSONValue.object($0) }
+        do {
+            return try withExtendedLifetime(storage) { () throws(TokenizerError) in
+                if TokenizerDefinition.isRankFile(bytes) {
+                    return try TokenizerDefinition(
+                        ranks: bytes, modelType: config["model_type"]?.string, configuration: configuration,
+                        generation: generation)
+                }
+                return try TokenizerDefinition(
+                    sentencePiece: bytes, configuration: configuration, added: added.map { .object($0) },
+                    generation: generation)
+            }
+        } catch {
+            throw CheckpointError.badTokenizer(file: "\(path)/\(name)", reason: error.description)
         }
     }
 

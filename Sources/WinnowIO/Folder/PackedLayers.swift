@@ -5,9 +5,12 @@ import WinnowWeights
 /// How a folder's packed matrices are written down: `config.json` names the format and the shape of each, the
 /// safetensors files hold its arrays under the suffixes of ``Part``.
 ///
-/// The names follow compressed-tensors' `sparse-bitmask`. Departures: rows of the mask are whole 64-bit words,
-/// row offsets are bytes and end with the total, and `.values` ends with up to 63 zeros, so that what follows
-/// is aligned.
+/// Matrices of masked float16 are written as compressed-tensors' `sparse-bitmask`, which that package opens
+/// (``addSparse(_:)``); ``ForeignLayers`` reads them. The arrays of the others have its names, with
+/// departures: rows
+/// of the mask are whole 64-bit words, row offsets are bytes and end with the total, and `.values` ends with
+/// up to 63
+/// zeros, so that what follows is aligned.
 struct PackedLayers {
     static let version = 1
     static let maskedFormat = "winnow-bitmask"
@@ -35,7 +38,17 @@ struct PackedLayers {
 
     subscript(name: String) -> Layer? { layers[name] }
 
-    var isEmpty: Bool { names.isEmpty }
+    /// Weights of the matrices in `sparse-bitmask`, and how many of them are kept.
+    private var sparseCount = 0
+    private var sparseKept = 0
+
+    var isEmpty: Bool { names.isEmpty && sparseCount == 0 }
+
+    /// A matrix that stands in the files as `sparse-bitmask`.
+    mutating func addSparse(_ matrix: WeightMatrix) {
+        sparseCount += matrix.count
+        sparseKept += matrix.parts.values.byteCount / (matrix.format.codeBits / 8)
+    }
 
     mutating func add(_ name: String, _ matrix: WeightMatrix) {
         names.append(name)
@@ -45,9 +58,8 @@ struct PackedLayers {
 
     // MARK: config.json
 
-    /// - Throws: ``CheckpointError`` for a quantization that is not ours, or an entry that makes no sense.
+    /// - Throws: ``CheckpointError`` for an entry that makes no sense.
     init(_ config: JSONObject, file: String) throws(CheckpointError) {
-        try PackedLayers.refuseForeign(config, file: file)
         guard let winnow = config["winnow"], !winnow.isNull else { return }
         guard winnow["version"]?.integer == PackedLayers.version else {
             throw .wrongField(
@@ -72,22 +84,6 @@ struct PackedLayers {
         }
     }
 
-    private static func refuseForeign(_ config: JSONObject, file: String) throws(CheckpointError) {
-        guard let quantization = config["quantization_config"] ?? config["compression_config"],
-            !quantization.isNull
-        else { return }
-        let method = quantization["quant_method"]?.string ?? "compressed-tensors"
-        let sparsity = quantization["sparsity_config"]?["format"]?.string ?? "dense"
-        let format = quantization["format"]?.string ?? "dense"
-        let ours = [maskedFormat, denseFormat, "dense"]
-        guard method == "compressed-tensors", ours.contains(sparsity), format == "dense" else {
-            let name = method != "compressed-tensors" ? method : format != "dense" ? format : sparsity
-            throw .unsupported(
-                file: file, feature: "quantization '\(name)'",
-                advice: "use the unquantized folder, or a GGUF file in Q4_0, Q4_1 or Q8_0")
-        }
-    }
-
     /// `config` with what these layers need, and without what an earlier writer said of others.
     func written(into config: JSONObject, _ metadata: GeneralMetadata) -> JSONObject {
         var config = config
@@ -98,7 +94,21 @@ struct PackedLayers {
             if winnow.count > 1 { config["winnow"] = .object(winnow) }
             return config
         }
-        let isMasked = layers.values.contains { $0.format.isMasked }
+        guard !names.isEmpty else {
+            config["quantization_config"] = [
+                "quant_method": "compressed-tensors",
+                "sparsity_config": [
+                    "format": "sparse-bitmask",
+                    "targets": ["Linear"],
+                    "ignore": [],
+                    "sparsity_structure": "unstructured",
+                    "global_sparsity": .number(1 - Double(sparseKept) / Double(sparseCount)),
+                ],
+            ]
+            if winnow.count > 1 { config["winnow"] = .object(winnow) }
+            return config
+        }
+        let isMasked = sparseCount > 0 || layers.values.contains { $0.format.isMasked }
         config["quantization_config"] = [
             "quant_method": "compressed-tensors",
             "format": "dense",
@@ -145,6 +155,31 @@ struct PackedLayers {
         let values = matrix.parts.values
         result.append((.values, .u8, [(values.byteCount + 63) / 64 * 64], values))
         return result
+    }
+
+    /// The arrays of a matrix of masked float16 in `sparse-bitmask`, their names after the module's.
+    static func sparseParts(of matrix: WeightMatrix) -> [(part: String, tensor: Tensor)] {
+        let (rows, columns) = (matrix.rows, matrix.columns)
+        guard let mask = matrix.parts.mask, let offsets = matrix.parts.rowOffsets else {
+            preconditionFailure("\(matrix.format.name) has no mask")
+        }
+        let (stride, rowBytes) = (mask.byteCount / rows, (columns + 7) / 8)
+        let bits = Storage(byteCount: rows * rowBytes) { out in
+            for row in 0..<rows {
+                UnsafeMutableRawBufferPointer(rebasing: out[row * rowBytes..<(row + 1) * rowBytes]).copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: mask.bytes[row * stride..<row * stride + rowBytes]))
+            }
+        }
+        let starts = (0..<rows).map {
+            Int64(offsets.bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self) / 2)
+        }
+        let values = matrix.parts.values
+        return [
+            ("bitmask", Tensor(dtype: .u8, shape: [rows, rowBytes], bytes: StorageSlice(bits))),
+            ("compressed", Tensor(dtype: .f16, shape: [values.byteCount / 2], bytes: values)),
+            ("row_offsets", Tensor(dtype: .i64, shape: [rows], bytes: StorageSlice(copying: starts))),
+            ("shape", Tensor(dtype: .i64, shape: [2], bytes: StorageSlice(copying: [Int64(rows), Int64(columns)]))),
+        ]
     }
 
     /// The arrays of a layer as the kernels want them: a view of the file where it is aligned.

@@ -14,7 +14,8 @@ extension FieldReader {
     ///
     /// - Parameter layerType: the entry of a `rope_parameters` that has one for each kind of layer.
     package func rope(
-        base absentBase: Double, headWidth: Int, context: Int, layerType: String = "full_attention"
+        base absentBase: Double, share absentShare: Double = 1, headWidth: Int, context: Int,
+        layerType: String = "full_attention"
     ) throws(CheckpointError) -> RopeSettings {
         var place = "rope_scaling"
         if let parameters = fields["rope_parameters"], !parameters.isNull {
@@ -41,16 +42,15 @@ extension FieldReader {
             fields["rope_parameters"]?["rope_theta"] != nil ? "rope_parameters.rope_theta" : "rope_theta"
         let outer = try number(nested, in: 1...1e12, absent: absentBase)
         let base = try own.number("rope_theta", in: 1...1e12, absent: outer)
-        for reader in [self, own] {
-            let share = try reader.number("partial_rotary_factor", in: 0...1, absent: 1)
-            guard share == 1 else {
-                throw .unsupported(
-                    file: reader.file, feature: "'partial_rotary_factor': \(share)",
-                    advice: "use a model that turns whole heads")
-            }
+        let key = ["partial_rotary_factor", "rotary_pct"].first(where: has) ?? "partial_rotary_factor"
+        let share = try own.number(
+            "partial_rotary_factor", in: 0...1, absent: try number(key, in: 0...1, absent: absentShare))
+        let width = RopeSettings(base: base, share: share).width(ofHead: headWidth)
+        guard width >= 2, width.isMultiple(of: 2) else {
+            throw wrong(key, "a share of the head's \(headWidth) columns that is an even number of them")
         }
         return RopeSettings(
-            base: base, scaling: try own.scaling(outer: self, headWidth: headWidth, context: context))
+            base: base, scaling: try own.scaling(outer: self, headWidth: width, context: context), share: share)
     }
 
     private func scaling(
@@ -146,6 +146,7 @@ extension RopeSettings {
         var object = JSONObject([
             ("rope_theta", .number(base)), ("rope_type", .string(scaling.name ?? "default")),
         ])
+        if share != 1 { object["partial_rotary_factor"] = .number(share) }
         switch scaling {
         case .none, .factors: break
         case .linear(let factor): object["factor"] = .number(factor)

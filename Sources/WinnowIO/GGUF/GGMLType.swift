@@ -17,7 +17,8 @@ struct GGMLType: Sendable {
         GGMLType(code: 8, name: "Q8_0", blockWidth: 32, blockBytes: 34, format: .q8_0),
     ] + [
         (6, "Q5_0"), (7, "Q5_1"), (10, "Q2_K"), (11, "Q3_K"), (12, "Q4_K"), (13, "Q5_K"), (14, "Q6_K"),
-        (20, "IQ4_NL"), (23, "IQ4_XS"), (34, "TQ1_0"), (35, "TQ2_0"), (39, "MXFP4"),
+        (16, "IQ2_XXS"), (17, "IQ2_XS"), (18, "IQ3_XXS"), (19, "IQ1_S"), (20, "IQ4_NL"), (21, "IQ3_S"),
+        (22, "IQ2_S"), (23, "IQ4_XS"), (29, "IQ1_M"), (34, "TQ1_0"), (35, "TQ2_0"), (39, "MXFP4"), (40, "NVFP4"),
     ].map { (code: UInt32, name: String) in
         let format = WeightFormats.named(name.lowercased())!
         return GGMLType(
@@ -32,8 +33,7 @@ struct GGMLType: Sendable {
     static func name(of code: UInt32) -> String {
         if let type = with(code: code) { return type.name }
         let names: [UInt32: String] = [
-            9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S",
-            22: "IQ2_S", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 40: "NVFP4",
+            9: "Q8_1", 15: "Q8_K", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 41: "Q1_0", 42: "Q2_0",
         ]
         return names[code] ?? "number \(code)"
     }

@@ -21,6 +21,10 @@ public enum GGUFError: Error, Equatable, Sendable, CustomStringConvertible {
     case misaligned(file: String, tensor: String, offset: UInt64, alignment: Int)
     case outOfRange(file: String, tensor: String, offset: UInt64, bytes: UInt64, available: UInt64)
     case overlap(file: String, tensor: String, other: String)
+    case missingParts(file: String, parts: [String])
+    case wrongPartName(file: String, part: Int, of: Int, ending: String)
+    case foreignPart(file: String, key: String, found: String, expected: String)
+    case wrongTensorCount(file: String, tensors: Int, expected: Int)
 
     public var description: String {
         switch self {
@@ -61,6 +65,16 @@ public enum GGUFError: Error, Equatable, Sendable, CustomStringConvertible {
         case .outOfRange(let file, let tensor, let offset, let bytes, let available):
             "\(file): tensor \(tensor) takes \(bytes) bytes at \(offset) of \(available); is the download complete?"
         case .overlap(let file, let tensor, let other): "\(file): tensors \(tensor) and \(other) overlap"
+        case .missingParts(let file, let parts):
+            "\(file): \(parts.prefix(3).joined(separator: ", "))\(parts.count > 3 ? " and \(parts.count - 3) more" : "") "
+                + "\(parts.count == 1 ? "is" : "are") missing beside it; is the download complete?"
+        case .wrongPartName(let file, let part, let of, let ending):
+            "\(file): is part \(part) of \(of), but its name does not end in \(ending); give all parts their names back"
+        case .foreignPart(let file, let key, let found, let expected):
+            "\(file): metadata '\(key)' is \(found), but the part it was opened with expects \(expected); "
+                + "is it of another model?"
+        case .wrongTensorCount(let file, let tensors, let expected):
+            "\(file): the parts hold \(tensors) tensors, but should hold \(expected); are they all of one model?"
         }
     }
 }

@@ -16,7 +16,7 @@ package struct GGUFFile: Sendable {
     package let version: UInt32
     package let alignment: Int
     package let keys: [String]
-    package let tensors: [Tensor]
+    package private(set) var tensors: [Tensor]
     private let metadata: [String: GGUFValue]
     private let storage: Storage
 
@@ -81,6 +81,13 @@ package struct GGUFFile: Sendable {
     }
 
     package subscript(key: String) -> GGUFValue? { metadata[key] }
+
+    /// The same metadata with the tensors of all parts.
+    func holding(_ tensors: [Tensor]) -> GGUFFile {
+        var file = self
+        file.tensors = tensors
+        return file
+    }
 
     /// The texts of an array; nil when the value is not an array of texts.
     package func strings(_ key: String) throws(GGUFError) -> [String]? {

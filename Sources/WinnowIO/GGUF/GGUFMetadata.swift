@@ -56,9 +56,25 @@ struct GGUFMetadata {
         add("\(name).block_count", .uint32(configuration.layers))
         add("\(name).context_length", .uint32(configuration.contextLength))
         add("\(name).embedding_length", .uint32(configuration.width))
-        add("\(name).feed_forward_length", .uint32(configuration.feedForwardWidth))
-        add("\(name).attention.head_count", .uint32(configuration.heads))
-        add("\(name).attention.head_count_kv", .uint32(configuration.keyValueHeads))
+        let shapes = (0..<configuration.layers).map(configuration.shape(ofLayer:))
+        /// One number where all layers agree.
+        func add(_ key: String, _ own: KeyPath<LayerShape, Int>) {
+            let values = shapes.map { $0[keyPath: own] }
+            let first = values.first ?? 0
+            let same = values.allSatisfy { $0 == first }
+            pairs.append((key, same ? .uint32(first) : .int32s(values.map { Int32(clamping: $0) })))
+        }
+        add("\(name).feed_forward_length", \.feedForwardWidth)
+        add("\(name).attention.head_count", \.heads)
+        add("\(name).attention.head_count_kv", \.keyValueHeads)
+        if let experts = configuration.traits.experts {
+            add("\(name).expert_count", .uint32(experts.count))
+            add("\(name).expert_used_count", .uint32(experts.used))
+            add("\(name).expert_feed_forward_length", .uint32(experts.width))
+            if experts.sharedWidth > 0 {
+                add("\(name).expert_shared_feed_forward_length", .uint32(experts.sharedWidth))
+            }
+        }
         if configuration.headWidth * configuration.heads != configuration.width {
             add("\(name).attention.key_length", .uint32(configuration.headWidth))
             add("\(name).attention.value_length", .uint32(configuration.headWidth))
@@ -66,6 +82,7 @@ struct GGUFMetadata {
         let traits = configuration.traits
         let epsilon = traits.norm == .rms ? "layer_norm_rms_epsilon" : "layer_norm_epsilon"
         add("\(name).attention.\(epsilon)", .float32(configuration.normEpsilon))
+        if !traits.isCausal { add("\(name).attention.causal", .bool(false)) }
         if let window = traits.slidingWindow { add("\(name).attention.sliding_window", .uint32(window)) }
         if let period = configuration.slidingPeriod {
             add("\(name).attention.sliding_window_pattern", .uint32(period))
@@ -110,7 +127,7 @@ struct GGUFMetadata {
         func add(_ key: String, _ value: Value) { pairs.append(("\(name).rope.\(key)", value)) }
         let rope = configuration.rope
         add("freq_base", .float32(Float(rope.base)))
-        add("dimension_count", .uint32(configuration.headWidth))
+        add("dimension_count", .uint32(rope.width(ofHead: configuration.headWidth)))
         if let sliding = configuration.traits.slidingRope, sliding.base != 10_000 {
             add("freq_base_swa", .float32(Float(sliding.base)))
         }
@@ -168,10 +185,20 @@ extension ModelConfiguration {
         {
             return "this 'attn_logit_softcapping' or 'final_logit_softcapping'"
         }
+        if !traits.isCausal, architecture != "bert" { return "positions that begin after the padding token" }
+        if let experts = traits.experts {
+            // Readers take it for granted, by architecture.
+            if experts.renormalises != (family.ggufName != "qwen2moe") { return "this 'norm_topk_prob'" }
+            if !experts.isEverywhere(layers) { return "experts in some layers only" }
+            if layerShapes.contains(where: { $0.experts != experts.count }) {
+                return "numbers of experts that differ by layer"
+            }
+        }
         if traits.hasQueryKeyValueBiases, !family.traits.hasQueryKeyValueBiases, family.ggufName != "llama" {
             return "'attention_bias'"
         }
         if case .yarn(_, _, _, _, _, truncates: false) = rope.scaling { return "'truncate': false of yarn" }
+        if rope.share != 1, family.ggufRotary == .interleaved { return "'partial_rotary_factor'" }
         if let sliding = traits.slidingRope, sliding.scaling != .none {
             return "rope scaling of sliding layers"
         }

@@ -44,8 +44,16 @@ public struct GGUFWriter: Sendable {
         let output = try AtomicOutput(path, .file, overwrite: overwrite)
         let file = try OutputFile(output.partialPath)
         let shapes = configuration.tensorShapes
-        var entries = try names.map {
-            try Entry($0, ggufName: configuration.ggufName($0), shape: shapes[$0], path: path)
+        var entries: [Entry] = []
+        var joined = Set<String>()
+        for name in names {
+            let ggufName = configuration.ggufName(name)
+            // The tensors of a block's experts are one, where the first of them stands.
+            if let ggufName, joined.contains(ggufName) { continue }
+            let experts = configuration.expertNames(with: name)
+            if !experts.isEmpty, let ggufName { joined.insert(ggufName) }
+            entries.append(
+                try Entry(name, ggufName: ggufName, shape: shapes[name], experts: experts, path: path))
         }
         let own = configuration.rope.ggufTensors(headWidth: configuration.headWidth)
         entries += try own.map {
@@ -68,9 +76,18 @@ public struct GGUFWriter: Sendable {
             let value = try made.map { .vector(Tensor($0.values)) } ?? tensor(name)
             let (type, bytes) = try stored(entries[index], value, configuration)
             entries[index].type = type
-            if entries[index].dimensions.count == 2 { weights[type.code, default: 0] += bytes.byteCount }
             try file.append(bytes)
-            try file.append(count: -bytes.byteCount & (alignment - 1))
+            for other in entries[index].experts.dropFirst() {
+                let (otherType, bytes) = try stored(entries[index], try tensor(other), configuration)
+                guard otherType.code == type.code else {
+                    throw CheckpointError.notWritable(
+                        tensor: other, format: otherType.name, into: "a tensor of \(type.name) experts")
+                }
+                try file.append(bytes)
+            }
+            let count = file.byteCount - dataStart - entries[index].offset
+            if entries[index].dimensions.count > 1 { weights[type.code, default: 0] += count }
+            try file.append(count: -count & (alignment - 1))
         }
         let most = weights.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? 0
         try file.replace(
@@ -92,18 +109,29 @@ public struct GGUFWriter: Sendable {
     struct Entry {
         let name: String
         let ggufName: String
+        /// The keys of all experts whose matrices make the tensor; empty for others.
+        let experts: [String]
+        /// Of one matrix or vector, outermost first.
+        let shape: [Int]
         /// Outermost first.
-        let dimensions: [Int]
+        var dimensions: [Int] {
+            // A matrix of one row is a vector here.
+            if shape.count == 2, shape[0] == 1 { return [shape[1]] }
+            return experts.isEmpty ? shape : [experts.count] + shape
+        }
         var type = GGMLType.supported[0]
         var offset = 0
 
-        init(_ name: String, ggufName: String?, shape: [Int]?, path: String) throws(CheckpointError) {
+        init(
+            _ name: String, ggufName: String?, shape: [Int]?, experts: [String] = [], path: String
+        ) throws(CheckpointError) {
             guard let ggufName, let shape else {
                 throw .unexpectedTensor(file: path, tensor: name)
             }
             self.name = name
             self.ggufName = ggufName
-            dimensions = shape
+            self.shape = shape
+            self.experts = experts
         }
     }
 
@@ -112,9 +140,9 @@ public struct GGUFWriter: Sendable {
     ) throws -> (GGMLType, StorageSlice) {
         switch tensor {
         case .vector(let vector):
-            guard vector.shape == entry.dimensions else {
+            guard vector.shape == entry.shape else {
                 throw CheckpointError.wrongShape(
-                    file: path, tensor: entry.name, shape: vector.shape, expected: entry.dimensions)
+                    file: path, tensor: entry.name, shape: vector.shape, expected: entry.shape)
             }
             let f32 = GGMLType.supported[0]
             let vector = try configuration.vector(vector, entry.name, intoFolder: false)
@@ -125,10 +153,10 @@ public struct GGUFWriter: Sendable {
             }
             return (f32, StorageSlice(copying: floats))
         case .matrix(var matrix):
-            guard [matrix.rows, matrix.columns] == entry.dimensions else {
+            guard [matrix.rows, matrix.columns] == entry.shape else {
                 throw CheckpointError.wrongShape(
                     file: path, tensor: entry.name, shape: [matrix.rows, matrix.columns],
-                    expected: entry.dimensions)
+                    expected: entry.shape)
             }
             guard let type = GGMLType.with(format: matrix.format) else {
                 throw CheckpointError.notWritable(

@@ -6,11 +6,6 @@ extension ModelConfiguration {
     /// - Throws: ``GGUFError`` naming the key.
     init(_ file: GGUFFile) throws(GGUFError) {
         let reader = MetadataReader(file: file)
-        if let splits = file["split.count"]?.integer, splits > 1 {
-            throw .unsupported(
-                file: file.path, feature: "a model split over \(splits) files",
-                advice: "join them with llama-gguf-split --merge")
-        }
         guard let name = file["general.architecture"]?.string else {
             throw .missingKey(file: file.path, key: "general.architecture", expected: "the name of a family")
         }
@@ -20,12 +15,16 @@ extension ModelConfiguration {
         }
         let layers = try reader.integer("\(name).block_count", in: 1...1 << 16)
         let width = try reader.integer("\(name).embedding_length", in: 1...1 << 20)
-        let heads = try reader.uniform("\(name).attention.head_count", layers: layers, in: 1...1 << 16)
-        let keyHeads = try reader.uniform(
-            "\(name).attention.head_count_kv", layers: layers, in: 1...heads, absent: heads)
-        guard heads % keyHeads == 0 else {
-            throw reader.wrong("\(name).attention.head_count_kv", "a divisor of \(heads), the head count")
+        let ownHeads = try reader.perLayer("\(name).attention.head_count", layers: layers, in: 1...1 << 16)
+        let heads = ownHeads.max() ?? 1
+        let keyHeadsKey = "\(name).attention.head_count_kv"
+        let ownKeyHeads =
+            file[keyHeadsKey] == nil ? ownHeads : try reader.perLayer(keyHeadsKey, layers: layers, in: 1...heads)
+        let keyHeads = ownKeyHeads.max() ?? 1
+        for (own, ownKeys) in zip(ownHeads, ownKeyHeads) where own % ownKeys != 0 {
+            throw reader.wrong(keyHeadsKey, "a divisor of \(own), the head count")
         }
+        let ownWidths = try reader.perLayer("\(name).feed_forward_length", layers: layers, in: 1...1 << 20)
         let keyWidth = "\(name).attention.key_length"
         if file[keyWidth] == nil, width % heads != 0 {
             throw reader.wrong("\(name).attention.head_count", "a divisor of \(width), the width")
@@ -34,11 +33,10 @@ extension ModelConfiguration {
         guard headWidth.isMultiple(of: 2) else { throw reader.wrong(keyWidth, "an even head width") }
         _ = try reader.integer(
             "\(name).attention.value_length", in: headWidth...headWidth, absent: headWidth)
-        _ = try reader.integer("\(name).rope.dimension_count", in: headWidth...headWidth, absent: headWidth)
-        if let experts = file["\(name).expert_count"]?.integer, experts > 0 {
-            throw .unsupported(
-                file: file.path, feature: "a mixture of \(experts) experts", advice: "use a dense model")
-        }
+        let rotaryKey = "\(name).rope.dimension_count"
+        let least = family.ggufRotary == .interleaved ? headWidth : 2
+        let rotaryWidth = try reader.integer(rotaryKey, in: least...headWidth, absent: headWidth)
+        guard rotaryWidth.isMultiple(of: 2) else { throw reader.wrong(rotaryKey, "an even number") }
         guard let table = file.tensors.first(where: { $0.name == "token_embd.weight" }),
             table.shape.count == 2
         else {
@@ -47,8 +45,9 @@ extension ModelConfiguration {
         let vocabulary = table.shape[0]
         _ = try reader.integer("\(name).vocab_size", in: vocabulary...vocabulary, absent: vocabulary)
         let context = try reader.integer("\(name).context_length", in: 1...1 << 30)
-        let rope = try reader.rope(
-            name, base: family.keys.ropeBase, headWidth: headWidth, context: context)
+        var rope = try reader.rope(
+            name, base: family.keys.ropeBase, headWidth: rotaryWidth, context: context)
+        rope.share = Double(rotaryWidth) / Double(headWidth)
         let epsilonKey = family.traits.norm == .rms ? "layer_norm_rms_epsilon" : "layer_norm_epsilon"
         let epsilon = try reader.number("\(name).attention.\(epsilonKey)", in: 0...1, absent: nil)
         let bos = try reader.token("tokenizer.ggml.bos_token_id", vocabulary: vocabulary)
@@ -59,14 +58,21 @@ extension ModelConfiguration {
         self.init(
             architecture: name, vocabularySize: vocabulary, width: width, layers: layers, heads: heads,
             keyValueHeads: keyHeads, headWidth: headWidth,
-            feedForwardWidth: try reader.uniform(
-                "\(name).feed_forward_length", layers: layers, in: 1...1 << 20),
+            feedForwardWidth: ownWidths.max() ?? 1,
             contextLength: context, ropeBase: rope.base, normEpsilon: Float(epsilon),
             tiesEmbeddings: !file.tensors.contains { $0.name == "output.weight" },
             bosID: bos, eosIDs: eos.count == 2 && eos[0] == eos[1] ? [eos[0]] : eos,
             rotaryStyle: family.ggufRotary, huggingFace: JSONObject(), ropeScaling: rope.scaling,
             traits: family.traits, metadata: try GeneralMetadata(file))
+        self.rope = rope
+        setLayerShapes(heads: ownHeads, keyValueHeads: ownKeyHeads, feedForwardWidths: ownWidths)
         try family.readMetadata(reader, &self)
+        let experts = try reader.integer("\(name).expert_count", in: 0...1 << 16, absent: 0)
+        guard (experts > 0) == (traits.experts != nil) else {
+            throw .unsupported(
+                file: file.path, feature: "a mixture of \(experts) experts in architecture '\(name)'",
+                advice: "use a dense model, or a mixture of Mixtral's or Qwen's")
+        }
         huggingFace = made(
             padding: try reader.token("tokenizer.ggml.padding_token_id", vocabulary: vocabulary))
     }
@@ -89,17 +95,32 @@ struct MetadataReader {
         return value
     }
 
-    /// A number for all layers, or a list with the same number for each.
-    func uniform(
-        _ key: String, layers: Int, in range: ClosedRange<Int>, absent: Int? = nil
-    ) throws(GGUFError) -> Int {
-        guard file[key]?.array != nil else { return try integer(key, in: range, absent: absent) }
-        guard let values = try file.integers(key), values.count == layers, let first = values.first,
-            range.contains(first), values.allSatisfy({ $0 == first })
-        else {
-            throw wrong(key, "one number, or \(layers) equal ones: layers of different shapes cannot be run")
+    /// A number for all layers, or a list with one for each.
+    func perLayer(_ key: String, layers: Int, in range: ClosedRange<Int>) throws(GGUFError) -> [Int] {
+        guard file[key]?.array != nil else {
+            return Array(repeating: try integer(key, in: range), count: layers)
         }
-        return first
+        guard let values = try file.integers(key), values.count == layers, values.allSatisfy(range.contains)
+        else {
+            let numbers = "\(range.lowerBound) to \(range.upperBound)"
+            throw wrong(key, "a whole number from \(numbers), or one for each of the \(layers) layers")
+        }
+        return values
+    }
+
+    /// The experts of every block, as all families with experts say them.
+    ///
+    /// - Parameter width: of an expert where the file has no key of its own for it.
+    func readExperts(
+        _ configuration: inout ModelConfiguration, width: Int?, renormalises: Bool
+    ) throws(GGUFError) {
+        let name = configuration.family.ggufName ?? configuration.architecture
+        let count = try integer("\(name).expert_count", in: 1...1 << 12)
+        configuration.traits.experts = ExpertTraits(
+            count: count, used: try integer("\(name).expert_used_count", in: 1...count),
+            width: try integer("\(name).expert_feed_forward_length", in: 1...1 << 20, absent: width),
+            renormalises: renormalises)
+        configuration.setExperts(Array(repeating: count, count: configuration.layers))
     }
 
     func number(_ key: String, in range: ClosedRange<Double>, absent: Double?) throws(GGUFError) -> Double {

@@ -41,7 +41,7 @@ package final class SafetensorsWriter {
     ) throws(FileError) {
         let total = bytes.byteCount + fill
         precondition(
-            shape.count <= 2 && shape.reduce(1, *) * dtype.byteCount == total,
+            shape.count <= 4 && shape.reduce(1, *) * dtype.byteCount == total,
             "\(total) bytes for \(name), \(shape) of \(dtype.rawValue)")
         let begin = file.byteCount - dataStart
         entries.append(Entry(name: name, dtype: dtype, shape: shape, begin: begin, end: begin + total))
@@ -100,6 +100,7 @@ package final class SafetensorsWriter {
     }
 
     /// The most that a tensor's entry takes in the header.
+    /// Room for two numbers of any size, or four that are dimensions of images.
     private static func entryBytes(name: String) -> Int {
         JSONValue.string(name).text().utf8.count + 2 * 18 + 2 * 18 + 48
     }
@@ -113,6 +114,14 @@ extension SafetensorsFile {
         let output = try AtomicOutput(path, .file, overwrite: overwrite)
         let writer = try SafetensorsWriter(output.partialPath, names: tensors.map(\.name))
         for (name, tensor) in tensors { try writer.append(name, tensor) }
+        try writer.finish()
+        try output.commit()
+    }
+    /// The same with tensors that are made one after another, and let go when they are written.
+    public static func write(_ names: [String], to path: String, tensor: (Int) throws -> Tensor) throws {
+        let output = try AtomicOutput(path, .file, overwrite: false)
+        let writer = try SafetensorsWriter(output.partialPath, names: names)
+        for (index, name) in names.enumerated() { try writer.append(name, tensor(index)) }
         try writer.finish()
         try output.commit()
     }

@@ -216,7 +216,7 @@ public final class AtomicOutput {
     }
 
     /// Removes a file, or a folder with all that is in it; links are not followed.
-    private static func remove(_ path: String) {
+    package static func remove(_ path: String) {
         guard let kind = kind(of: path) else { return }
         guard kind == S_IFDIR else {
             unlink(path)

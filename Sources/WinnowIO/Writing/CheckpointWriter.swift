@@ -70,10 +70,13 @@ public struct CheckpointWriter: Sendable {
         let output = try AtomicOutput(path, .folder, overwrite: overwrite)
         let folder = output.partialPath
         var shards = ShardedTensors(folder: folder, names: names, maxShardBytes: max(maxShardBytes, 1))
+        shards.writesBitmasks = !configuration.family.transposesLinears
         for name in names {
             switch try tensor(name) {
             case .vector(let vector):
-                try shards.append(name, configuration.vector(vector, name, intoFolder: true))
+                let own = try configuration.vector(vector, name, intoFolder: true)
+                let shape = configuration.folderShape(of: name) ?? own.shape
+                try shards.append(name, Tensor(dtype: own.dtype, shape: shape, bytes: own.bytes))
             case .matrix(let matrix):
                 var matrix = matrix
                 if configuration.rotaryStyle == .interleaved, let heads = configuration.rotaryHeads(of: name)
@@ -89,7 +92,9 @@ public struct CheckpointWriter: Sendable {
                 }
                 // Packed layers are always `[outputs, inputs]`.
                 let turns = configuration.family.transposesLinears && configuration.isBlockLinear(name)
-                try shards.append(name, turns && matrix.format.isPlain ? matrix.transposed() : matrix)
+                try shards.append(
+                    name, turns && matrix.format.isPlain ? matrix.transposed() : matrix,
+                    shape: configuration.folderShape(of: name))
             }
         }
         try shards.finish()
@@ -103,11 +108,15 @@ public struct CheckpointWriter: Sendable {
         try write(configuration.generationJSON(padding: padding), "generation_config.json")
         let copied = Set(companions.map(\.name))
         for companion in companions {
+            if let slash = companion.name.firstIndex(of: "/") {
+                try FilePath.makeFolder("\(folder)/\(companion.name[..<slash])")
+            }
             let file = try OutputFile("\(folder)/\(companion.name)")
             try file.append(companion.bytes)
             try file.finish()
         }
-        if !copied.contains("tokenizer.json") { try writeTokenizer(tokenizer, folder: folder) }
+        let isTokenized = !copied.isDisjoint(with: ["tokenizer.json"] + ModelFolder.tokenizerModels)
+        if !isTokenized, configuration.traits.image == nil { try writeTokenizer(tokenizer, folder: folder) }
         if let recipe { try write(recipe, "winnow.json") }
 
         // What was written must be a model before it takes the place of one.
@@ -136,8 +145,10 @@ struct CompanionFile: Sendable {
     let bytes: StorageSlice
 
     static let names = [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
-        "added_tokens.json", "vocab.json", "merges.txt", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE",
+        "tokenizer.json", "tokenizer.model", "tiktoken.model", "qwen.tiktoken", "tokenizer_config.json",
+        "special_tokens_map.json", "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+        "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "preprocessor_config.json", "modules.json",
+        "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json",
     ]
 }
 
@@ -148,6 +159,8 @@ private struct ShardedTensors {
     private(set) var packed = PackedLayers()
     /// What `config.json` calls the type of the plain matrices; nil when all are packed.
     private(set) var floatType: String?
+    /// Whether masked float16 is written as `sparse-bitmask`, which has no place for matrices that stand turned.
+    var writesBitmasks = true
     private var remaining: [String]
     private var seen = Set<String>()
     private var writer: SafetensorsWriter?
@@ -161,7 +174,7 @@ private struct ShardedTensors {
     }
 
     mutating func append(_ name: String, _ vector: Tensor) throws {
-        guard vector.shape.count <= 2 else {
+        guard vector.shape.count <= 4 else {
             throw CheckpointError.wrongShape(
                 file: folder, tensor: name, shape: vector.shape, expected: [vector.count])
         }
@@ -171,7 +184,8 @@ private struct ShardedTensors {
         remaining.removeLast()
     }
 
-    mutating func append(_ name: String, _ matrix: WeightMatrix) throws {
+    /// - Parameter shape: of the plain tensor; nil: rows and columns.
+    mutating func append(_ name: String, _ matrix: WeightMatrix, shape: [Int]? = nil) throws {
         let writer = try begin(name, bytes: matrix.byteCount)
         let plain: (type: DType, name: String)? =
             switch matrix.format {
@@ -182,9 +196,16 @@ private struct ShardedTensors {
             }
         if let plain {
             if floatType == nil { floatType = plain.name }
-            let shape = [matrix.rows, matrix.columns]
+            let shape = shape ?? [matrix.rows, matrix.columns]
             try writer.append(name, Tensor(dtype: plain.type, shape: shape, bytes: matrix.parts.values))
             record(name)
+        } else if matrix.format == .maskedF16, writesBitmasks, name.hasSuffix(".weight") {
+            packed.addSparse(matrix)
+            for (part, tensor) in PackedLayers.sparseParts(of: matrix) {
+                let whole = "\(name.dropLast("weight".utf8.count))\(part)"
+                try writer.append(whole, tensor)
+                record(whole)
+            }
         } else {
             packed.add(name, matrix)
             for (part, dtype, shape, bytes) in PackedLayers.parts(of: matrix) {

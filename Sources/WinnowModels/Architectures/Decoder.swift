@@ -11,9 +11,11 @@ extension LanguageModel {
             configuration: configuration,
             embedding: try builder.matrix(.embedding),
             positions: configuration.has(.positions) ? try builder.matrix(.positions) : nil,
+            embeddingParts: try builder.embeddingParts(),
             blocks: try (0..<configuration.layers).map(builder.block),
             finalNorm: try builder.norm(.finalNorm, bias: .finalNormBias),
-            head: configuration.has(.head) ? try builder.matrix(.head) : nil)
+            head: configuration.has(.head) ? try builder.matrix(.head) : nil,
+            headBias: try builder.optionalVector(.headBias, nil))
     }
 }
 
@@ -29,8 +31,20 @@ private struct DecoderBuilder {
             attention: try attention(layer),
             postAttentionNorm: try optionalNorm(.postAttentionNorm, layer),
             feedForwardNorm: try norm(.feedForwardNorm, bias: .feedForwardNormBias, layer),
-            feedForward: try feedForward(layer),
-            postFeedForwardNorm: try optionalNorm(.postFeedForwardNorm, layer))
+            feedForward: configuration.hasExperts(inLayer: layer) ? nil : try feedForward(layer),
+            mixture: try mixture(layer),
+            postFeedForwardNorm: try optionalNorm(.postFeedForwardNorm, layer),
+            normPlacement: configuration.traits.normPlacement)
+    }
+
+    func embeddingParts() throws -> EmbeddingParts {
+        var parts = EmbeddingParts()
+        parts.classToken = try optionalVector(.classToken, nil)
+        parts.patchBias = try optionalVector(.patchBias, nil)
+        parts.tokenTypes = configuration.has(.tokenTypes) ? try matrix(.tokenTypes) : nil
+        parts.norm = try norm(.embeddingNorm, bias: .embeddingNormBias)
+        parts.relativeBias = configuration.has(.relativeBias) ? try matrix(.relativeBias) : nil
+        return parts
     }
 
     private func attention(_ layer: Int) throws -> SelfAttention {
@@ -39,8 +53,9 @@ private struct DecoderBuilder {
         let value: Linear
         if configuration.traits.fusesQueryKeyValue {
             let fused = try linear(.queryKeyValue, bias: .queryKeyValueBias, layer)
-            let queryRows = configuration.heads * configuration.headWidth
-            let keyRows = configuration.keyValueHeads * configuration.headWidth
+            let own = configuration.shape(ofLayer: layer)
+            let queryRows = own.heads * configuration.headWidth
+            let keyRows = own.keyValueHeads * configuration.headWidth
             func part(_ rows: Range<Int>) -> Linear { Linear(fused.weight, bias: fused.bias, rows: rows) }
             query = part(0..<queryRows)
             key = part(queryRows..<queryRows + keyRows)
@@ -60,7 +75,7 @@ private struct DecoderBuilder {
         let up: Linear
         if configuration.traits.fusesGateUp {
             let fused = try matrix(.gateUp, layer)
-            let width = configuration.feedForwardWidth
+            let width = configuration.shape(ofLayer: layer).feedForwardWidth
             gate = Linear(fused, rows: 0..<width)
             up = Linear(fused, rows: width..<2 * width)
         } else {
@@ -72,31 +87,53 @@ private struct DecoderBuilder {
             activation: configuration.traits.activation)
     }
 
+    private func mixture(_ layer: Int) throws -> MixtureOfExperts? {
+        guard let experts = configuration.traits.experts, configuration.hasExperts(inLayer: layer) else { return nil }
+        func network(
+            _ gate: TensorRole, _ up: TensorRole, _ down: TensorRole, expert: Int? = nil
+        ) throws -> FeedForward {
+            FeedForward(
+                gate: Linear(try matrix(gate, layer, expert: expert)),
+                up: Linear(try matrix(up, layer, expert: expert)),
+                down: Linear(try matrix(down, layer, expert: expert)), activation: configuration.traits.activation)
+        }
+        let isShared = configuration.has(.sharedUp, layer: layer)
+        return MixtureOfExperts(
+            router: try matrix(.router, layer),
+            choice: Router(used: experts.used, renormalises: experts.renormalises),
+            experts: try (0..<configuration.shape(ofLayer: layer).experts).map {
+                try network(.expertGate, .expertUp, .expertDown, expert: $0)
+            },
+            shared: isShared ? try network(.sharedGate, .sharedUp, .sharedDown) : nil,
+            sharedRouter: isShared ? try matrix(.sharedRouter, layer) : nil)
+    }
+
     private func linear(_ role: TensorRole, bias: TensorRole?, _ layer: Int) throws -> Linear {
         Linear(try matrix(role, layer), bias: try bias.flatMap { try optionalVector($0, layer) })
     }
 
-    func norm(_ role: TensorRole, bias: TensorRole, _ layer: Int? = nil) throws -> Norm {
+    func norm(_ role: TensorRole, bias: TensorRole, _ layer: Int? = nil) throws -> Norm? {
+        guard configuration.has(role, layer: layer) else { return nil }
         guard let weight = try optionalVector(role, layer) else { throw missing(role, layer) }
-        return norm(weight, bias: try optionalVector(bias, layer))
+        return norm(weight, bias: try optionalVector(bias, layer), isLayerNorm: configuration.traits.norm == .layer)
     }
 
     private func optionalNorm(_ role: TensorRole, _ layer: Int) throws -> Norm? {
-        try optionalVector(role, layer).map { norm($0, bias: nil) }
+        try optionalVector(role, layer).map { norm($0, bias: nil, isLayerNorm: false) }
     }
 
-    private func norm(_ weight: Parameter, bias: Parameter?) -> Norm {
+    private func norm(_ weight: Parameter, bias: Parameter?, isLayerNorm: Bool) -> Norm {
         Norm(
             weight: weight, bias: bias, epsilon: configuration.normEpsilon,
-            offset: configuration.traits.normOffset)
+            offset: configuration.traits.normOffset, isLayerNorm: isLayerNorm)
     }
 
-    func matrix(_ role: TensorRole, _ layer: Int? = nil) throws -> Parameter {
-        guard let name = configuration.tensorName(role, layer: layer) else { throw missing(role, layer) }
+    func matrix(_ role: TensorRole, _ layer: Int? = nil, expert: Int? = nil) throws -> Parameter {
+        guard let name = configuration.tensorName(role, layer: layer, expert: expert) else { throw missing(role, layer) }
         return Parameter(name: name, value: .matrix(try checkpoint.matrix(name)))
     }
 
-    private func optionalVector(_ role: TensorRole, _ layer: Int?) throws -> Parameter? {
+    func optionalVector(_ role: TensorRole, _ layer: Int?) throws -> Parameter? {
         guard let name = configuration.tensorName(role, layer: layer) else { return nil }
         return Parameter(name: name, value: .vector(try checkpoint.vector(name)))
     }

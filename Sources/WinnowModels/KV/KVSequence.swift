@@ -1,4 +1,5 @@
 import CWinnow
+import WinnowIO
 
 /// What one sequence has cached: for each (layer, KV head) a list of segments, one a page.
 ///
@@ -10,20 +11,31 @@ public final class KVSequence {
     public let capacity: Int
 
     private let pool: KVPagePool
-    private let heads: Int
+    /// KV heads of each layer.
+    private let heads: [Int]
+    /// Lists before each layer's first.
+    private let firstLists: [Int]
     private let pagesPerList: Int
-    /// Pages held by each layer's lists.
+    /// Pages of each layer's lists, from the first slot on; the first few may be freed.
     private var pageCounts: [Int]
+    private var freedCounts: [Int]
     private let pages: UnsafeMutablePointer<Int32>
     private let segments: UnsafeMutablePointer<wn_segment>
 
-    init(pool: KVPagePool, layers: Int, heads: Int, capacity: Int) {
+    /// - Parameter heads: KV heads of each layer.
+    init(pool: KVPagePool, heads: [Int], capacity: Int) {
         self.pool = pool
         self.heads = heads
+        var lists = 0
+        firstLists = heads.map {
+            lists += $0
+            return lists - $0
+        }
         self.capacity = capacity
         pagesPerList = (capacity + KVPagePool.slots - 1) / KVPagePool.slots
-        pageCounts = Array(repeating: 0, count: layers)
-        let count = max(layers * heads * pagesPerList, 1)
+        pageCounts = Array(repeating: 0, count: heads.count)
+        freedCounts = pageCounts
+        let count = max(lists * pagesPerList, 1)
         pages = .allocate(capacity: count)
         pages.initialize(repeating: -1, count: count)
         segments = .allocate(capacity: count)
@@ -43,35 +55,59 @@ public final class KVSequence {
     }
 
     /// Forgets the tokens from `length` on; whole pages past it go back to the pool.
-    public func truncate(to newLength: Int) {
+    ///
+    /// - Returns: the tokens that are left: `newLength`, or 0 where pages that a window reaches from there were freed.
+    @discardableResult
+    public func truncate(to newLength: Int) -> Int {
         precondition(newLength >= 0 && newLength <= length, "\(newLength) of \(length) tokens")
+        guard newLength == length || freedCounts.allSatisfy({ $0 == 0 || newLength >= length - KVSequence.slack })
+        else {
+            reset()
+            return 0
+        }
         length = newLength
         let keep = (newLength + KVPagePool.slots - 1) / KVPagePool.slots
         for layer in pageCounts.indices where pageCounts[layer] > keep {
-            for head in 0..<heads {
+            for head in 0..<heads[layer] {
                 for index in keep..<pageCounts[layer] { pool.release(pages[list(layer, head) + index]) }
             }
             pageCounts[layer] = keep
+        }
+        return newLength
+    }
+
+    /// Tokens that a sequence can go back without losing pages that its windows need.
+    static let slack = 128
+
+    /// Gives back the pages of a layer that no later row sees through its window.
+    func freePages(layer: Int, outside window: Int) {
+        let first = (length + 1 - window - KVSequence.slack) / KVPagePool.slots
+        while freedCounts[layer] < min(first, pageCounts[layer]) {
+            for head in 0..<heads[layer] { pool.release(pages[list(layer, head) + freedCounts[layer]]) }
+            freedCounts[layer] += 1
         }
     }
 
     private func releasePages() {
         for layer in pageCounts.indices {
-            for head in 0..<heads {
-                for index in 0..<pageCounts[layer] { pool.release(pages[list(layer, head) + index]) }
+            for head in 0..<heads[layer] {
+                for index in freedCounts[layer]..<pageCounts[layer] {
+                    pool.release(pages[list(layer, head) + index])
+                }
             }
             pageCounts[layer] = 0
+            freedCounts[layer] = 0
         }
     }
 
-    private func list(_ layer: Int, _ head: Int) -> Int { (layer * heads + head) * pagesPerList }
+    private func list(_ layer: Int, _ head: Int) -> Int { (firstLists[layer] + head) * pagesPerList }
 
     /// Takes the pages that a layer needs for `slots` slots.
     func ensure(layer: Int, slots: Int) {
         precondition(slots <= capacity, "\(slots) slots in a sequence for \(capacity)")
         let needed = (slots + KVPagePool.slots - 1) / KVPagePool.slots
         while pageCounts[layer] < needed {
-            for head in 0..<heads {
+            for head in 0..<heads[layer] {
                 let index = list(layer, head) + pageCounts[layer]
                 let page = pool.take()
                 pages[index] = page
@@ -81,6 +117,8 @@ public final class KVSequence {
             pageCounts[layer] += 1
         }
     }
+
+    func headCount(layer: Int) -> Int { heads[layer] }
 
     /// The first list of a layer; the next head's stands `segmentStride` further.
     func segments(layer: Int) -> UnsafePointer<wn_segment> { UnsafePointer(segments + list(layer, 0)) }
@@ -97,4 +135,12 @@ public final class KVSequence {
         let offset = position % KVPagePool.slots * pool.headWidth * pool.type.byteCount
         return (pool.keys(page) + offset, pool.values(page) + offset)
     }
+}
+
+extension ModelConfiguration {
+    /// KV heads of each layer.
+    var keyValueHeadsOfLayers: [Int] { (0..<layers).map { shape(ofLayer: $0).keyValueHeads } }
+
+    /// Lists of pages that a sequence has: one for each (layer, KV head).
+    var listsPerSequence: Int { keyValueHeadsOfLayers.reduce(0, +) }
 }

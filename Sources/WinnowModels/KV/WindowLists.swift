@@ -41,6 +41,7 @@ final class WindowLists {
         let firstPage = range.lowerBound / KVPagePool.slots
         let pages = (range.upperBound - 1) / KVPagePool.slots - firstPage + 1
         let lists = segments + used
+        let heads = sequence.headCount(layer: layer)
         used += heads * pages
         for head in 0..<heads {
             let source = sequence.segments(layer: layer) + head * sequence.segmentStride + firstPage

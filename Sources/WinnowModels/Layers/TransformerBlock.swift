@@ -1,22 +1,26 @@
 import WinnowIO
 import WinnowWeights
 
-/// A normalisation over a row of values.
-///
-/// Without a bias x * w / sqrt(mean(x^2) + epsilon); with one (x - mean) * w / sqrt(variance + epsilon) + bias. w is
-/// `weight + offset`.
+/// A normalisation over a row of values: x * w / sqrt(mean(x^2) + epsilon), or of a layer norm
+/// (x - mean) * w / sqrt(variance + epsilon) + bias. w is `weight + offset`.
 public struct Norm: Module {
     public let weight: Parameter
     public let bias: Parameter?
     public let epsilon: Float
     /// 1 where a file holds differences from 1.
     public let offset: Float
+    /// A layer norm, with a bias or without; otherwise an RMS norm.
+    public let isLayerNorm: Bool
 
-    public init(weight: Parameter, bias: Parameter? = nil, epsilon: Float, offset: Float = 0) {
+    /// - Parameter isLayerNorm: nil: with a bias.
+    public init(
+        weight: Parameter, bias: Parameter? = nil, epsilon: Float, offset: Float = 0, isLayerNorm: Bool? = nil
+    ) {
         self.weight = weight
         self.bias = bias
         self.epsilon = epsilon
         self.offset = offset
+        self.isLayerNorm = isLayerNorm ?? (bias != nil)
     }
 
     public func visit(_ body: (Parameter) throws -> Void) rethrows {
@@ -56,7 +60,7 @@ public struct SelfAttention: Module {
     public let query: Linear
     public let key: Linear
     public let value: Linear
-    /// Over each head of q and k, before rotary positions.
+    /// Over each head of q and k, or over all of them together as long as the weights are, before rotary positions.
     public let queryNorm: Norm?
     public let keyNorm: Norm?
     public let output: Linear
@@ -116,41 +120,57 @@ public struct FeedForward: Module {
     var inputWeights: [Parameter] { (gate.map { [$0.weight] } ?? []) + (isFused ? [] : [up.weight]) }
 }
 
-/// A pre-norm decoder block: x += post(attention(norm(x))); x += post(feedForward(norm(x))), where `post` is a norm
-/// of its own in families that have one, and nothing in others.
+/// A block: x += post(attention(norm(x))); x += post(feedForward(norm(x))), where either norm may be missing.
+///
+/// With norms placed after, as BERT has them: x = norm(x + attention(x)); x = norm(x + feedForward(x)).
 public struct TransformerBlock: Module {
-    public let attentionNorm: Norm
+    public let attentionNorm: Norm?
     public let attention: SelfAttention
     public let postAttentionNorm: Norm?
-    public let feedForwardNorm: Norm
-    public let feedForward: FeedForward
+    public let feedForwardNorm: Norm?
+    /// nil where experts stand in its place.
+    public let feedForward: FeedForward?
+    public let mixture: MixtureOfExperts?
     public let postFeedForwardNorm: Norm?
+    /// Of `attentionNorm` and `feedForwardNorm`.
+    public let normPlacement: DecoderTraits.NormPlacement
 
     public init(
-        attentionNorm: Norm, attention: SelfAttention, postAttentionNorm: Norm? = nil, feedForwardNorm: Norm,
-        feedForward: FeedForward, postFeedForwardNorm: Norm? = nil
+        attentionNorm: Norm?, attention: SelfAttention, postAttentionNorm: Norm? = nil, feedForwardNorm: Norm?,
+        feedForward: FeedForward?, mixture: MixtureOfExperts? = nil, postFeedForwardNorm: Norm? = nil,
+        normPlacement: DecoderTraits.NormPlacement = .before
     ) {
+        precondition((feedForward == nil) != (mixture == nil), "one feed-forward network or a mixture of them")
         self.attentionNorm = attentionNorm
         self.attention = attention
         self.postAttentionNorm = postAttentionNorm
         self.feedForwardNorm = feedForwardNorm
         self.feedForward = feedForward
+        self.mixture = mixture
         self.postFeedForwardNorm = postFeedForwardNorm
+        self.normPlacement = normPlacement
     }
 
     public func visit(_ body: (Parameter) throws -> Void) rethrows {
-        try attentionNorm.visit(body)
+        try attentionNorm?.visit(body)
         try attention.visit(body)
         try postAttentionNorm?.visit(body)
-        try feedForwardNorm.visit(body)
-        try feedForward.visit(body)
+        try feedForwardNorm?.visit(body)
+        try feedForward?.visit(body)
+        try mixture?.visit(body)
         try postFeedForwardNorm?.visit(body)
     }
 
     /// The block's weights of linears, each once, with the point whose values they read.
     public var linears: [(parameter: Parameter, input: TapPoint)] {
         attention.inputWeights.map { ($0, .attentionInput) } + [(attention.output.weight, .attentionOutput)]
-            + feedForward.inputWeights.map { ($0, .feedForwardInput) }
+            + feedForwardLinears
+    }
+
+    private var feedForwardLinears: [(parameter: Parameter, input: TapPoint)] {
+        if let mixture { return mixture.linears }
+        guard let feedForward else { return [] }
+        return feedForward.inputWeights.map { ($0, .feedForwardInput) }
             + [(feedForward.down.weight, .feedForwardHidden)]
     }
 }

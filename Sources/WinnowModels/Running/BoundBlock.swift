@@ -4,7 +4,8 @@ import WinnowWeights
 
 /// A block's products with their places in the workspace filled in: what a step runs.
 struct BoundBlock {
-    let attentionNorm: BoundNorm
+    /// Before attention.
+    let attentionNorm: BoundNorm?
     let attentionInputs: [PreparedInput]
     let queryKeyValue: ProductGroup
     let queryNorm: BoundNorm?
@@ -12,16 +13,30 @@ struct BoundBlock {
     let outputInputs: [PreparedInput]
     let output: ProductGroup
     let postAttentionNorm: BoundNorm?
-    let feedForwardNorm: BoundNorm
-    let feedForwardInputs: [PreparedInput]
-    let gateUp: ProductGroup
-    let downInputs: [PreparedInput]
-    let down: ProductGroup
+    /// Over the residual after attention, and after the feed-forward network.
+    let attentionResidualNorm: BoundNorm?
+    let feedForwardResidualNorm: BoundNorm?
+    /// Before the feed-forward network.
+    let feedForwardNorm: BoundNorm?
+    let feedForward: BoundFeedForward?
+    let mixture: BoundMixture?
     let postFeedForwardNorm: BoundNorm?
 
-    init(_ block: TransformerBlock, mode: ActivationMode, in space: RunnerWorkspace) {
+    init(
+        _ block: TransformerBlock, traits: DecoderTraits, mode: ActivationMode, in space: RunnerWorkspace
+    ) {
         let attention = block.attention
-        attentionNorm = BoundNorm(block.attentionNorm)
+        let norms = (
+            attention: block.attentionNorm.map(BoundNorm.init),
+            feedForward: (block.feedForwardNorm ?? (traits.sharesBranchNorm ? block.attentionNorm : nil))
+                .map(BoundNorm.init)
+        )
+        let isBefore = block.normPlacement == .before
+        attentionNorm = isBefore ? norms.attention : nil
+        feedForwardNorm = isBefore ? norms.feedForward : nil
+        attentionResidualNorm = isBefore ? nil : norms.attention
+        feedForwardResidualNorm = isBefore ? nil : norms.feedForward
+        let isScaled = traits.residualScale != 1
         attentionInputs = space.widthInputs.inputs(for: attention.inputWeights.map(\.matrix), mode: mode)
         var products = ProductGroup()
         for (linear, place) in [
@@ -37,29 +52,48 @@ struct BoundBlock {
         outputInputs = space.headsInputs.inputs(for: [attention.output.weight.matrix], mode: mode)
         postAttentionNorm = block.postAttentionNorm.map(BoundNorm.init)
         output = ProductGroup(
-            attention.output, from: space.headsInputs, mode, joining: postAttentionNorm == nil, space)
+            attention.output, from: space.headsInputs, mode, joining: postAttentionNorm == nil && !isScaled, space)
 
-        let feedForward = block.feedForward
-        feedForwardNorm = BoundNorm(block.feedForwardNorm)
-        feedForwardInputs = space.widthInputs.inputs(for: feedForward.inputWeights.map(\.matrix), mode: mode)
-        products = ProductGroup()
-        products.add(feedForward, from: space.widthInputs, mode, to: space.gated)
-        gateUp = products
-
-        downInputs = space.gatedInputs.inputs(for: [feedForward.down.weight.matrix], mode: mode)
         postFeedForwardNorm = block.postFeedForwardNorm.map(BoundNorm.init)
-        down = ProductGroup(
-            feedForward.down, from: space.gatedInputs, mode, joining: postFeedForwardNorm == nil, space)
+        let joins = postFeedForwardNorm == nil && !isScaled
+        feedForward = block.feedForward.map { BoundFeedForward($0, mode: mode, joining: joins, in: space) }
+        mixture = block.mixture.map { BoundMixture($0, mode: mode, in: space) }
     }
 
     var scratchBytes: Int {
         max(
-            queryKeyValue.scratchBytes, max(output.scratchBytes, max(gateUp.scratchBytes, down.scratchBytes)))
+            max(queryKeyValue.scratchBytes, output.scratchBytes),
+            max(feedForward?.scratchBytes ?? 0, mixture?.scratchBytes ?? 0))
     }
 }
 
+/// A feed-forward network's products.
+struct BoundFeedForward {
+    let inputs: [PreparedInput]
+    let gateUp: ProductGroup
+    /// Of the gated activations.
+    let width: Int
+    let downInputs: [PreparedInput]
+    let down: ProductGroup
+
+    /// - Parameter isJoining: adds its output to the residual; otherwise it is left for the branch's norm.
+    init(
+        _ feedForward: FeedForward, mode: ActivationMode, joining isJoining: Bool, in space: RunnerWorkspace
+    ) {
+        inputs = space.widthInputs.inputs(for: feedForward.inputWeights.map(\.matrix), mode: mode)
+        var products = ProductGroup()
+        products.add(feedForward, from: space.widthInputs, mode, to: space.gated)
+        gateUp = products
+        width = feedForward.down.weight.matrix.columns
+        downInputs = space.gatedInputs.inputs(for: [feedForward.down.weight.matrix], mode: mode)
+        down = ProductGroup(feedForward.down, from: space.gatedInputs, mode, joining: isJoining, space)
+    }
+
+    var scratchBytes: Int { max(gateUp.scratchBytes, down.scratchBytes) }
+}
+
 extension ProductGroup {
-    fileprivate mutating func add(
+    mutating func add(
         _ linear: Linear, from inputs: InputSet, _ mode: ActivationMode,
         to place: UnsafeMutablePointer<Float>,
         epilogue: Epilogue = .store
@@ -81,7 +115,7 @@ extension ProductGroup {
             epilogue: joining ? .add : .store)
     }
 
-    fileprivate mutating func add(
+    mutating func add(
         _ feedForward: FeedForward, from inputs: InputSet, _ mode: ActivationMode,
         to place: UnsafeMutablePointer<Float>
     ) {
@@ -89,6 +123,7 @@ extension ProductGroup {
             let epilogue: Epilogue =
                 switch feedForward.activation {
                 case .geluTanh: .gelu
+                case .gelu: .exactGELU
                 case .relu: .relu
                 case .silu: preconditionFailure("SiLU without a gate: no family has it")
                 }
@@ -98,6 +133,7 @@ extension ProductGroup {
             switch feedForward.activation {
             case .silu: .gatedSiLU
             case .geluTanh: .gatedGELU
+            case .gelu: .gatedExactGELU
             case .relu: preconditionFailure("a ReLU gate: no family has it")
             }
         // A product and its gate count rows alike, so the parts of a fused matrix become matrices of their own.

@@ -8,11 +8,15 @@ struct BoundNorm {
     /// nil: an RMS norm.
     private let biases: Storage?
     private let epsilon: Float
+    /// Values that are normalised together.
+    let count: Int
 
     init(_ norm: Norm) {
         weights = Storage(copying: (norm.weight.vector.floats() ?? []).map { $0 + norm.offset })
-        biases = norm.bias.map { Storage(copying: $0.vector.floats() ?? []) }
+        let none = norm.isLayerNorm ? [Float](repeating: 0, count: norm.weight.vector.count) : nil
+        biases = (norm.bias?.vector.floats() ?? none).map { Storage(copying: $0) }
         epsilon = norm.epsilon
+        count = norm.weight.vector.count
     }
 
     /// Normalises rows of `columns` floats that stand without gaps; `out` may be `x`.

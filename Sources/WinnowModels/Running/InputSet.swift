@@ -2,7 +2,7 @@ import WinnowCore
 import WinnowWeights
 
 /// The prepared forms of one value that the products after it read: usually one, more when matrices of a group
-/// have formats that differ.
+/// have formats that differ, or blocks widths that differ.
 struct InputSet {
     private let inputs: [PreparedInput]
 
@@ -12,9 +12,10 @@ struct InputSet {
         /// Room for every form that these matrices read.
         init(for matrices: [WeightMatrix], mode: ActivationMode, capacity: Int, in workspace: Workspace) {
             let kinds = Set(matrices.map { $0.inputKind(mode) })
-            plans = PreparedInput.Kind.allCases.filter(kinds.contains).map {
-                PreparedInput.Plan(
-                    kind: $0, columns: matrices[0].columns, capacity: capacity, in: workspace)
+            plans = PreparedInput.Kind.allCases.filter(kinds.contains).flatMap { kind in
+                let widths = Set(matrices.lazy.filter { $0.inputKind(mode) == kind }.map(\.columns))
+                return PreparedInput.Plan.plans(
+                    kind: kind, columns: widths.sorted(), capacity: capacity, in: workspace)
             }
         }
     }
@@ -26,12 +27,13 @@ struct InputSet {
     /// The form that a matrix reads.
     func input(for matrix: WeightMatrix, mode: ActivationMode) -> PreparedInput {
         let kind = matrix.inputKind(mode)
-        return inputs.first { $0.kind == kind }!
+        return inputs.first { $0.kind == kind && $0.columns == matrix.columns }!
     }
 
     /// Only the forms that these matrices read.
     func inputs(for matrices: [WeightMatrix], mode: ActivationMode) -> [PreparedInput] {
-        let kinds = Set(matrices.map { $0.inputKind(mode) })
-        return inputs.filter { kinds.contains($0.kind) }
+        inputs.filter { input in
+            matrices.contains { $0.inputKind(mode) == input.kind && $0.columns == input.columns }
+        }
     }
 }

@@ -1,6 +1,9 @@
 import WinnowCore
 
 extension ModelRunner {
+    /// Pages that sequences hold.
+    package var pagesInUse: Int { pages.pagesInUse }
+
     /// Bytes of the workspace that a runner would plan: what a memory plan counts before there is one.
     public static func workspaceBytes(_ model: LanguageModel, _ configuration: Configuration) -> Int {
         RunnerWorkspace(
@@ -13,9 +16,9 @@ extension ModelRunner {
     public static func cacheBytes(_ model: LanguageModel, _ configuration: Configuration, tokens: Int) -> Int {
         let shape = model.configuration
         let pool = KVPagePool(
-            type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.layers * shape.keyValueHeads)
-        let pages = (tokens + KVPagePool.slots - 1) / KVPagePool.slots * shape.keyValueHeads
-        let slab = shape.layers * shape.keyValueHeads
+            type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.listsPerSequence)
+        let pages = (tokens + KVPagePool.slots - 1) / KVPagePool.slots * shape.widestLayer.keyValueHeads
+        let slab = shape.listsPerSequence
         return (pages + slab - 1) / slab * slab * pool.pageBytes
     }
 }

@@ -13,7 +13,7 @@ extension ModelRunner {
         plan.add("the workspace of a step", bytes: space.arena.byteCount)
         plan.add(
             "cached keys and values",
-            bytes: sequences * shape.layers * shape.keyValueHeads * pagesPerList * pages.pageBytes)
+            bytes: sequences * shape.listsPerSequence * pagesPerList * pages.pageBytes)
         return plan
     }
 }

@@ -32,7 +32,11 @@ public final class ModelRunner {
     private let windows: WindowLists
     var space: RunnerWorkspace
     private var blocks: [BoundBlock] = []
-    private var finalNorm: BoundNorm
+    let finalNorm: BoundNorm?
+    let embeddingNorm: BoundNorm?
+    /// The first kind of segments, added to every token.
+    private let tokenType: [Float]
+    private let distances: DistanceBias?
     private var head = ProductGroup()
     private var headInputs: [PreparedInput] = []
     private var boundVersion = -1
@@ -41,7 +45,7 @@ public final class ModelRunner {
 
     /// Rows of the current step, one span a sequence.
     private var spans: [Span] = []
-    private var rows = 0
+    private(set) var rows = 0
 
     struct Span {
         let sequence: KVSequence
@@ -57,14 +61,21 @@ public final class ModelRunner {
         pool = try KernelPool(threads: configuration.threads)
         let shape = model.configuration
         pages = KVPagePool(
-            type: configuration.kvType, headWidth: shape.headWidth,
-            pagesPerSlab: shape.layers * shape.keyValueHeads)
+            type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.listsPerSequence)
         rotary = RotaryTables(shape)
-        windows = WindowLists(heads: shape.keyValueHeads)
+        windows = WindowLists(heads: shape.widestLayer.keyValueHeads)
         space = RunnerWorkspace(
             model: model, mode: configuration.activations, tokens: configuration.chunk,
             logitRows: configuration.logitRows)
-        finalNorm = BoundNorm(model.finalNorm)
+        finalNorm = model.finalNorm.map(BoundNorm.init)
+        let parts = model.embeddingParts
+        embeddingNorm = parts.norm.map(BoundNorm.init)
+        var type = [Float](repeating: 0, count: parts.tokenTypes == nil ? 0 : shape.width)
+        if let tokenTypes = parts.tokenTypes {
+            type.withUnsafeMutableBufferPointer { tokenTypes.matrix.row(0, into: $0.baseAddress!) }
+        }
+        tokenType = type
+        distances = DistanceBias(model)
         linears = model.blocks.flatMap { $0.linears.map(\.parameter) }
         spans.reserveCapacity(64)
         try bind()
@@ -75,9 +86,7 @@ public final class ModelRunner {
 
     /// An empty sequence for up to `capacity` tokens.
     public func makeSequence(capacity: Int) -> KVSequence {
-        KVSequence(
-            pool: pages, layers: model.configuration.layers, heads: model.configuration.keyValueHeads,
-            capacity: capacity)
+        KVSequence(pool: pages, heads: model.configuration.keyValueHeadsOfLayers, capacity: capacity)
     }
 
     /// How often parameters were replaced.
@@ -96,16 +105,27 @@ public final class ModelRunner {
         try bind()
     }
 
+    /// Multiplies an image's patches, into the branch.
+    var patchProduct = ProductGroup()
+    var patchInputs: [PreparedInput] = []
+
     private func bind() throws {
         boundVersion = version
-        blocks = model.blocks.map { BoundBlock($0, mode: configuration.activations, in: space) }
-        let matrix = model.headMatrix
-        headInputs = space.logitInputs.inputs(for: [matrix], mode: configuration.activations)
+        let traits = model.configuration.traits
+        blocks = model.blocks.map {
+            BoundBlock($0, traits: traits, mode: configuration.activations, in: space)
+        }
         head = ProductGroup()
-        head.add(
-            matrix, input: space.logitInputs.input(for: matrix, mode: configuration.activations),
-            output: space.logits, stride: matrix.rows)
-        try pool.reserve(scratch: blocks.reduce(head.scratchBytes) { max($0, $1.scratchBytes) })
+        if model.hasHead {
+            let matrix = model.headMatrix
+            headInputs = space.logitInputs.inputs(for: [matrix], mode: configuration.activations)
+            head.add(
+                Linear(model.head ?? model.embedding, bias: model.headBias), from: space.logitInputs,
+                configuration.activations, to: space.logits)
+        }
+        bindPatches()
+        let outside = max(head.scratchBytes, patchProduct.scratchBytes)
+        try pool.reserve(scratch: blocks.reduce(outside) { max($0, $1.scratchBytes) })
     }
 
     // MARK: - A step
@@ -124,6 +144,9 @@ public final class ModelRunner {
     /// - Throws: ``ModelError`` for an id outside the vocabulary or a sequence that is full.
     public func append(_ tokens: UnsafeBufferPointer<TokenID>, to sequence: KVSequence) throws(ModelError) {
         precondition(tokens.count <= room, "\(tokens.count) tokens in a step with room for \(room)")
+        guard model.configuration.traits.image == nil else {
+            throw .noSuchInput(architecture: model.configuration.architecture, expected: "images")
+        }
         guard sequence.length + tokens.count <= sequence.capacity else {
             throw .promptTooLong(tokens: sequence.length + tokens.count, context: sequence.capacity)
         }
@@ -133,7 +156,7 @@ public final class ModelRunner {
         addSpan(sequence, count: tokens.count)
     }
 
-    private func addSpan(_ sequence: KVSequence, count: Int) {
+    func addSpan(_ sequence: KVSequence, count: Int) {
         spans.append(
             Span(sequence: sequence, firstRow: rows, firstPosition: sequence.length, count: count))
         rows += count
@@ -162,7 +185,15 @@ public final class ModelRunner {
     }
 
     private func commit() {
-        for span in spans { span.sequence.length = span.firstPosition + span.count }
+        let traits = model.configuration.traits
+        for span in spans {
+            span.sequence.length = span.firstPosition + span.count
+            guard traits.isCausal, traits.slidingWindow != nil else { continue }
+            for layer in blocks.indices {
+                guard let window = traits.window(ofLayer: layer) else { continue }
+                span.sequence.freePages(layer: layer, outside: window)
+            }
+        }
     }
 
     /// Logits of rows of the last step, at most `logitRows` of them, `[count, vocabulary]`.
@@ -170,13 +201,15 @@ public final class ModelRunner {
         precondition(
             wanted.count <= configuration.logitRows && wanted.upperBound <= rows,
             "rows \(wanted) of \(rows), \(configuration.logitRows) at once")
+        precondition(model.hasHead, "logits of an encoder")
         let width = model.configuration.width
         space.gathered.update(from: space.hidden + wanted.lowerBound * width, count: wanted.count * width)
-        finalNorm.fill(
-            headInputs, space.gathered, rows: wanted.count, columns: width, place: space.branch, on: pool)
+        fill(headInputs, space.gathered, norm: finalNorm, rows: wanted.count)
         head.run(on: pool)
-        let cap = model.configuration.traits.logitCap
-        if cap > 0 { wn_soft_cap(space.logits, cap, wanted.count * model.configuration.vocabularySize) }
+        let traits = model.configuration.traits
+        let count = wanted.count * model.configuration.vocabularySize
+        if traits.logitScale != 1 { wn_scale(space.logits, traits.logitScale, count) }
+        if traits.logitCap > 0 { wn_soft_cap(space.logits, traits.logitCap, count) }
         return UnsafeBufferPointer(
             start: space.logits, count: wanted.count * model.configuration.vocabularySize)
     }
@@ -185,66 +218,104 @@ public final class ModelRunner {
 
     /// Runs one block over the step's rows: x += attention(norm(x)); x += feedForward(norm(x)).
     ///
-    /// - Parameter lastTap: ends there, leaving out what no tap up to it sees; nil: the whole block.
+    /// - Parameter lastTap: ends there, or at the block's last tap, leaving out what no tap up to it sees; nil: the whole
+    ///   block.
     func runBlock(_ index: Int, observer: ((TapValues) -> Void)?, lastTap: TapPoint? = nil) {
         let block = blocks[index]
         let shape = model.configuration
-        let width = shape.width
+        let isParallel = shape.traits.isParallel
         if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
         if lastTap == .attentionInput { return }
-        block.attentionNorm.fill(
-            block.attentionInputs, space.hidden, rows: rows, columns: width, place: space.branch, on: pool)
+        fill(block.attentionInputs, space.hidden, norm: block.attentionNorm, rows: rows)
         block.queryKeyValue.run(on: pool)
+        // Both branches of a parallel block read the residual as it was.
+        if isParallel { runGateUp(block, observer) }
         storeKeysAndValues(layer: index)
         attend(layer: index)
 
-        let headsWidth = shape.heads * shape.headWidth
-        if let observer { observe(.attentionOutput, space.heads, headsWidth, observer) }
+        let headsWidth = shape.shape(ofLayer: index).heads * shape.headWidth
+        if let observer { observe(.attentionOutput, space.heads, headsWidth, rows: rows, observer) }
         if lastTap == .attentionOutput { return }
         for input in block.outputInputs {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
         block.output.run(on: pool)
         join(block.postAttentionNorm)
+        if let norm = block.attentionResidualNorm { normalise(norm) }
 
-        if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
-        if lastTap == .feedForwardInput { return }
-        block.feedForwardNorm.fill(
-            block.feedForwardInputs, space.hidden, rows: rows, columns: width, place: space.branch, on: pool)
-        block.gateUp.run(on: pool)
-        if let observer { observe(.feedForwardHidden, space.gated, shape.feedForwardWidth, observer) }
-        if lastTap == .feedForwardHidden { return }
-        for input in block.downInputs {
-            input.fill(space.gated, stride: shape.feedForwardWidth, tokens: rows, on: pool)
+        if let mixture = block.mixture {
+            runMixture(
+                mixture, norm: block.feedForwardNorm, observer: observer, stopsAtLastTap: lastTap != nil)
+            return
         }
-        block.down.run(on: pool)
+        guard let feedForward = block.feedForward else { return }
+        if !isParallel { runGateUp(block, observer) }
+        if lastTap != nil { return }
+        for input in feedForward.downInputs {
+            input.fill(space.gated, stride: feedForward.width, tokens: rows, on: pool)
+        }
+        feedForward.down.run(on: pool)
         join(block.postFeedForwardNorm)
+        if let norm = block.feedForwardResidualNorm { normalise(norm) }
     }
 
-    /// Adds a branch to the residual through its norm; without one the product has added it.
+    private func runGateUp(_ block: BoundBlock, _ observer: ((TapValues) -> Void)?) {
+        guard let feedForward = block.feedForward else { return }
+        if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
+        fill(feedForward.inputs, space.hidden, norm: block.feedForwardNorm, rows: rows)
+        feedForward.gateUp.run(on: pool)
+        if let observer { observe(.feedForwardHidden, space.gated, feedForward.width, rows: rows, observer) }
+    }
+
+    /// Fills inputs from rows of the model's width, normalised where there is a norm.
+    private func fill(_ inputs: [PreparedInput], _ x: UnsafeMutablePointer<Float>, norm: BoundNorm?, rows: Int) {
+        let width = model.configuration.width
+        guard let norm else {
+            for input in inputs { input.fill(x, stride: width, tokens: rows, on: pool) }
+            return
+        }
+        norm.fill(inputs, x, rows: rows, columns: width, place: space.branch, on: pool)
+    }
+
+    /// Adds a branch to the residual through its norm and scale; without either the product has added it.
     private func join(_ norm: BoundNorm?) {
-        guard let norm else { return }
+        let scale = model.configuration.traits.residualScale
+        guard norm != nil || scale != 1 else { return }
         let width = model.configuration.width
         pool.inRows(rows) { range in
             let offset = range.lowerBound * width
-            norm.apply(space.branch + offset, into: space.branch + offset, rows: range.count, columns: width)
-            wn_add(space.hidden + offset, space.branch + offset, range.count * width)
+            norm?.apply(space.branch + offset, into: space.branch + offset, rows: range.count, columns: width)
+            if scale == 1 {
+                wn_add(space.hidden + offset, space.branch + offset, range.count * width)
+            } else {
+                wn_add_scaled(space.hidden + offset, space.branch + offset, scale, range.count * width)
+            }
         }
     }
 
-    private func observe(
-        _ point: TapPoint, _ base: UnsafePointer<Float>, _ width: Int, _ observer: (TapValues) -> Void
+    /// Normalises the residual in place.
+    private func normalise(_ norm: BoundNorm) {
+        let width = model.configuration.width
+        pool.inRows(rows) { range in
+            let base = space.hidden + range.lowerBound * width
+            norm.apply(base, into: base, rows: range.count, columns: width)
+        }
+    }
+
+    func observe(
+        _ point: TapPoint, _ base: UnsafePointer<Float>, _ width: Int, rows: Int,
+        _ observer: (TapValues) -> Void
     ) {
         observer(TapValues(point: point, base: base, stride: width, tokens: rows, width: width))
     }
 
     /// The normalised values have no place of their own in a fused step: the primitive op makes them, in the
-    /// place of the queries or the gated activations, which are written only later.
-    private func observeNormed(_ point: TapPoint, _ norm: BoundNorm, _ observer: (TapValues) -> Void) {
+    /// place of the gated activations, which are written only later.
+    private func observeNormed(_ point: TapPoint, _ norm: BoundNorm?, _ observer: (TapValues) -> Void) {
         let width = model.configuration.width
-        let place = width <= model.configuration.feedForwardWidth ? space.gated : space.query
-        norm.apply(space.hidden, into: place, rows: rows, columns: width)
-        observe(point, place, width, observer)
+        guard let norm else { return observe(point, space.hidden, width, rows: rows, observer) }
+        norm.apply(space.hidden, into: space.gated, rows: rows, columns: width)
+        observe(point, space.gated, width, rows: rows, observer)
     }
 
     /// Normalises the heads of queries and keys where the family does, turns them by their positions, and writes keys and values into the sequences' pages.
@@ -252,6 +323,7 @@ public final class ModelRunner {
         let shape = model.configuration
         let headWidth = shape.headWidth
         let interleaved = shape.rotaryStyle == .interleaved
+        let rotaryWidth = shape.rope.width(ofHead: headWidth)
         var last = 0
         for span in spans {
             span.sequence.ensure(layer: layer, slots: span.firstPosition + span.count)
@@ -263,8 +335,9 @@ public final class ModelRunner {
             for span in spans { _ = rotary.rows(last, layer: layer, capacity: span.sequence.capacity) }
         }
         let block = blocks[layer]
-        let queryWidth = shape.heads * headWidth
-        let keyWidth = shape.keyValueHeads * headWidth
+        let own = shape.shape(ofLayer: layer)
+        let queryWidth = own.heads * headWidth
+        let keyWidth = own.keyValueHeads * headWidth
         let type = configuration.kvType.code
         let space = space
         let spans = spans
@@ -272,19 +345,26 @@ public final class ModelRunner {
         func store(_ span: Span, _ range: Range<Int>) {
             let query = space.query + range.lowerBound * queryWidth
             let key = space.key + range.lowerBound * keyWidth
-            block.queryNorm?.apply(query, into: query, rows: range.count * shape.heads, columns: headWidth)
-            block.keyNorm?.apply(key, into: key, rows: range.count * shape.keyValueHeads, columns: headWidth)
+            if let norm = block.queryNorm {
+                let rows = range.count * queryWidth / norm.count
+                norm.apply(query, into: query, rows: rows, columns: norm.count)
+            }
+            if let norm = block.keyNorm {
+                norm.apply(key, into: key, rows: range.count * keyWidth / norm.count, columns: norm.count)
+            }
             if turns {
                 let table = rotary.rows(last, layer: layer, capacity: span.sequence.capacity)
                 let positions = space.positions + range.lowerBound
-                wn_rope(
-                    query, queryWidth, shape.heads, headWidth, range.count, table, positions, interleaved)
-                wn_rope(
-                    key, keyWidth, shape.keyValueHeads, headWidth, range.count, table, positions, interleaved)
+                wn_rope_part(
+                    query, queryWidth, own.heads, headWidth, rotaryWidth, range.count, table, positions,
+                    interleaved)
+                wn_rope_part(
+                    key, keyWidth, own.keyValueHeads, headWidth, rotaryWidth, range.count, table, positions,
+                    interleaved)
             }
             for row in range {
                 let position = span.firstPosition + row - span.firstRow
-                for head in 0..<shape.keyValueHeads {
+                for head in 0..<own.keyValueHeads {
                     let slot = span.sequence.slot(layer: layer, head: head, at: position)
                     wn_kv_store(type, space.key + row * keyWidth + head * headWidth, slot.key, headWidth)
                     wn_kv_store(type, space.value + row * keyWidth + head * headWidth, slot.value, headWidth)
@@ -306,30 +386,36 @@ public final class ModelRunner {
 
     private func attend(layer: Int) {
         let shape = model.configuration
-        let headsWidth = shape.heads * shape.headWidth
+        let own = shape.shape(ofLayer: layer)
+        let headsWidth = own.heads * shape.headWidth
         let window = shape.traits.window(ofLayer: layer)
-        if let window { windows.begin(rows: rows, window: window) }
+        let isCausal = shape.traits.isCausal
+        if let window { windows.begin(rows: rows, window: isCausal ? window : 2 * window + 1) }
         for span in spans {
             let sequence = span.sequence
             for index in 0..<span.count {
                 let row = span.firstRow + index
-                let end = span.firstPosition + index + 1
+                let position = span.firstPosition + index
+                let end = isCausal ? position + 1 : span.firstPosition + span.count
                 var attentionRow = wn_attention_row(
                     query: space.query + row * headsWidth, out: space.heads + row * headsWidth,
                     segments: sequence.segments(layer: layer), segment_stride: sequence.segmentStride,
-                    segment_count: sequence.segmentCount(layer: layer), visible: end)
-                if let window, end > window {
-                    let own = windows.lists(of: sequence, layer: layer, slots: end - window..<end)
-                    attentionRow.segments = own.lists
-                    attentionRow.segment_stride = own.stride
-                    attentionRow.segment_count = own.stride
-                    attentionRow.visible = window
+                    segment_count: sequence.segmentCount(layer: layer), visible: end,
+                    bias: distances?.values(at: position), bias_stride: distances?.stride ?? 0)
+                let first = window.map { max(isCausal ? end - $0 : position - $0, 0) } ?? 0
+                let last = window.map { isCausal ? end : min(end, position + $0 + 1) } ?? end
+                if first > 0 {
+                    let lists = windows.lists(of: sequence, layer: layer, slots: first..<last)
+                    attentionRow.segments = lists.lists
+                    attentionRow.segment_stride = lists.stride
+                    attentionRow.segment_count = lists.stride
                 }
+                attentionRow.visible = last - first
                 space.attentionRows[row] = attentionRow
             }
         }
         wn_attend_capped(
-            pool.pointer, space.attentionRows, rows, shape.heads, shape.keyValueHeads, shape.headWidth,
+            pool.pointer, space.attentionRows, rows, own.heads, own.keyValueHeads, shape.headWidth,
             shape.traits.attentionScale ?? 1 / Float(shape.headWidth).squareRoot(), shape.traits.attentionCap,
             configuration.kvType.code)
     }
@@ -398,6 +484,9 @@ public final class ModelRunner {
         let table = model.embedding.matrix
         let width = table.columns
         let traits = model.configuration.traits
+        guard traits.image == nil else {
+            throw .noSuchInput(architecture: model.configuration.architecture, expected: "images")
+        }
         if let positions = traits.learnedPositions,
             position + tokens.count + positions.offset > positions.rows
         {
@@ -417,6 +506,8 @@ public final class ModelRunner {
                 learned.matrix.row(position + index + positions.offset, into: space.branch)
                 wn_add(row, space.branch, width)
             }
+            if !tokenType.isEmpty { wn_add(row, tokenType, width) }
         }
+        embeddingNorm?.apply(hidden, into: hidden, rows: tokens.count, columns: width)
     }
 }

@@ -1,60 +1,74 @@
-/// Curves of a figure over another, one a series, with a mark where each bends.
+/// Curves of figures over a common axis: losses by step.
+///
+/// Each line has its own dash pattern and its name at its end, so that it is told apart without colour.
 public struct LineChart: Sendable, Equatable {
-    public struct Series: Sendable, Equatable {
+    public struct Line: Sendable, Equatable {
         public var name: String
-        /// By rising x.
-        public var points: [(x: Double, y: Double)]
-        /// Where the curve bends; nil draws no mark.
-        public var knee: Double?
-        /// Single points without a line between them.
-        public var isScattered: Bool
+        /// By rising x; those that are not finite leave a gap.
+        public var points: [Point]
+        public var isBase: Bool
 
-        public init(
-            _ name: String, points: [(x: Double, y: Double)], knee: Double? = nil, isScattered: Bool = false
-        ) {
+        public init(_ name: String, _ points: [Point], isBase: Bool = false) {
             self.name = name
             self.points = points
-            self.knee = knee
-            self.isScattered = isScattered
+            self.isBase = isBase
         }
+    }
 
-        public static func == (a: Series, b: Series) -> Bool {
-            a.name == b.name && a.knee == b.knee && a.isScattered == b.isScattered
-                && a.points.elementsEqual(b.points) { $0 == $1 }
+    public struct Point: Sendable, Equatable {
+        public var x: Double
+        public var y: Double
+
+        public init(_ x: Double, _ y: Double) {
+            self.x = x
+            self.y = y
         }
     }
 
     public var title: String
+    /// Axis titles with their units.
     public var xTitle: String
     public var yTitle: String
-    public var series: [Series]
-    /// A horizontal line: what the file that was given reaches.
-    public var reference: Double?
+    public var lines: [Line]
+    public var note: String?
 
-    public init(_ title: String, x: String, y: String, series: [Series], reference: Double? = nil) {
+    public init(_ title: String, x: String, y: String, lines: [Line], note: String? = nil) {
         self.title = title
         xTitle = x
         yTitle = y
-        self.series = series
-        self.reference = reference
+        self.lines = lines
+        self.note = note
     }
 
-    private func shown(_ series: Series) -> [(x: Double, y: Double)] {
-        series.points.filter { AxisScale.shows($0.x) && AxisScale.shows($0.y) }
+    /// More points than pixels say nothing more: neighbours are averaged.
+    static func thinned(_ points: [Point], to most: Int = 400) -> [Point] {
+        guard points.count > most else { return points }
+        let group = (points.count + most - 1) / most
+        return stride(from: 0, to: points.count, by: group).map { first in
+            let some = points[first..<min(first + group, points.count)]
+            return Point(
+                some.reduce(0) { $0 + $1.x } / Double(some.count), some.reduce(0) { $0 + $1.y } / Double(some.count))
+        }
     }
 
     public var svg: String {
-        let (width, height) = (620.0, 400.0)
+        let width = 620.0
+        let height = 380.0
         let (left, right, top, bottom) = (66.0, width - 16, 14.0, height - 54)
         var drawing = Drawing(width: width, height: height)
-        let all = series.flatMap(shown)
-        guard !all.isEmpty else {
+        let shown = lines.map { line in
+            Line(
+                line.name,
+                LineChart.thinned(line.points.filter { AxisScale.shows($0.x) && AxisScale.shows($0.y) }),
+                isBase: line.isBase)
+        }.filter { !$0.points.isEmpty }
+        guard !shown.isEmpty else {
             drawing.text("No figures", x: width / 2, y: height / 2, "label", anchor: .middle)
             return drawing.svg(id: title, title: title, description: "No figures.")
         }
-        let xScale = AxisScale(all.map(\.x), from: left + 10, to: right - 10, includesZero: true)
-        let yScale = AxisScale(
-            all.map(\.y) + (reference.map { [$0] } ?? []), from: bottom - 10, to: top + 10)
+        let xs = shown.flatMap { $0.points.map(\.x) }
+        let xScale = AxisScale(xs, from: left, to: right - 4, includesZero: true)
+        let yScale = AxisScale(shown.flatMap { $0.points.map(\.y) }, from: bottom - 8, to: top + 8)
         for tick in yScale.ticks {
             let y = yScale.position(tick)
             drawing.line(left, y, right, y, "gridline")
@@ -68,72 +82,36 @@ public struct LineChart: Sendable, Equatable {
         drawing.line(left, bottom, right, bottom, "axis")
         drawing.text(xTitle, x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
         drawing.text(
-            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2,
-            "axis-title",
+            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2, "axis-title",
             anchor: .middle, turned: true)
-        if let reference {
-            drawing.line(left, yScale.position(reference), right, yScale.position(reference), "reference")
-        }
-
-        var ends: [(x: Double, y: Double)] = []
-        var path: [(x: Double, y: Double)] = []
-        for series in series {
-            let points = shown(series)
-            let places = points.map { (x: xScale.position($0.x), y: yScale.position($0.y)) }
-            guard let last = places.last else { continue }
-            ends.append(last)
-            if !series.isScattered, places.count > 1 {
-                drawing.path(places, "curve")
-                path += places
-            }
-            for (point, place) in zip(points, places) {
-                let tip =
-                    "\(series.name): \(Format.significant(point.x)) and \(Format.significant(point.y, 4))"
+        var taken: [Double] = []
+        for (index, line) in shown.enumerated() {
+            let style = line.isBase ? "curve base" : "curve dash-\(index % 4)"
+            let path = line.points.map { (x: xScale.position($0.x), y: yScale.position($0.y)) }
+            if path.count > 1 {
+                drawing.path(path, style)
+            } else {
                 drawing.circle(
-                    x: place.x, y: place.y, radius: series.isScattered ? 5.5 : 3.5, "point", tip: tip)
+                    x: path[0].x, y: path[0].y, radius: 4, line.isBase ? "point base" : "point", tip: line.name)
             }
-            if let knee = series.knee, let y = LineChart.value(of: points, at: knee) {
-                drawing.circle(
-                    x: xScale.position(knee), y: yScale.position(y), radius: 7, "point base",
-                    tip: "\(series.name) bends at \(Format.significant(knee))")
-            }
+            // Names stand at the ends of their lines, each a line of text away from the others.
+            var y = path[path.count - 1].y - 7
+            while let near = taken.first(where: { abs($0 - y) < 16 }) { y = near - 16 }
+            taken.append(y)
+            drawing.text(line.name, x: right - 6, y: y, line.isBase ? "label strong" : "label", anchor: .end)
         }
-        let drawn = series.filter { !shown($0).isEmpty }
-        let placement = LabelPlacement(
-            bounds: .init(x: left + 2, y: top, width: right - left, height: bottom - top - 3), fontSize: 13.5)
-        let boxes = placement.boxes(drawn.map(\.name), at: ends, avoiding: path)
-        for (series, (box, end)) in zip(drawn, zip(boxes, ends)) {
-            let (at, anchor): (Double, Drawing.Anchor) =
-                box.x >= end.x
-                ? (box.x, .start)
-                : box.x + box.width <= end.x ? (box.x + box.width, .end) : (box.x + box.width / 2, .middle)
-            drawing.text(series.name, x: at, y: box.y + box.height * 0.78, "label", anchor: anchor)
-        }
-        return drawing.svg(id: title, title: title, description: description)
+        return drawing.svg(id: title, title: title, description: description(shown))
     }
 
-    /// Between two points a curve is straight.
-    private static func value(of points: [(x: Double, y: Double)], at x: Double) -> Double? {
-        for (a, b) in zip(points, points.dropFirst()) where a.x <= x && x <= b.x {
-            return b.x == a.x ? b.y : a.y + (b.y - a.y) * (x - a.x) / (b.x - a.x)
-        }
-        return nil
-    }
-
-    private var description: String {
-        series.map { series in
-            let points = shown(series).map { "\(Format.significant($0.x)): \(Format.significant($0.y, 4))" }
-            let knee = series.knee.map { "; bends at \(Format.significant($0))" } ?? ""
-            return "\(series.name): " + points.joined(separator: ", ") + knee
-        }.joined(separator: ". ") + "."
+    private func description(_ shown: [Line]) -> String {
+        shown.map { line in
+            let (first, last) = (line.points[0], line.points[line.points.count - 1])
+            return "\(line.name): from \(Format.significant(first.y, 4)) at \(Format.significant(first.x)) to "
+                + "\(Format.significant(last.y, 4)) at \(Format.significant(last.x))"
+        }.joined(separator: "; ") + ". \(yTitle) over \(xTitle)."
     }
 }
 
 extension LineChart: PageElement {
-    public var html: String {
-        var notes: [String] = []
-        if series.contains(where: { $0.knee != nil }) { notes.append("Rings are where a curve bends.") }
-        if reference != nil { notes.append("The line across is the file as given.") }
-        return Figure.html(svg: svg, title: title, note: notes.isEmpty ? nil : notes.joined(separator: " "))
-    }
+    public var html: String { Figure.html(svg: svg, title: title, note: note) }
 }

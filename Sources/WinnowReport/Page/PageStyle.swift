@@ -49,7 +49,11 @@ enum PageStyle {
         svg .gridline { stroke: var(--rule); stroke-width: 1; }
         svg .axis { stroke: var(--muted); stroke-width: 1; }
         svg .frontier { fill: none; stroke: var(--accent); stroke-width: 1.5; stroke-dasharray: 5 4; }
-        svg .curve { fill: none; stroke: var(--accent); stroke-width: 2; }
+        svg .curve { fill: none; stroke: var(--accent); stroke-width: 1.8; stroke-linejoin: round; }
+        svg .curve.base { stroke: var(--base); }
+        svg .curve.dash-1 { stroke-dasharray: 7 4; }
+        svg .curve.dash-2 { stroke-dasharray: 2 3; }
+        svg .curve.dash-3 { stroke-dasharray: 9 3 2 3; }
         svg .error { stroke: var(--accent); stroke-width: 1.5; }
         svg .point { fill: var(--accent); stroke: var(--card); stroke-width: 1.5; }
         svg .point.base { fill: var(--card); stroke: var(--base); stroke-width: 3; }

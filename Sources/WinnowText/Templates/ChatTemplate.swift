@@ -15,7 +15,7 @@ public struct ChatMessage: Sendable, Equatable {
 /// A model's chat template, compiled once: turns messages into the text the model was trained on.
 ///
 /// The part of Jinja that chat templates use, rendered as Hugging Face's transformers does: `trim_blocks` and
-/// `lstrip_blocks` on, `raise_exception` there, `tojson` without escapes for HTML. What is not implemented is
+/// `lstrip_blocks` on, `raise_exception` and `strftime_now` there, `tojson` without escapes for HTML. What is not implemented is
 /// a ``TemplateError`` when compiling where that can be seen, else when rendering.
 public struct ChatTemplate: Sendable {
     /// The template's text.
@@ -26,7 +26,7 @@ public struct ChatTemplate: Sendable {
 
     public init(source: String) throws(TemplateError) {
         guard source.utf8.count <= ChatTemplate.maximumSourceBytes else {
-            throw .tooLarge(line: 1, limit: ChatTemplate.maximumSourceBytes)
+            throw .tooLarge(origin: .start, limit: ChatTemplate.maximumSourceBytes)
         }
         self.source = source
         var lexer = TemplateLexer(source)
@@ -45,8 +45,10 @@ public struct ChatTemplate: Sendable {
         let messages = messages.map { message -> JSONValue in
             ["role": .string(message.role), "content": .string(message.content)]
         }
+        // Templates ask whether these two are defined: transformers passes them always.
         var context = JSONObject([
-            ("messages", .array(messages)), ("add_generation_prompt", .bool(addGenerationPrompt)),
+            ("messages", .array(messages)), ("tools", .null), ("documents", .null),
+            ("add_generation_prompt", .bool(addGenerationPrompt)),
         ])
         if let bosToken { context["bos_token"] = .string(bosToken) }
         if let eosToken { context["eos_token"] = .string(eosToken) }
@@ -55,13 +57,15 @@ public struct ChatTemplate: Sendable {
     }
 
     /// The text of the template with exactly these variables.
-    public func render(context: JSONObject) throws(TemplateError) -> String {
+    ///
+    /// - Parameter date: what `strftime_now` spells; nil asks the system's clock when a template does.
+    public func render(context: JSONObject, date: TemplateDate? = nil) throws(TemplateError) -> String {
         var variables: [String: TemplateValue] = [:]
         for (key, value) in context.pairs { variables[key] = TemplateValue(value) }
         for value in variables.values where value.depth > TemplateValue.maximumDepth {
-            throw .tooDeep(line: 1, limit: TemplateValue.maximumDepth)
+            throw .tooDeep(origin: .start, limit: TemplateValue.maximumDepth)
         }
-        var renderer = TemplateRenderer(context: variables)
+        var renderer = TemplateRenderer(context: variables, date: date)
         return try renderer.render(statements)
     }
 }

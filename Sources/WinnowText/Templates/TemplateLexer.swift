@@ -3,6 +3,11 @@ struct TemplateLexer {
     private let source: [UInt8]
     private var position = 0
     private var line = 1
+    /// Where the line and the current token begin.
+    private var lineBegin = 0
+    private var tokenBegin = 0
+    /// The column of a byte of this line.
+    private var counted = (byte: 0, column: 1)
     private var tokens: [TemplateToken] = []
     /// Whether what was read last ended a line.
     private var isLineStart = true
@@ -42,6 +47,7 @@ struct TemplateLexer {
             }
             emit(text: text)
             countLines(start..<tag)
+            tokenBegin = tag
             position = tag + 2
             if sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") { position += 1 }
             isLineStart = false
@@ -51,7 +57,8 @@ struct TemplateLexer {
             default: if try !raw() { try tagBody(.blockBegin, .blockEnd) }
             }
         }
-        tokens.append(TemplateToken(kind: .end, line: line))
+        tokenBegin = position
+        tokens.append(TemplateToken(kind: .end, origin: origin()))
         return tokens
     }
 
@@ -74,9 +81,20 @@ struct TemplateLexer {
         return source.count
     }
 
+    /// The place of the current token. Counted on from the place before it: lines may be long.
+    private mutating func origin() -> TemplateOrigin {
+        if counted.byte < lineBegin || counted.byte > tokenBegin { counted = (min(lineBegin, tokenBegin), 1) }
+        while counted.byte < min(tokenBegin, source.count) {
+            if source[counted.byte] & 0xC0 != 0x80 { counted.column += 1 }
+            counted.byte += 1
+        }
+        return TemplateOrigin(line: line, column: counted.column)
+    }
+
     private mutating func emit(text: ArraySlice<UInt8>) {
         guard !text.isEmpty else { return }
-        tokens.append(TemplateToken(kind: .data(String(decoding: text, as: UTF8.self)), line: line))
+        tokenBegin = text.startIndex
+        tokens.append(TemplateToken(kind: .data(String(decoding: text, as: UTF8.self)), origin: origin()))
     }
 
     /// The end of a text without the white space that ends it.
@@ -99,7 +117,10 @@ struct TemplateLexer {
     }
 
     private mutating func countLines(_ range: Range<Int>) {
-        for index in range where source[index] == 0x0A { line += 1 }
+        for index in range where source[index] == 0x0A {
+            line += 1
+            lineBegin = index + 1
+        }
         if let last = range.last { isLineStart = source[last] == 0x0A }
     }
 
@@ -121,6 +142,7 @@ struct TemplateLexer {
     }
 
     private mutating func comment() throws(TemplateError) {
+        let openOrigin = origin()
         let start = position
         while position + 1 < source.count {
             if source[position] == UInt8(ascii: "#"), source[position + 1] == UInt8(ascii: "}") {
@@ -133,13 +155,13 @@ struct TemplateLexer {
             }
             position += 1
         }
-        throw .syntax(line: line, message: "a comment that does not end with '#}'")
+        throw .syntax(origin: openOrigin, message: "a comment that does not end with '#}'")
     }
 
     /// Reads `raw %} … {% endraw %}` when that is what stands here.
     private mutating func raw() throws(TemplateError) -> Bool {
         guard let (bodyStart, sign) = keywordTag("raw", at: position) else { return false }
-        let openLine = line
+        let openOrigin = origin()
         countLines(position..<bodyStart)
         position = bodyStart
         close(sign: sign == UInt8(ascii: "-") ? sign : 0, trimsLine: false)
@@ -169,13 +191,15 @@ struct TemplateLexer {
             close(sign: endSign, trimsLine: true)
             return true
         }
-        throw .syntax(line: openLine, message: "'raw' without 'endraw'")
+        throw .syntax(origin: openOrigin, message: "'raw' without 'endraw'")
     }
 
     /// The byte after `keyword %}` and the sign before `%}`, when that stands at an index.
     private func keywordTag(_ keyword: String, at index: Int) -> (end: Int, sign: UInt8)? {
         var index = index
-        func skipSpace() { while byte(index) == 0x20 || byte(index) == 0x0A || byte(index) == 0x09 { index += 1 } }
+        func skipSpace() {
+            while byte(index) == 0x20 || byte(index) == 0x0A || byte(index) == 0x09 { index += 1 }
+        }
         skipSpace()
         for letter in keyword.utf8 {
             guard byte(index) == letter else { return nil }
@@ -194,8 +218,8 @@ struct TemplateLexer {
     private mutating func tagBody(
         _ begin: TemplateToken.Kind, _ end: TemplateToken.Kind
     ) throws(TemplateError) {
-        tokens.append(TemplateToken(kind: begin, line: line))
-        let openLine = line
+        tokens.append(TemplateToken(kind: begin, origin: origin()))
+        let openOrigin = origin()
         let isBlock = begin == .blockBegin
         let mark = isBlock ? UInt8(ascii: "%") : UInt8(ascii: "}")
         var open: [UInt8] = []
@@ -210,7 +234,8 @@ struct TemplateLexer {
                 let isSigned = byte == UInt8(ascii: "-") || (isBlock && byte == UInt8(ascii: "+"))
                 let at = isSigned ? position + 1 : position
                 if self.byte(at) == mark, self.byte(at + 1) == UInt8(ascii: "}") {
-                    tokens.append(TemplateToken(kind: end, line: line))
+                    tokenBegin = position
+                    tokens.append(TemplateToken(kind: end, origin: origin()))
                     position = at + 2
                     isLineStart = false
                     close(sign: isSigned ? byte : 0, trimsLine: isBlock)
@@ -221,13 +246,14 @@ struct TemplateLexer {
             case UInt8(ascii: "("), UInt8(ascii: "["), UInt8(ascii: "{"): open.append(byte)
             case UInt8(ascii: ")"), UInt8(ascii: "]"), UInt8(ascii: "}"):
                 guard open.popLast() != nil else {
-                    throw .syntax(line: line, message: "unexpected '\(UnicodeScalar(byte))'")
+                    tokenBegin = position
+                    throw .syntax(origin: origin(), message: "unexpected '\(UnicodeScalar(byte))'")
                 }
             default: break
             }
             try token()
         }
-        throw .syntax(line: openLine, message: "a tag that does not end with '\(isBlock ? "%}" : "}}")'")
+        throw .syntax(origin: openOrigin, message: "a tag that does not end with '\(isBlock ? "%}" : "}}")'")
     }
 
     // MARK: inside tags
@@ -235,6 +261,7 @@ struct TemplateLexer {
     private mutating func token() throws(TemplateError) {
         let byte = source[position]
         let start = position
+        tokenBegin = position
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"):
             while isWord(self.byte(position)) { position += 1 }
@@ -251,12 +278,16 @@ struct TemplateLexer {
                 add(.symbol(String(UnicodeScalar(byte))))
             } else {
                 let rest = String(decoding: source[position...].prefix(4), as: UTF8.self)
-                throw .syntax(line: line, message: "unexpected '\(rest.unicodeScalars.prefix(1).map(String.init).joined())'")
+                throw .syntax(
+                    origin: origin(),
+                    message: "unexpected '\(rest.unicodeScalars.prefix(1).map(String.init).joined())'")
             }
         }
     }
 
-    private mutating func add(_ kind: TemplateToken.Kind) { tokens.append(TemplateToken(kind: kind, line: line)) }
+    private mutating func add(_ kind: TemplateToken.Kind) {
+        tokens.append(TemplateToken(kind: kind, origin: origin()))
+    }
 
     private func isWord(_ byte: UInt8) -> Bool {
         switch byte {
@@ -281,38 +312,41 @@ struct TemplateLexer {
             while isDigit(byte(position)) || byte(position) == UInt8(ascii: "_") { position += 1 }
         }
         if byte(position) | 0x20 == UInt8(ascii: "e") {
-            let sign = byte(position + 1) == UInt8(ascii: "-") || byte(position + 1) == UInt8(ascii: "+") ? 1 : 0
+            let sign =
+                byte(position + 1) == UInt8(ascii: "-") || byte(position + 1) == UInt8(ascii: "+") ? 1 : 0
             if isDigit(byte(position + 1 + sign)) {
                 isInteger = false
                 position += 1 + sign
                 while isDigit(byte(position)) { position += 1 }
             }
         }
-        let text = String(decoding: source[start..<position].filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)
+        let text = String(
+            decoding: source[start..<position].filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)
         if isInteger, let value = Int(text) {
             add(.integer(value))
         } else if !isInteger, let value = Double(text) {
             add(.number(value))
         } else {
-            throw .unsupported(construct: "the number \(text)", line: line)
+            throw .unsupported(construct: "the number \(text)", origin: origin())
         }
     }
 
     private mutating func string(quote: UInt8) throws(TemplateError) {
-        let start = line
+        let start = origin()
         position += 1
         var result: [UInt8] = []
         while position < source.count {
             let byte = source[position]
             position += 1
             if byte == quote {
-                tokens.append(TemplateToken(kind: .string(String(decoding: result, as: UTF8.self)), line: start))
+                tokens.append(
+                    TemplateToken(kind: .string(String(decoding: result, as: UTF8.self)), origin: start))
                 return
             }
-            if byte == 0x0A { line += 1 }
+            if byte == 0x0A { countLines((position - 1)..<position) }
             if byte == UInt8(ascii: "\\") { try escape(into: &result) } else { result.append(byte) }
         }
-        throw .syntax(line: start, message: "a string that does not end")
+        throw .syntax(origin: start, message: "a string that does not end")
     }
 
     /// Python's escapes; an unknown one stands for itself.
@@ -328,7 +362,7 @@ struct TemplateLexer {
         case UInt8(ascii: "f"): result.append(0x0C)
         case UInt8(ascii: "v"): result.append(0x0B)
         case UInt8(ascii: "\\"), UInt8(ascii: "'"), UInt8(ascii: "\""): result.append(byte)
-        case 0x0A: line += 1
+        case 0x0A: countLines((position - 1)..<position)
         case UInt8(ascii: "x"): try scalar(digits: 2, radix: 16, into: &result)
         case UInt8(ascii: "u"): try scalar(digits: 4, radix: 16, into: &result)
         case UInt8(ascii: "U"): try scalar(digits: 8, radix: 16, into: &result)
@@ -339,7 +373,7 @@ struct TemplateLexer {
                 digits += 1
             }
             try scalar(digits: digits, radix: 8, into: &result)
-        case UInt8(ascii: "N"): throw .unsupported(construct: "the escape \\N", line: line)
+        case UInt8(ascii: "N"): throw .unsupported(construct: "the escape \\N", origin: origin())
         default:
             result.append(UInt8(ascii: "\\"))
             position -= 1
@@ -350,7 +384,7 @@ struct TemplateLexer {
         let text = String(decoding: source[position..<min(position + digits, source.count)], as: UTF8.self)
         guard text.utf8.count == digits, !text.utf8.contains(UInt8(ascii: "+")),
             let value = UInt32(text, radix: radix), let scalar = UnicodeScalar(value)
-        else { throw .syntax(line: line, message: "a malformed escape in a string") }
+        else { throw .syntax(origin: origin(), message: "a malformed escape in a string") }
         position += digits
         result.append(contentsOf: String(Character(scalar)).utf8)
     }
@@ -359,7 +393,9 @@ struct TemplateLexer {
 extension Unicode.Scalar {
     /// What Python's `str.isspace` takes for white space.
     var isPythonSpace: Bool {
-        if value < 0x80 { return value == 0x20 || (0x09...0x0D).contains(value) || (0x1C...0x1F).contains(value) }
+        if value < 0x80 {
+            return value == 0x20 || (0x09...0x0D).contains(value) || (0x1C...0x1F).contains(value)
+        }
         return properties.isWhitespace
     }
 }

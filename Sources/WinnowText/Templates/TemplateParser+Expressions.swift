@@ -4,7 +4,7 @@ extension TemplateParser {
 
     /// One expression, or several with commas between, which make a tuple.
     mutating func tuple(allowsCondition: Bool = true) throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var items = [try allowsCondition ? conditional() : or()]
         var isTuple = false
         while skip(",") {
@@ -12,7 +12,7 @@ extension TemplateParser {
             if atTupleEnd { break }
             items.append(try allowsCondition ? conditional() : or())
         }
-        return isTuple ? try node(.tuple(items), line, items) : items[0]
+        return isTuple ? try node(.tuple(items), origin, items) : items[0]
     }
 
     private var atTupleEnd: Bool {
@@ -22,58 +22,61 @@ extension TemplateParser {
         }
     }
 
-    private func node(
-        _ kind: TemplateExpression.Kind, _ line: Int, _ children: [TemplateExpression]
+    func node(
+        _ kind: TemplateExpression.Kind, _ origin: TemplateOrigin, _ children: [TemplateExpression]
     ) throws(TemplateError) -> TemplateExpression {
         let depth = 1 + children.reduce(0) { max($0, $1.depth) }
-        if depth > TemplateParser.maximumDepth { throw .tooDeep(line: line, limit: TemplateParser.maximumDepth) }
-        return TemplateExpression(kind: kind, line: line, depth: depth)
+        if depth > TemplateParser.maximumDepth {
+            throw .tooDeep(origin: origin, limit: TemplateParser.maximumDepth)
+        }
+        return TemplateExpression(kind: kind, origin: origin, depth: depth)
     }
 
     private mutating func conditional() throws(TemplateError) -> TemplateExpression {
         try enter()
         defer { nesting -= 1 }
-        let line = token.line
+        let origin = token.origin
         var value = try or()
         while skip(name: "if") {
             let test = try or()
             let otherwise = skip(name: "else") ? try conditional() : nil
-            value = try node(.conditional(value, test, otherwise), line, [value, test] + (otherwise.map { [$0] } ?? []))
+            value = try node(
+                .conditional(value, test, otherwise), origin, [value, test] + (otherwise.map { [$0] } ?? []))
         }
         return value
     }
 
     private mutating func or() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var left = try and()
         while skip(name: "or") {
             let right = try and()
-            left = try node(.or(left, right), line, [left, right])
+            left = try node(.or(left, right), origin, [left, right])
         }
         return left
     }
 
     private mutating func and() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var left = try not()
         while skip(name: "and") {
             let right = try not()
-            left = try node(.and(left, right), line, [left, right])
+            left = try node(.and(left, right), origin, [left, right])
         }
         return left
     }
 
     private mutating func not() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         guard skip(name: "not") else { return try comparison() }
         try enter()
         defer { nesting -= 1 }
         let value = try not()
-        return try node(.not(value), line, [value])
+        return try node(.not(value), origin, [value])
     }
 
     private mutating func comparison() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         let left = try sum()
         var rest: [(operation: String, right: TemplateExpression)] = []
         while true {
@@ -90,54 +93,61 @@ extension TemplateParser {
             guard let operation else { break }
             rest.append((operation, try sum()))
         }
-        return rest.isEmpty ? left : try node(.comparison(left, rest), line, [left] + rest.map(\.right))
+        return rest.isEmpty ? left : try node(.comparison(left, rest), origin, [left] + rest.map(\.right))
     }
 
     private mutating func sum() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var left = try concatenation()
         while at("+") || at("-") {
             let operation = at("+") ? "+" : "-"
             advance()
-            let right = try concatenation()
-            left = try node(.binary(operation, left, right), line, [left, right])
+            var right = try concatenation()
+            if operation == "+", left.isSafe != right.isSafe {
+                if left.isSafe {
+                    right = try node(.escaped(right), right.origin, [right])
+                } else {
+                    left = try node(.escaped(left), left.origin, [left])
+                }
+            }
+            left = try node(.binary(operation, left, right), origin, [left, right])
         }
         return left
     }
 
     private mutating func concatenation() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var left = try product()
         while skip("~") {
             let right = try product()
-            left = try node(.binary("~", left, right), line, [left, right])
+            left = try node(.binary("~", left, right), origin, [left, right])
         }
         return left
     }
 
     private mutating func product() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var left = try power()
         while case .symbol(let operation) = token.kind, ["*", "/", "//", "%"].contains(operation) {
             advance()
             let right = try power()
-            left = try node(.binary(operation, left, right), line, [left, right])
+            left = try node(.binary(operation, left, right), origin, [left, right])
         }
         return left
     }
 
     private mutating func power() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var left = try unary()
         while skip("**") {
             let right = try unary()
-            left = try node(.binary("**", left, right), line, [left, right])
+            left = try node(.binary("**", left, right), origin, [left, right])
         }
         return left
     }
 
     private mutating func unary(takesFilters: Bool = true) throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+        let origin = token.origin
         var value: TemplateExpression
         if at("-") || at("+") {
             let isNegative = skip("-")
@@ -146,7 +156,7 @@ extension TemplateParser {
             defer { nesting -= 1 }
             value = try unary(takesFilters: false)
             // A plus checks nothing and changes nothing.
-            if isNegative { value = try node(.negated(value), line, [value]) }
+            if isNegative { value = try node(.negated(value), origin, [value]) }
         } else {
             value = try primary()
         }
@@ -156,16 +166,16 @@ extension TemplateParser {
 
     // MARK: operands
 
-    private mutating func primary() throws(TemplateError) -> TemplateExpression {
-        let line = token.line
+    mutating func primary() throws(TemplateError) -> TemplateExpression {
+        let origin = token.origin
         switch token.kind {
         case .name(let name):
             advance()
             switch name {
-            case "true", "True": return try node(.literal(.bool(true)), line, [])
-            case "false", "False": return try node(.literal(.bool(false)), line, [])
-            case "none", "None": return try node(.literal(.none), line, [])
-            default: return try node(.name(name), line, [])
+            case "true", "True": return try node(.literal(.bool(true)), origin, [])
+            case "false", "False": return try node(.literal(.bool(false)), origin, [])
+            case "none", "None": return try node(.literal(.none), origin, [])
+            default: return try node(.name(name), origin, [])
             }
         case .string(var text):
             advance()
@@ -173,28 +183,28 @@ extension TemplateParser {
                 text += more
                 advance()
             }
-            return try node(.literal(.string(text)), line, [])
+            return try node(.literal(.string(text)), origin, [])
         case .integer(let value):
             advance()
-            return try node(.literal(.integer(value)), line, [])
+            return try node(.literal(.integer(value)), origin, [])
         case .number(let value):
             advance()
-            return try node(.literal(.number(value)), line, [])
+            return try node(.literal(.number(value)), origin, [])
         case .symbol("("):
             advance()
             try enter()
             defer { nesting -= 1 }
-            if skip(")") { return try node(.tuple([]), line, []) }
+            if skip(")") { return try node(.tuple([]), origin, []) }
             let value = try tuple()
             try expect(")")
             return value
         case .symbol("["):
             advance()
             let items = try list(until: "]")
-            return try node(.list(items), line, items)
+            return try node(.list(items), origin, items)
         case .symbol("{"):
             advance()
-            return try dictionary(line: line)
+            return try dictionary(origin: origin)
         default: throw unexpected(expected: "a value")
         }
     }
@@ -211,7 +221,7 @@ extension TemplateParser {
         return items
     }
 
-    private mutating func dictionary(line: Int) throws(TemplateError) -> TemplateExpression {
+    private mutating func dictionary(origin: TemplateOrigin) throws(TemplateError) -> TemplateExpression {
         var pairs: [(key: TemplateExpression, value: TemplateExpression)] = []
         while !skip("}") {
             if !pairs.isEmpty {
@@ -222,44 +232,48 @@ extension TemplateParser {
             try expect(":")
             pairs.append((key, try expression()))
         }
-        return try node(.dictionary(pairs), line, pairs.flatMap { [$0.key, $0.value] })
+        return try node(.dictionary(pairs), origin, pairs.flatMap { [$0.key, $0.value] })
     }
 
-    private mutating func postfix(_ start: TemplateExpression) throws(TemplateError) -> TemplateExpression {
+    mutating func postfix(_ start: TemplateExpression) throws(TemplateError) -> TemplateExpression {
         var value = start
         while true {
-            let line = token.line
+            let origin = token.origin
             if skip(".") {
                 if case .integer(let index) = token.kind {
                     advance()
-                    value = try node(.item(value, try node(.literal(.integer(index)), line, [])), line, [value])
+                    value = try node(
+                        .item(value, try node(.literal(.integer(index)), origin, [])), origin, [value])
                 } else {
-                    value = try node(.attribute(value, try expectName()), line, [value])
+                    value = try node(.attribute(value, try expectName()), origin, [value])
                 }
             } else if skip("[") {
-                value = try item(of: value, line: line)
+                value = try item(of: value, origin: origin)
             } else if skip("(") {
                 let arguments = try arguments()
-                value = try node(.call(value, arguments), line, [value] + arguments.all)
+                value = try node(.call(value, arguments), origin, [value] + arguments.all)
             } else {
                 return value
             }
         }
     }
 
-    private mutating func item(of value: TemplateExpression, line: Int) throws(TemplateError) -> TemplateExpression {
+    private mutating func item(of value: TemplateExpression, origin: TemplateOrigin) throws(TemplateError)
+        -> TemplateExpression
+    {
         let start = at(":") ? nil : try expression()
-        if let start, skip("]") { return try node(.item(value, start), line, [value, start]) }
-        if at(",") { throw .unsupported(construct: "a subscript with a comma", line: line) }
+        if let start, skip("]") { return try node(.item(value, start), origin, [value, start]) }
+        if at(",") { throw .unsupported(construct: "a subscript with a comma", origin: origin) }
         try expect(":")
         let stop = at(":") || at("]") ? nil : try expression()
         var step: TemplateExpression?
         if skip(":"), !at("]") { step = try expression() }
         try expect("]")
-        return try node(.slice(value, start, stop, step), line, [value] + [start, stop, step].compactMap { $0 })
+        return try node(
+            .slice(value, start, stop, step), origin, [value] + [start, stop, step].compactMap { $0 })
     }
 
-    private mutating func arguments() throws(TemplateError) -> TemplateArguments {
+    mutating func arguments() throws(TemplateError) -> TemplateArguments {
         var result = TemplateArguments()
         var isFirst = true
         while !skip(")") {
@@ -268,13 +282,23 @@ extension TemplateParser {
                 if skip(")") { break }
             }
             isFirst = false
-            if at("*") || at("**") { throw .unsupported(construct: "an argument with '*'", line: token.line) }
-            if case .name(let name) = token.kind, tokens[min(position + 1, tokens.count - 1)].kind == .symbol("=") {
+            if at("*") || at("**") {
+                let isList = skip("*")
+                if !isList { advance() }
+                guard isList ? result.list == nil : result.mapping == nil else {
+                    throw .unsupported(construct: "two arguments with '*'", origin: token.origin)
+                }
+                if isList { result.list = try expression() } else { result.mapping = try expression() }
+                continue
+            }
+            if case .name(let name) = token.kind,
+                tokens[min(position + 1, tokens.count - 1)].kind == .symbol("=")
+            {
                 position += 2
                 result.named.append((name, try expression()))
             } else {
-                guard result.named.isEmpty else {
-                    throw .syntax(line: token.line, message: "a positional argument after a named one")
+                guard result.named.isEmpty, result.list == nil, result.mapping == nil else {
+                    throw .syntax(origin: token.origin, message: "a positional argument after a named one")
                 }
                 result.positional.append(try expression())
             }
@@ -283,19 +307,25 @@ extension TemplateParser {
     }
 
     /// `|filter` and `is test`, which bind alike.
-    private mutating func filters(_ start: TemplateExpression) throws(TemplateError) -> TemplateExpression {
+    ///
+    /// - Parameter isInline: begins with the name of a filter.
+    mutating func filters(
+        _ start: TemplateExpression, isInline: Bool = false
+    ) throws(TemplateError) -> TemplateExpression {
         var value = start
+        var isInline = isInline
         while true {
-            let line = token.line
-            if skip("|") {
+            let origin = token.origin
+            if isInline || skip("|") {
+                isInline = false
                 let name = try filterName()
                 let arguments = skip("(") ? try arguments() : TemplateArguments()
-                guard TemplateFilters.names.contains(name) else {
-                    throw .unsupported(construct: "the filter '\(name)'", line: line)
+                guard conditions > 0 || TemplateFilters.names.contains(name) else {
+                    throw .unsupported(construct: "the filter '\(name)'", origin: origin)
                 }
-                value = try node(.filter(value, name, arguments), line, [value] + arguments.all)
+                value = try node(.filter(value, name, arguments), origin, [value] + arguments.all)
             } else if skip(name: "is") {
-                value = try test(value, line: line)
+                value = try test(value, origin: origin)
             } else {
                 return value
             }
@@ -308,11 +338,13 @@ extension TemplateParser {
         return name
     }
 
-    private mutating func test(_ value: TemplateExpression, line: Int) throws(TemplateError) -> TemplateExpression {
+    private mutating func test(_ value: TemplateExpression, origin: TemplateOrigin) throws(TemplateError)
+        -> TemplateExpression
+    {
         let isNegated = skip(name: "not")
         let name = try filterName()
-        guard TemplateTests.names.contains(name) else {
-            throw .unsupported(construct: "the test '\(name)'", line: line)
+        guard conditions > 0 || TemplateTests.names.contains(name) else {
+            throw .unsupported(construct: "the test '\(name)'", origin: origin)
         }
         var arguments: [TemplateExpression] = []
         switch token.kind {
@@ -325,10 +357,10 @@ extension TemplateParser {
             arguments = [try postfix(try primary())]
         default: break
         }
-        return try node(.test(value, name, arguments, isNegated: isNegated), line, [value] + arguments)
+        return try node(.test(value, name, arguments, isNegated: isNegated), origin, [value] + arguments)
     }
 }
 
 extension TemplateArguments {
-    var all: [TemplateExpression] { positional + named.map(\.value) }
+    var all: [TemplateExpression] { positional + named.map(\.value) + [list, mapping].compactMap { $0 } }
 }

@@ -5,14 +5,15 @@ struct TemplateParser {
     /// Open statements and parentheses.
     var nesting = 0
     private var loops = 0
+    /// Open conditions: in them Jinja lets unknown filters and tests be until they are run.
+    var conditions = 0
 
     static let maximumNesting = 60
     static let maximumDepth = 200
 
     /// Known to Jinja or its extensions and deliberately left out.
     private static let unsupported: Set<String> = [
-        "macro", "call", "filter", "include", "import", "from", "extends", "block", "with", "autoescape", "do",
-        "trans", "debug",
+        "include", "import", "from", "extends", "block", "autoescape", "do", "trans", "debug",
     ]
 
     init(_ tokens: [TemplateToken]) { self.tokens = tokens }
@@ -31,7 +32,7 @@ struct TemplateParser {
 
     func unexpected(expected: String? = nil) -> TemplateError {
         let wish = expected.map { ", expected \($0)" } ?? ""
-        return .syntax(line: token.line, message: "unexpected \(token.text)\(wish)")
+        return .syntax(origin: token.origin, message: "unexpected \(token.text)\(wish)")
     }
 
     func at(_ symbol: String) -> Bool { token.kind == .symbol(symbol) }
@@ -67,7 +68,7 @@ struct TemplateParser {
     mutating func enter() throws(TemplateError) {
         nesting += 1
         if nesting > TemplateParser.maximumNesting {
-            throw .tooDeep(line: token.line, limit: TemplateParser.maximumNesting)
+            throw .tooDeep(origin: token.origin, limit: TemplateParser.maximumNesting)
         }
     }
 
@@ -83,7 +84,9 @@ struct TemplateParser {
         while true {
             switch token.kind {
             case .end:
-                if !ends.isEmpty { throw unexpected(expected: ends.sorted().map { "'\($0)'" }.joined(separator: " or ")) }
+                if !ends.isEmpty {
+                    throw unexpected(expected: ends.sorted().map { "'\($0)'" }.joined(separator: " or "))
+                }
                 return (result, nil)
             case .data(let text):
                 advance()
@@ -108,9 +111,9 @@ struct TemplateParser {
     }
 
     private mutating func statement(_ name: String) throws(TemplateError) -> TemplateStatement {
-        let line = token.line
+        let origin = token.origin
         if TemplateParser.unsupported.contains(name) {
-            throw .unsupported(construct: "the statement '\(name)'", line: line)
+            throw .unsupported(construct: "the statement '\(name)'", origin: origin)
         }
         switch name {
         case "if":
@@ -118,26 +121,40 @@ struct TemplateParser {
             return try condition()
         case "for":
             advance()
-            return try loop(line: line)
+            return try loop(origin: origin)
         case "set":
             advance()
-            return try set(line: line)
+            return try set(origin: origin)
         case "generation":
             advance()
             try expectBlockEnd()
-            let (body, _) = try statements(until: ["endgeneration"])
+            return .scoped([], body: try closedBody(until: "endgeneration"))
+        case "with":
+            advance()
+            return try with()
+        case "macro":
+            advance()
+            return .macro(try macro(named: try expectName(), until: "endmacro", origin: origin))
+        case "call":
+            advance()
+            return try callBlock(origin: origin)
+        case "filter":
+            advance()
+            let value = try filters(try node(.body, origin, []), isInline: true)
             try expectBlockEnd()
-            return .group(body)
+            return .filterBlock(value, body: try closedBody(until: "endfilter"))
         case "break", "continue":
             advance()
-            guard loops > 0 else { throw .syntax(line: line, message: "'\(name)' outside a loop") }
+            guard loops > 0 else { throw .syntax(origin: origin, message: "'\(name)' outside a loop") }
             try expectBlockEnd()
-            return name == "break" ? .exitLoop(line: line) : .nextPass(line: line)
-        default: throw .syntax(line: line, message: "unknown statement '\(name)'")
+            return name == "break" ? .exitLoop(origin: origin) : .nextPass(origin: origin)
+        default: throw .syntax(origin: origin, message: "unknown statement '\(name)'")
         }
     }
 
     private mutating func condition() throws(TemplateError) -> TemplateStatement {
+        conditions += 1
+        defer { conditions -= 1 }
         var branches: [(test: TemplateExpression, body: [TemplateStatement])] = []
         while true {
             let test = try tuple(allowsCondition: false)
@@ -153,12 +170,12 @@ struct TemplateParser {
         }
     }
 
-    private mutating func loop(line: Int) throws(TemplateError) -> TemplateStatement {
+    private mutating func loop(origin: TemplateOrigin) throws(TemplateError) -> TemplateStatement {
         let target = try names()
         guard skip(name: "in") else { throw unexpected(expected: "'in'") }
         let sequence = try tuple(allowsCondition: false)
         let filter = skip(name: "if") ? try expression() : nil
-        if at(name: "recursive") { throw .unsupported(construct: "a recursive loop", line: line) }
+        if at(name: "recursive") { throw .unsupported(construct: "a recursive loop", origin: token.origin) }
         try expectBlockEnd()
         loops += 1
         let (body, end) = try statements(until: ["else", "endfor"])
@@ -171,26 +188,95 @@ struct TemplateParser {
         }
         return .loop(
             TemplateLoop(
-                target: target, sequence: sequence, filter: filter, body: body, otherwise: otherwise, line: line))
+                target: target, sequence: sequence, filter: filter, body: body, otherwise: otherwise,
+                origin: origin))
     }
 
-    private mutating func set(line: Int) throws(TemplateError) -> TemplateStatement {
+    private mutating func set(origin: TemplateOrigin) throws(TemplateError) -> TemplateStatement {
         var target = try names()
         if case .name(let name) = target, skip(".") { target = .attribute(name, try expectName()) }
         if skip("=") {
             let value = try tuple()
             try expectBlockEnd()
-            return .set(target, value, line: line)
+            return .set(target, value, origin: origin)
         }
-        if at("|") { throw .unsupported(construct: "a filter on a 'set' block", line: line) }
+        let filters = at("|") ? try filters(try node(.body, origin, [])) : nil
         try expectBlockEnd()
-        // A loop cannot be left from inside the block.
+        return .capture(target, filters, body: try closedBody(until: "endset"), origin: origin)
+    }
+
+    /// A body that a loop around it cannot be left from.
+    private mutating func closedBody(until end: String) throws(TemplateError) -> [TemplateStatement] {
         let outerLoops = loops
         loops = 0
-        let (body, _) = try statements(until: ["endset"])
+        let (body, _) = try statements(until: [end])
         loops = outerLoops
         try expectBlockEnd()
-        return .capture(target, body: body, line: line)
+        return body
+    }
+
+    private mutating func with() throws(TemplateError) -> TemplateStatement {
+        var values: [(target: TemplateTarget, value: TemplateExpression)] = []
+        while token.kind != .blockEnd {
+            if !values.isEmpty { try expect(",") }
+            let target = TemplateTarget.name(try expectName())
+            try expect("=")
+            values.append((target, try expression()))
+        }
+        try expectBlockEnd()
+        // Unlike in the others, `break` may leave a loop around it.
+        let (body, _) = try statements(until: ["endwith"])
+        try expectBlockEnd()
+        return .scoped(values, body: body)
+    }
+
+    /// The rest of a macro after its name, from the parameters on.
+    private mutating func macro(
+        named name: String, until end: String, origin: TemplateOrigin
+    ) throws(TemplateError) -> TemplateMacro {
+        try expect("(")
+        let parameters = try parameters()
+        try expectBlockEnd()
+        return try macro(name, parameters, until: end, origin: origin)
+    }
+
+    private mutating func macro(
+        _ name: String, _ parameters: [(name: String, value: TemplateExpression?)], until end: String,
+        origin: TemplateOrigin
+    ) throws(TemplateError) -> TemplateMacro {
+        let first = position
+        let body = try closedBody(until: end)
+        var takes = Set<String>()
+        for case .name(let name) in tokens[first..<position].lazy.map(\.kind)
+        where ["varargs", "kwargs", "caller"].contains(name) {
+            takes.insert(name)
+        }
+        return TemplateMacro(name: name, parameters: parameters, body: body, takes: takes, origin: origin)
+    }
+
+    private mutating func parameters() throws(TemplateError) -> [(name: String, value: TemplateExpression?)] {
+        var result: [(name: String, value: TemplateExpression?)] = []
+        while !skip(")") {
+            if !result.isEmpty { try expect(",") }
+            let origin = token.origin
+            let name = try expectName()
+            let value = skip("=") ? try expression() : nil
+            if value == nil, result.last?.value != nil {
+                throw .syntax(origin: origin, message: "a parameter without a default after one with it")
+            }
+            result.append((name, value))
+        }
+        return result
+    }
+
+    private mutating func callBlock(origin: TemplateOrigin) throws(TemplateError) -> TemplateStatement {
+        let parameters = skip("(") ? try parameters() : []
+        let call = try expression()
+        guard case .call = call.kind else {
+            throw .syntax(origin: call.origin, message: "'call' without a call")
+        }
+        try expectBlockEnd()
+        return .callBlock(call, body: try macro("caller", parameters, until: "endcall", origin: origin))
     }
 
     /// `a` or `a, b`, with or without parentheses.

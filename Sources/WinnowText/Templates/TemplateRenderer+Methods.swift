@@ -1,48 +1,59 @@
 extension TemplateRenderer {
     /// A method of a string, a mapping or the loop.
     mutating func call(
-        _ method: String, of value: TemplateValue, _ inputs: TemplateInputs, line: Int
+        _ method: String, of value: TemplateValue, _ inputs: TemplateInputs, origin: TemplateOrigin
     ) throws(TemplateError) -> TemplateValue {
         switch value {
         case .string(let text):
-            try spend(text.utf8.count / 16, line: line)
-            return try call(method, of: text, inputs, line: line)
+            try spend(text.utf8.count / 16, origin: origin)
+            return try call(method, of: text, inputs, origin: origin)
         case .dictionary(let dictionary):
             switch method {
             case "items":
-                let pairs = dictionary.pairs.map { pair in
-                    TemplateValue.tuple(TemplateList([.string(pair.key), pair.value]))
-                }
-                return try made(pairs, line: line)
-            case "keys": return try made(dictionary.keys.map { .string($0) }, line: line)
-            case "values": return try made(dictionary.values, line: line)
+                return try made(dictionary.items, origin: origin)
+            case "keys": return try made(dictionary.keys.map(\.value), origin: origin)
+            case "values": return try made(dictionary.values, origin: origin)
             case "get":
-                guard case .string(let key)? = inputs.first else { return inputs.value(1, "default") ?? .none }
+                guard let key = inputs.first.flatMap({ TemplateKey($0) }) else {
+                    return inputs.value(1, "default") ?? .none
+                }
                 return dictionary[key] ?? inputs.value(1, "default") ?? .none
             default: break
             }
+        case .list(let list), .tuple(let list):
+            guard method == "index" || method == "count", let wanted = inputs.first else { break }
+            var places: [Int] = []
+            for (place, item) in list.items.enumerated() where try isEqual(item, wanted, origin: origin) {
+                places.append(place)
+            }
+            if method == "count" { return .integer(places.count) }
+            guard let first = places.first else {
+                throw .wrongType(operation: "'index' of what is not in the list", origin: origin)
+            }
+            return .integer(first)
         case .loop(let state) where method == "cycle" && !inputs.positional.isEmpty:
             return inputs.positional[state.index % inputs.positional.count]
-        case .undefined(let name): throw .undefined(name: name, line: line)
+        case .undefined(let name): throw .undefined(name: name, origin: origin)
         default: break
         }
-        throw .unsupported(construct: "the method '\(method)' of \(value.typeName)", line: line)
+        throw .unsupported(construct: "the method '\(method)' of \(value.typeName)", origin: origin)
     }
 
     private mutating func call(
-        _ method: String, of text: String, _ inputs: TemplateInputs, line: Int
+        _ method: String, of text: String, _ inputs: TemplateInputs, origin: TemplateOrigin
     ) throws(TemplateError) -> TemplateValue {
         func string(_ place: Int, _ name: String) throws(TemplateError) -> String? {
             switch inputs.value(place, name) {
             case nil, .some(.none): return nil
             case .string(let text)?: return text
             case let other?:
-                throw .wrongType(operation: "the method '\(method)' does not take \(other.typeName)", line: line)
+                throw .wrongType(
+                    operation: "the method '\(method)' does not take \(other.typeName)", origin: origin)
             }
         }
         func needed(_ place: Int, _ name: String) throws(TemplateError) -> String {
             guard let text = try string(place, name) else {
-                throw .wrongType(operation: "the method '\(method)' needs a string", line: line)
+                throw .wrongType(operation: "the method '\(method)' needs a string", origin: origin)
             }
             return text
         }
@@ -50,36 +61,49 @@ extension TemplateRenderer {
         case "strip", "lstrip", "rstrip":
             return .string(
                 text.trimmed(try string(0, "chars"), left: method != "rstrip", right: method != "lstrip"))
-        case "upper": return try made(text.uppercased(), line: line)
-        case "lower": return try made(text.lowercased(), line: line)
-        case "capitalize": return try made(text.capitalizedOnce, line: line)
-        case "title": return try made(text.titled, line: line)
+        case "upper": return try made(text.uppercased(), origin: origin)
+        case "lower": return try made(text.lowercased(), origin: origin)
+        case "capitalize": return try made(text.capitalizedOnce, origin: origin)
+        case "title": return try made(text.titled, origin: origin)
         case "startswith", "endswith":
             var candidates = [inputs.first ?? .none]
             if case .tuple(let list) = candidates[0] { candidates = list.items }
             for candidate in candidates {
                 guard case .string(let part) = candidate else {
                     throw .wrongType(
-                        operation: "the method '\(method)' does not take \(candidate.typeName)", line: line)
+                        operation: "the method '\(method)' does not take \(candidate.typeName)",
+                        origin: origin)
                 }
-                let side = method == "startswith" ? text.utf8.prefix(part.utf8.count) : text.utf8.suffix(part.utf8.count)
+                let side =
+                    method == "startswith"
+                    ? text.utf8.prefix(part.utf8.count) : text.utf8.suffix(part.utf8.count)
                 if side.elementsEqual(part.utf8) { return .bool(true) }
             }
             return .bool(false)
         case "split":
             let limit = inputs.value(1, "maxsplit")?.integer ?? -1
             let parts = text.split(separatedBy: try string(0, "sep"), limit: limit < 0 ? Int.max : limit)
-            guard let parts else { throw .wrongType(operation: "'split' with an empty separator", line: line) }
-            return try made(parts.map { .string($0) }, line: line)
+            guard let parts else {
+                throw .wrongType(operation: "'split' with an empty separator", origin: origin)
+            }
+            return try made(parts.map { .string($0) }, origin: origin)
         case "splitlines":
             var parts = text.split(separatedBy: "\n", limit: Int.max) ?? []
             if parts.last == "" { parts.removeLast() }
-            return try made(parts.map { .string($0) }, line: line)
+            return try made(parts.map { .string($0) }, origin: origin)
         case "replace":
             let old = try needed(0, "old")
             let new = try needed(1, "new")
             let limit = inputs.value(2, "count")?.integer ?? -1
-            return try replaced(text, old, new, limit: limit < 0 ? Int.max : limit, line: line)
+            return try replaced(text, old, new, limit: limit < 0 ? Int.max : limit, origin: origin)
+        case "removeprefix", "removesuffix":
+            let part = try needed(0, method)
+            let isStart = method == "removeprefix"
+            let side = isStart ? text.utf8.prefix(part.utf8.count) : text.utf8.suffix(part.utf8.count)
+            guard side.elementsEqual(part.utf8) else { return .string(text) }
+            let count = part.utf8.count
+            return .string(String(isStart ? text.utf8.dropFirst(count) : text.utf8.dropLast(count)) ?? text)
+        case "format": return try formatted(text, inputs, origin: origin)
         case "find":
             guard let place = text.find(try needed(0, "sub")) else { return .integer(-1) }
             return .integer(String(decoding: text.utf8.prefix(place), as: UTF8.self).unicodeScalars.count)
@@ -90,15 +114,65 @@ extension TemplateRenderer {
         case "join":
             return try filter(
                 "join", inputs.first ?? .undefined("the list to join"),
-                TemplateInputs(positional: [.string(text)]), line: line)
+                TemplateInputs(positional: [.string(text)]), origin: origin)
         case "isdigit":
-            return .bool(!text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
-        default: throw .unsupported(construct: "the string method '\(method)'", line: line)
+            return .bool(
+                !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            )
+        default: throw .unsupported(construct: "the string method '\(method)'", origin: origin)
         }
     }
 
+    /// `str.format` of fields without a format: `{}`, `{0}`, `{name}`.
+    private mutating func formatted(
+        _ text: String, _ inputs: TemplateInputs, origin: TemplateOrigin
+    ) throws(TemplateError) -> TemplateValue {
+        var result = String.UnicodeScalarView()
+        var rest = text.unicodeScalars[...]
+        var next = 0
+        var isAutomatic: Bool?
+        while let scalar = rest.popFirst() {
+            guard scalar == "{" || scalar == "}" else {
+                result.append(scalar)
+                continue
+            }
+            if rest.first == scalar {
+                result.append(rest.removeFirst())
+                continue
+            }
+            guard scalar == "{", let end = rest.firstIndex(of: "}") else {
+                throw .wrongType(operation: "a single brace in a format", origin: origin)
+            }
+            let field = String(rest[..<end])
+            rest = rest[rest.index(after: end)...]
+            guard
+                field.unicodeScalars.allSatisfy({
+                    $0 == "_" || $0.properties.isAlphabetic || $0.properties.numericType != nil
+                })
+            else { throw .unsupported(construct: "the field '\(field)' of a format", origin: origin) }
+            let value: TemplateValue?
+            if let index = field.isEmpty ? next : Int(field) {
+                guard isAutomatic ?? field.isEmpty == field.isEmpty else {
+                    throw .wrongType(operation: "numbered and empty fields in one format", origin: origin)
+                }
+                isAutomatic = field.isEmpty
+                value = inputs.positional.indices.contains(index) ? inputs.positional[index] : nil
+                next += 1
+            } else {
+                value = inputs.named[field]
+            }
+            guard let value else {
+                throw .wrongType(operation: "no value for the field '\(field)' of a format", origin: origin)
+            }
+            let part = try self.text(of: value, origin: origin)
+            try check(size: result.count + part.utf8.count, origin: origin)
+            result.append(contentsOf: part.unicodeScalars)
+        }
+        return try made(String(result), origin: origin)
+    }
+
     private mutating func replaced(
-        _ text: String, _ old: String, _ new: String, limit: Int, line: Int
+        _ text: String, _ old: String, _ new: String, limit: Int, origin: TemplateOrigin
     ) throws(TemplateError) -> TemplateValue {
         var parts: [String]
         if old.isEmpty {
@@ -113,7 +187,7 @@ extension TemplateRenderer {
             parts = text.split(separatedBy: old, limit: limit) ?? [text]
         }
         let (added, overflows) = parts.count.multipliedReportingOverflow(by: new.utf8.count)
-        try check(size: overflows ? Int.max : text.utf8.count + added, line: line)
+        try check(size: overflows ? Int.max : text.utf8.count + added, origin: origin)
         return .string(parts.joined(separator: new))
     }
 }
@@ -191,5 +265,21 @@ extension String {
             isInWord = !isMark
         }
         return result
+    }
+
+    /// With the escapes that Python's `markupsafe` makes.
+    var escapedForHTML: String {
+        var result = String.UnicodeScalarView()
+        for scalar in unicodeScalars {
+            switch scalar {
+            case "&": result.append(contentsOf: "&amp;".unicodeScalars)
+            case "<": result.append(contentsOf: "&lt;".unicodeScalars)
+            case ">": result.append(contentsOf: "&gt;".unicodeScalars)
+            case "'": result.append(contentsOf: "&#39;".unicodeScalars)
+            case "\"": result.append(contentsOf: "&#34;".unicodeScalars)
+            default: result.append(scalar)
+            }
+        }
+        return String(result)
     }
 }

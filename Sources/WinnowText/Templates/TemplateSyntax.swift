@@ -1,7 +1,9 @@
-/// An expression of a template, with its line for messages and its depth for the limit.
+/// An expression of a template, with its place for messages and its depth for the limit.
 struct TemplateExpression: Sendable {
     indirect enum Kind: Sendable {
         case literal(TemplateValue)
+        /// The text of the block whose filters these are.
+        case body
         case name(String)
         case list([TemplateExpression])
         case tuple([TemplateExpression])
@@ -12,6 +14,8 @@ struct TemplateExpression: Sendable {
         case call(TemplateExpression, TemplateArguments)
         case filter(TemplateExpression, String, TemplateArguments)
         case test(TemplateExpression, String, [TemplateExpression], isNegated: Bool)
+        /// A text that is joined to one marked as safe: with escapes for HTML.
+        case escaped(TemplateExpression)
         case not(TemplateExpression)
         case negated(TemplateExpression)
         case and(TemplateExpression, TemplateExpression)
@@ -22,14 +26,26 @@ struct TemplateExpression: Sendable {
         case conditional(TemplateExpression, TemplateExpression, TemplateExpression?)
     }
 
+    /// Whether the filter `safe` marks the value, as far as that can be seen here.
+    var isSafe: Bool {
+        switch kind {
+        case .filter(_, let name, _): name == "safe"
+        case .binary("+", let left, let right): left.isSafe || right.isSafe
+        default: false
+        }
+    }
+
     var kind: Kind
-    var line: Int
+    var origin: TemplateOrigin
     var depth: Int
 }
 
 struct TemplateArguments: Sendable {
     var positional: [TemplateExpression] = []
     var named: [(name: String, value: TemplateExpression)] = []
+    /// `*list` and `**mapping`, each at most once.
+    var list: TemplateExpression?
+    var mapping: TemplateExpression?
 }
 
 /// What a template does, in order.
@@ -38,12 +54,28 @@ indirect enum TemplateStatement: Sendable {
     case output(TemplateExpression)
     case condition([(test: TemplateExpression, body: [TemplateStatement])], otherwise: [TemplateStatement])
     case loop(TemplateLoop)
-    case set(TemplateTarget, TemplateExpression, line: Int)
-    case capture(TemplateTarget, body: [TemplateStatement], line: Int)
-    /// A body that is rendered as if its tags were not there.
-    case group([TemplateStatement])
-    case exitLoop(line: Int)
-    case nextPass(line: Int)
+    case set(TemplateTarget, TemplateExpression, origin: TemplateOrigin)
+    /// The text of a body, through filters when there are some.
+    case capture(TemplateTarget, TemplateExpression?, body: [TemplateStatement], origin: TemplateOrigin)
+    /// A body in a scope of its own, with variables that are set first.
+    case scoped([(target: TemplateTarget, value: TemplateExpression)], body: [TemplateStatement])
+    case macro(TemplateMacro)
+    /// A call whose macro finds the body under the name `caller`.
+    case callBlock(TemplateExpression, body: TemplateMacro)
+    /// A body whose text goes through filters: the expression's innermost value is ``TemplateExpression/Kind/body``.
+    case filterBlock(TemplateExpression, body: [TemplateStatement])
+    case exitLoop(origin: TemplateOrigin)
+    case nextPass(origin: TemplateOrigin)
+}
+
+/// A `macro`, or the body of a `call` block.
+struct TemplateMacro: Sendable {
+    var name: String
+    var parameters: [(name: String, value: TemplateExpression?)]
+    var body: [TemplateStatement]
+    /// Which of `varargs`, `kwargs` and `caller` the body names.
+    var takes: Set<String>
+    var origin: TemplateOrigin
 }
 
 struct TemplateLoop: Sendable {
@@ -52,7 +84,7 @@ struct TemplateLoop: Sendable {
     var filter: TemplateExpression?
     var body: [TemplateStatement]
     var otherwise: [TemplateStatement]
-    var line: Int
+    var origin: TemplateOrigin
 }
 
 /// What is assigned to.

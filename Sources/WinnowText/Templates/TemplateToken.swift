@@ -16,7 +16,7 @@ struct TemplateToken: Equatable {
     }
 
     var kind: Kind
-    var line: Int
+    var origin: TemplateOrigin
 
     /// For messages.
     var text: String {

@@ -14,6 +14,12 @@ indirect enum TemplateValue: Sendable {
     /// The number of a `namespace()` object, which lives in the renderer.
     case namespace(Int)
     case loop(TemplateLoopState)
+    /// The number of a macro, which lives in the renderer.
+    case macro(Int)
+    /// A function that is always there, by its name.
+    case function(String)
+    /// The number of a one-time sequence, such as `map` makes, which lives in the renderer.
+    case generator(Int)
 
     static let maximumDepth = 200
 
@@ -27,7 +33,7 @@ indirect enum TemplateValue: Sendable {
         case .array(let values): self = .list(TemplateList(values.map { TemplateValue($0) }))
         case .object(let object):
             var result = TemplateDictionary()
-            for (key, value) in object.pairs { result[key] = TemplateValue(value) }
+            for (key, value) in object.pairs { result[.string(key)] = TemplateValue(value) }
             self = .dictionary(result)
         }
     }
@@ -51,7 +57,7 @@ indirect enum TemplateValue: Sendable {
         case .string(let value): !value.isEmpty
         case .list(let list), .tuple(let list): !list.items.isEmpty
         case .dictionary(let dictionary): dictionary.count > 0
-        case .namespace, .loop: true
+        case .namespace, .loop, .macro, .function, .generator: true
         }
     }
 
@@ -71,6 +77,9 @@ indirect enum TemplateValue: Sendable {
         case .dictionary: "a mapping"
         case .namespace: "a namespace"
         case .loop: "the loop"
+        case .macro: "a macro"
+        case .function: "a function"
+        case .generator: "a generator"
         }
     }
 
@@ -96,8 +105,10 @@ indirect enum TemplateValue: Sendable {
         case (.list(let a), .list(let b)), (.tuple(let a), .tuple(let b)):
             a.items.count == b.items.count && zip(a.items, b.items).allSatisfy { $0.isEqual($1) }
         case (.dictionary(let a), .dictionary(let b)):
-            a.count == b.count && a.pairs.allSatisfy { pair in b[pair.key].map { pair.value.isEqual($0) } ?? false }
-        case (.namespace(let a), .namespace(let b)): a == b
+            a.count == b.count
+                && a.pairs.allSatisfy { pair in b[pair.key].map { pair.value.isEqual($0) } ?? false }
+        case (.namespace(let a), .namespace(let b)), (.macro(let a), .macro(let b)): a == b
+        case (.generator(let a), .generator(let b)): a == b
         default:
             if let a = integer, let b = other.integer {
                 a == b
@@ -118,32 +129,6 @@ struct TemplateList: Sendable {
         self.items = items
         depth = 1 + items.reduce(0) { max($0, $1.depth) }
     }
-}
-
-/// A mapping in order of insertion; keys are strings.
-struct TemplateDictionary: Sendable {
-    private(set) var keys: [String] = []
-    private(set) var values: [TemplateValue] = []
-    private(set) var depth = 1
-
-    var count: Int { keys.count }
-    var pairs: [(key: String, value: TemplateValue)] { keys.indices.map { (keys[$0], values[$0]) } }
-
-    subscript(key: String) -> TemplateValue? {
-        get { place(key).map { values[$0] } }
-        set {
-            guard let newValue else { return }
-            depth = max(depth, newValue.depth + 1)
-            if let place = place(key) {
-                values[place] = newValue
-            } else {
-                keys.append(key)
-                values.append(newValue)
-            }
-        }
-    }
-
-    private func place(_ key: String) -> Int? { keys.firstIndex { $0.hasSameBytes(as: key) } }
 }
 
 /// The `loop` variable.

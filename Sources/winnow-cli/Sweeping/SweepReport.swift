@@ -75,10 +75,10 @@ struct SweepReport {
 
     var page: Page {
         let curves = curves
-        let chart = LineChart(
+        let chart = CurveChart(
             "Perplexity over sparsity", x: "share of zeros", y: "perplexity",
             series: curves.map { curve in
-                LineChart.Series(
+                CurveChart.Series(
                     curve.name, points: curve.runs.map { ($0.sparsity, $0.perplexity) },
                     knee: curve.essential?.knee?.x, isScattered: curve.isPattern || curve.runs.count < 2)
             }, reference: given?.perplexity)

@@ -1,0 +1,2 @@
+#define WN_TABLE wn_optimize_scalar
+#include "optimize_body.h"

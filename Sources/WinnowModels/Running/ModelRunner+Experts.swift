@@ -1,0 +1,68 @@
+import CWinnow
+import WinnowCore
+
+extension ModelRunner {
+    /// x += mixture(norm(x)) over the step's rows: route, gather, two grouped products, combine.
+    ///
+    /// Only the matrices of experts that some row goes to are read.
+    func runMixture(
+        _ mixture: BoundMixture, norm: BoundNorm?, observer: ((TapValues) -> Void)?, stopsAtLastTap: Bool
+    ) {
+        let space = space
+        let rows = rows
+        let width = model.configuration.width
+        pool.inRows(rows) { range in
+            let offset = range.lowerBound * width
+            if let norm {
+                norm.apply(
+                    space.hidden + offset, into: space.branch + offset, rows: range.count, columns: width)
+            } else {
+                (space.branch + offset).update(from: space.hidden + offset, count: range.count * width)
+            }
+        }
+        if let observer, mixture.shared != nil {
+            observe(.feedForwardInput, space.branch, width, rows: rows, observer)
+        }
+        for input in mixture.inputs { input.fill(space.branch, stride: width, tokens: rows, on: pool) }
+        mixture.scores.run(on: pool)
+
+        let dispatch = space.dispatch
+        dispatch.route(space.expertScores, rows: rows, experts: mixture.count, by: mixture.choice)
+        dispatch.gather(space.branch, into: space.expertRows, rows: rows, width: width, on: pool)
+        let pairs = rows * mixture.choice.used
+        observeExperts(TapPoint.expertInput, space.expertRows, width, mixture.count, observer)
+        for input in mixture.expertInputs { input.fill(space.expertRows, stride: width, tokens: pairs, on: pool) }
+        mixture.gateUp.run(offsets: dispatch.offsets, on: pool)
+        observeExperts(TapPoint.expertHidden, space.expertHidden, mixture.hiddenWidth, mixture.count, observer)
+        if let observer, let shared = mixture.shared {
+            observe(.feedForwardHidden, space.gated, shared.width, rows: rows, observer)
+        }
+        if stopsAtLastTap { return }
+        for input in mixture.hiddenInputs {
+            input.fill(space.expertHidden, stride: mixture.hiddenWidth, tokens: pairs, on: pool)
+        }
+        mixture.down.run(offsets: dispatch.offsets, on: pool)
+        dispatch.combine(space.expertRows, into: space.hidden, rows: rows, width: width, on: pool)
+
+        guard let shared = mixture.shared else { return }
+        for input in shared.downInputs { input.fill(space.gated, stride: shared.width, tokens: rows, on: pool) }
+        shared.down.run(on: pool)
+        for row in 0..<rows {
+            let share = 1 / (1 + wn_exp(-space.sharedScores[row]))
+            wn_add_scaled(space.hidden + row * width, space.branch + row * width, share, width)
+        }
+    }
+
+    private func observeExperts(
+        _ point: (Int) -> TapPoint, _ base: UnsafePointer<Float>, _ width: Int, _ count: Int,
+        _ observer: ((TapValues) -> Void)?
+    ) {
+        guard let observer else { return }
+        let offsets = space.dispatch.offsets
+        for expert in 0..<count where offsets[expert + 1] > offsets[expert] {
+            let first = Int(offsets[expert])
+            observe(
+                point(expert), base + first * width, width, rows: Int(offsets[expert + 1]) - first, observer)
+        }
+    }
+}

@@ -1,0 +1,32 @@
+import WinnowCore
+import WinnowModels
+
+extension Trainer {
+    /// What a step holds at its peak.
+    public var memoryPlan: MemoryPlan {
+        var plan = MemoryPlan()
+        let trained = parameters.reduce(0) { $0 + $1.count }
+        plan.add("masters and gradients", bytes: trained * 8)
+        plan.add("the optimizer's state", bytes: optimizer.byteCount)
+        plan.add("the model as stored", bytes: model.byteCount)
+        plan.add("activations", bytes: activationBytes)
+        return plan
+    }
+
+    /// Values that the tape keeps, and what a block's way back holds beside them.
+    private var activationBytes: Int {
+        let shape = model.configuration
+        let tokens = configuration.batch * configuration.length
+        let queries = shape.heads * shape.headWidth
+        let keys = shape.keyValueHeads * shape.headWidth
+        let turned = shape.traits.learnedPositions == nil
+        var block = 4 * shape.width + (turned ? 3 : 2) * queries + (turned ? 3 : 2) * keys
+        block += (shape.traits.isGated ? 3 : 2) * shape.feedForwardWidth
+        if shape.traits.hasSandwichNorms { block += 4 * shape.width }
+        let backward = 3 * shape.feedForwardWidth + 6 * shape.width + 2 * queries + 4 * keys
+        let blocks = configuration.recompute ? shape.layers * shape.width + block : shape.layers * block
+        let rows = min(256, tokens)
+        let head = (rows + shape.width) * shape.vocabularySize + 2 * tokens * shape.width
+        return 4 * (tokens * (blocks + backward + shape.width) + head)
+    }
+}

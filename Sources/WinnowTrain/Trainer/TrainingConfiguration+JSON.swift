@@ -1,0 +1,54 @@
+import WinnowJSON
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+extension TrainingConfiguration {
+    /// A recipe in JSON; what it leaves out has its default.
+    ///
+    /// - Throws: ``TrainingError``, ``OptimizerError``, ``ScheduleError``; ``TrainingError/badRecipe(file:reason:)``
+    ///   for a text that is no recipe.
+    public init(json: [UInt8], file: String) throws {
+        do {
+            self = try JSONDecoder().decode(TrainingConfiguration.self, from: Data(json))
+        } catch let error as DecodingError {
+            throw TrainingError.badRecipe(file: file, reason: error.reason)
+        }
+        try validate()
+    }
+
+    /// Every setting, defaults written out.
+    public var json: JSONObject {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        guard let data = try? encoder.encode(self), let value = try? JSONValue(parsing: Array(data)),
+            let object = value.object
+        else { preconditionFailure("settings that are not JSON: \(self)") }
+        return object
+    }
+
+    /// What decides the run's bits: not how often it is looked at or saved.
+    public var identity: JSONObject {
+        let others: Set = ["evaluate_every", "checkpoint_every", "keep_checkpoints", "patience", "recompute"]
+        return JSONObject(
+            json.pairs.filter { !others.contains($0.key) }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+    }
+}
+
+extension DecodingError {
+    fileprivate var reason: String {
+        func at(_ context: Context) -> String {
+            context.codingPath.isEmpty ? "" : " at " + context.codingPath.map(\.stringValue).joined(separator: ".")
+        }
+        switch self {
+        case .keyNotFound(let key, let context): return "'\(key.stringValue)' is missing\(at(context))"
+        case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+            return "expected \(type)\(at(context))"
+        case .dataCorrupted(let context): return "\(context.debugDescription)\(at(context))"
+        @unknown default: return "\(self)"
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Testing
+import WinnowCore
+import WinnowIO
+import WinnowModels
+import WinnowTrain
+import WinnowWeights
+
+@Suite struct TwinTests {
+    @Test(arguments: TwinFixture.names) func gradientsArePyTorchs(_ name: String) throws {
+        let pool = try KernelPool(threads: 2)
+        let fixture = try TwinFixture(name)
+        let model = try TwinFixture.model(name, on: pool)
+        let twin = DecoderTwin(model, on: pool)
+        let loss = try twin.loss(fixture.batch)
+        #expect(abs(Double(loss.scalar) - fixture.loss) < 2e-6 * fixture.loss)
+        twin.context.backward(loss)
+        let parameters = model.parameters
+        #expect(parameters.count == fixture.gradients.count)
+        for (name, norm, samples) in fixture.gradients {
+            let gradient = try #require(parameters.first { $0.name == name }?.training).gradients
+            let own = gradient.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+            // The bias of keys moves no score: its gradient is rounding alone.
+            let rounding = 1e-3
+            #expect(abs(own - norm) < 1e-4 * (norm + rounding), "\(name)")
+            let scale = samples.reduce(0) { $0 + $1 * $1 }.squareRoot() + rounding
+            var error = 0.0
+            for (index, sample) in samples.enumerated() {
+                let at = samples.count == gradient.count ? index : index * fixture.prime % gradient.count
+                error += (Double(gradient[at]) - sample) * (Double(gradient[at]) - sample)
+            }
+            #expect(error.squareRoot() < 1e-4 * scale, "\(name)")
+        }
+    }
+
+    @Test(arguments: TwinFixture.names) func tenStepsFollowPyTorch(_ name: String) throws {
+        let pool = try KernelPool(threads: 1)
+        let fixture = try TwinFixture(name)
+        let model = try TwinFixture.model(name, on: pool)
+        let twin = DecoderTwin(model, on: pool)
+        let trained = model.parameters.compactMap(\.training)
+        var configuration = OptimizerConfiguration(.adamw)
+        configuration.beta2 = fixture.beta2
+        configuration.weightDecay = fixture.decay
+        let optimizer = try ModelOptimizer(
+            configuration, parameters: trained.map { ParameterDescription(name: $0.name, shape: $0.shape) })
+        for expected in fixture.losses {
+            for parameter in trained { parameter.clearGradient() }
+            let loss = try twin.loss(fixture.batch)
+            #expect(abs(Double(loss.scalar) - expected) < 1e-4 * expected)
+            twin.context.backward(loss)
+            optimizer.step(trained.map(\.slot), rate: fixture.rate, pool: pool)
+        }
+    }
+
+    /// Blocks that run again, micro-batches that add up, and threads change no gradient (or hardly).
+    @Test(arguments: ["llama3", "gemma2", "gpt2"]) func waysToTheSameGradient(_ name: String) throws {
+        let fixture = try TwinFixture(name)
+        func gradients(
+            threads: Int, recomputes: Bool = false, split: Bool = false
+        ) throws -> (all: [[Float]], peak: Int) {
+            let pool = try KernelPool(threads: threads)
+            let model = try TwinFixture.model(name, on: pool)
+            let twin = DecoderTwin(model, on: pool)
+            twin.recomputesBlocks = recomputes
+            let length = fixture.batch.length
+            let parts =
+                split
+                ? (0..<2).map { part in
+                    DecoderBatch(
+                        sequences: 1, length: length, ids: Array(fixture.batch.ids[part * length..<(part + 1) * length]),
+                        targets: Array(fixture.batch.targets[part * length..<(part + 1) * length]))
+                } : [fixture.batch]
+            for part in parts { twin.context.backward(try twin.loss(part, scale: 1 / Float(parts.count))) }
+            return (model.parameters.map { Array($0.training!.gradients) }, twin.context.memory.peakBytes)
+        }
+        let plain = try gradients(threads: 1)
+        #expect(try gradients(threads: 3).all == plain.all)
+        let recomputed = try gradients(threads: 2, recomputes: true)
+        #expect(recomputed.all == plain.all)
+        #expect(recomputed.peak < plain.peak)
+        let split = try gradients(threads: 2, split: true)
+        for (a, b) in zip(split.all, plain.all) {
+            let scale = b.map(abs).max()! + 1e-4
+            #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-5 * scale })
+        }
+    }
+
+    /// Documents packed into one sequence train as each on its own.
+    @Test(arguments: ["llama3", "gpt2"]) func packedDocumentsDoNotSeeEachOther(_ name: String) throws {
+        let pool = try KernelPool(threads: 2)
+        let twin = DecoderTwin(try TwinFixture.model(name, on: pool), on: pool)
+        let ids = Array(try TwinFixture(name).batch.ids.prefix(20))
+        let packed = DecoderBatch(
+            sequences: 1, length: 20, ids: ids, targets: [Int32](repeating: -1, count: 20),
+            starts: [Int32](repeating: 0, count: 8) + [Int32](repeating: 8, count: 12))
+        let whole = try twin.logits(packed).floats()!
+        let second = try twin.logits(
+            DecoderBatch(
+                sequences: 1, length: 12, ids: Array(ids[8...]), targets: [Int32](repeating: -1, count: 12))
+        ).floats()!
+        #expect(zip(whole.suffix(second.count), second).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+
+    /// The frozen parts of a model run packed, and gradients pass through them.
+    @Test func frozenMatricesPassGradientsOn() throws {
+        let pool = try KernelPool(threads: 2)
+        let fixture = try TwinFixture("llama3")
+        let model = try TwinFixture.model("llama3", on: pool)
+        let twin = DecoderTwin(model, on: pool)
+        twin.context.backward(try twin.loss(fixture.batch))
+        let full = Array(model.embedding.training!.gradients)
+        let frozen = try LanguageModel(Checkpoint.open("\(TwinFixture.folder)/llama3"))
+        frozen.embedding.beginTraining(on: pool)
+        let other = DecoderTwin(frozen, on: pool)
+        other.context.backward(try other.loss(fixture.batch))
+        let scale = full.map(abs).max()!
+        #expect(zip(frozen.embedding.training!.gradients, full).allSatisfy { abs($0 - $1) < 1e-6 * scale })
+    }
+
+    @Test func batchesThatDoNotFit() throws {
+        let pool = try KernelPool(threads: 1)
+        let twin = DecoderTwin(try TwinFixture.model("gpt2", on: pool), on: pool)
+        let outside = DecoderBatch(sequences: 1, length: 2, ids: [1, 61], targets: [2, 2])
+        #expect(throws: ModelError.tokenOutOfRange(id: 61, vocabulary: 61)) { _ = try twin.loss(outside) }
+        let long = [Int32](repeating: 1, count: 161)
+        #expect(throws: ModelError.promptTooLong(tokens: 161, context: 160)) {
+            _ = try twin.loss(DecoderBatch(sequences: 1, length: 161, ids: long, targets: long))
+        }
+    }
+}
