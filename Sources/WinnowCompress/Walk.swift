@@ -121,7 +121,9 @@ final class Walk {
             try runner.runBlock(
                 block, hidden: hidden, windows: windowCount, length: length,
                 observer: { [pool] values in statistics[values.point]?.add(values, on: pool) },
-                keepsInput: true, lastTap: points == [.attentionInput] ? .attentionInput : points == [.attentionOutput] ? .attentionOutput : nil,
+                keepsInput: true,
+                lastTap: points == [.attentionInput]
+                    ? .attentionInput : points == [.attentionOutput] ? .attentionOutput : nil,
                 cancellation: cancellation)
         }
         for point in points { statistics[point]!.finish() }
@@ -151,7 +153,8 @@ final class Walk {
         var weights = LinearWeights(
             name: layer.name, matrix: layer.parameter.matrix, form: pruner.store, on: pool)
         var target = LayerTarget(
-            goal: goals[layer.name] ?? pruner.method.goal, seed: pruner.seed &+ layersDone, threshold: threshold,
+            goal: goals[layer.name] ?? pruner.method.goal, seed: pruner.seed &+ layersDone,
+            threshold: threshold,
             input: layer.input)
         layersDone += 1
         var report = try pruner.method.apply(to: &weights, target: &target, statistics: statistics)
