@@ -71,5 +71,5 @@ let package = Package(
 if Context.environment["WINNOW_FUZZING"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "winnow-fuzz", dependencies: ["WinnowModels", "WinnowTestKit", "WinnowJSON"], path: "Fuzzing"))
+            name: "winnow-fuzz", dependencies: ["WinnowTrain", "WinnowTestKit"], path: "Fuzzing"))
 }

@@ -4,6 +4,7 @@ import WinnowJSON
 import WinnowModels
 import WinnowTestKit
 import WinnowText
+import WinnowTrain
 
 /// A reader under fuzzing: what it does with an input, and which errors it may answer with.
 ///
@@ -19,6 +20,7 @@ struct FuzzTarget {
     static func isTyped(_ error: any Error) -> Bool {
         error is CheckpointError || error is GGUFError || error is SafetensorsError || error is FileError
             || error is TokenizerError || error is TemplateError || error is JSONError || error is ModelError
+            || error is TrainingError || error is OptimizerError || error is ScheduleError
     }
 
     func callAsFunction(_ input: [UInt8]) {
@@ -46,6 +48,18 @@ struct FuzzTarget {
             FuzzTarget(name: "tokenizer.json", isJSON: true) { input in
                 try use(TokenizerDefinition(tokenizerJSON: JSONValue(parsing: input), configuration: nil))
             },
+            FuzzTarget(name: "tokenizer.model") { input in
+                try input.withUnsafeBufferPointer { try use(TokenizerDefinition(sentencePiece: $0)) }
+            },
+            FuzzTarget(name: "ranks") { input in
+                let rules = TokenizerDefinition.RankFileRules(preTokenizer: "qwen2", special: ["<|end|>"], bos: nil)
+                try input.withUnsafeBufferPointer {
+                    try use(TokenizerDefinition(ranks: $0, modelType: nil, rules: rules))
+                }
+            },
+            FuzzTarget(name: "recipe", isJSON: true) { input in
+                _ = try TrainingConfiguration(json: input, file: "recipe.json").json
+            },
             FuzzTarget(name: "json", isJSON: true) { input in _ = try JSONValue(parsing: input).text() },
             FuzzTarget(name: "template") { input in
                 let template = try ChatTemplate(source: String(decoding: input, as: UTF8.self))
@@ -65,12 +79,14 @@ struct FuzzTarget {
     private static func use(_ checkpoint: Checkpoint) throws {
         for name in checkpoint.names { _ = try checkpoint.tensor(name) }
         try use(checkpoint.tokenizer)
-        let runner = try ModelRunner(LanguageModel(checkpoint), ModelRunner.Configuration(threads: 1))
+        let model = try LanguageModel(checkpoint)
+        let runner = try ModelRunner(model, ModelRunner.Configuration(threads: 1))
         let sequence = runner.makeSequence(capacity: 3)
         runner.begin()
+        guard model.configuration.traits.image == nil else { return }
         try [0, 1, 2].withUnsafeBufferPointer { try runner.append($0, to: sequence) }
         try runner.run()
-        _ = runner.logits(rows: 2..<3)
+        if model.hasHead { _ = runner.logits(rows: 2..<3) } else { _ = runner.states() }
     }
 
     private static func use(_ definition: TokenizerDefinition) throws {

@@ -6,8 +6,8 @@ edition of Unicode it was built with. Needs: pip install tokenizers==0.23.3.
 
     python3 Tools/make-scalar-classes.py
 """
-import pathlib
-import tokenizers
+
+from swift_table import write
 from tokenizers import Regex, pre_tokenizers
 
 # The bits of Sources/WinnowText/ScalarClass.swift.
@@ -57,26 +57,7 @@ for value, kind in enumerate(kinds):
 
 numbers = []
 for start, end, kind in ranges:
-    numbers += [f"0x{start:X}", f"0x{(end - start) << 8 | kind:X}"]
-lines, line = [], "       "
-for number in numbers:
-    if len(line) + len(number) + 2 > 108:
-        lines.append(line)
-        line = "       "
-    line += f" {number},"
-lines.append(line)
-
-output = pathlib.Path(__file__).parent.parent / "Sources/WinnowText/ScalarClassRanges.swift"
-output.write_text(
-    f"""// Made by Tools/make-scalar-classes.py from tokenizers {tokenizers.__version__}; do not edit.
-
-extension ScalarClass {{
-    /// Pairs of a first scalar and (count << 8 | class bits), ascending; scalars in no range have class 0.
-    static let ranges: [UInt32] = [
-"""
-    + "\n".join(lines)
-    + """
-    ]
-}
-"""
-)
+    numbers += [start, (end - start) << 8 | kind]
+write(
+    "ScalarClassRanges.swift", "make-scalar-classes.py", "ScalarClass",
+    "Pairs of a first scalar and (count << 8 | class bits), ascending; scalars in no range have class 0.", "ranges", numbers)

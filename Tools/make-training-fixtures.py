@@ -3,8 +3,9 @@
 
 Run with torch and transformers, from the repository's root, after make_families.py:
 
-    python Tools/make-training-fixtures.py Tests/Fixtures/families
+    python Tools/make-training-fixtures.py Tests/Fixtures/families [NAME...]
 
+Without names, of those that have one already: other families cannot be trained yet.
 Holds the batch, its loss and samples of every parameter's gradient (in float64), and the losses of ten AdamW steps on
 it (in float32). Matrices of Conv1D are turned to rows of outputs.
 """
@@ -28,9 +29,9 @@ def loss_of(model, ids):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 
 
-def main(folder):
+def main(folder, names):
     for path in sorted(folder.iterdir()):
-        if not (path / "config.json").exists():
+        if path.name not in names and (names or not (path / "training.json").exists()):
             continue
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
         generator = torch.Generator().manual_seed(3)
@@ -67,4 +68,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(pathlib.Path(sys.argv[1]), sys.argv[2:])

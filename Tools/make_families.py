@@ -91,6 +91,9 @@ FAMILIES = {
     "granite": dict(
         COMMON, model_type="granite", embedding_multiplier=1.5, attention_multiplier=0.25, residual_multiplier=0.6,
         logits_scaling=1.3),
+    "gpt-neox": dict(
+        {key: value for key, value in COMMON.items() if key != "num_key_value_heads"}, model_type="gpt_neox",
+        rotary_pct=0.5, rotary_emb_base=5000),
     "stablelm": dict(COMMON, model_type="stablelm", use_qkv_bias=True, partial_rotary_factor=0.25),
     "stablelm-parallel": dict(
         COMMON, model_type="stablelm", use_parallel_residual=True, partial_rotary_factor=0.5),

@@ -68,7 +68,10 @@ public final class TextGenerator {
             decodeSeconds: 0, decodedTokens: 0, finishReason: .length)
         var sampler = Sampler(options)
         for token in prompt.suffix(Sampler.penaltyWindow) { sampler.observe(token) }
-        var detokenizer = StreamingDetokenizer(tokenizer)
+        // After text, the space of the first token is one between words; after a control token, it is no part of
+        // the answer.
+        let continues = prompt.last.map { !tokenizer.isSpecial($0) } ?? false
+        var detokenizer = StreamingDetokenizer(tokenizer, continues: continues)
         var stops = StopMatcher(options.stop)
         func show(_ text: String) {
             guard !text.isEmpty else { return }

@@ -24,7 +24,9 @@ extension Checkpoint {
         // Old folders of base models leave out the first part of every name.
         func wholeName(_ stored: String) -> String {
             let own = ownName(stored)
-            return own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.") ? own : family.modelPrefix + own
+            let isWhole =
+                own.hasPrefix(family.modelPrefix) || own.hasPrefix("lm_head.") || configuration.knows(own)
+            return isWhole ? own : family.modelPrefix + own
         }
         for stored in folder.names {
             if let owner = foreign.owners[stored] {
@@ -35,7 +37,7 @@ extension Checkpoint {
                 guard tensors[name] == nil else {
                     throw CheckpointError.duplicateTensor(file: folder.tensors[stored]!.file, tensor: name)
                 }
-                guard !family.transposesLinears else {
+                guard !family.transposesLinears, !family.interleavesQueryKeyValue else {
                     throw CheckpointError.unsupported(
                         file: configPath, feature: "\(matrix.source) in a model of \(family.className)",
                         advice: "use the unquantized folder")
@@ -68,6 +70,11 @@ extension Checkpoint {
             }
             names.append(owner)
             tensors[owner] = .matrix(layer, parts)
+        }
+        for name in names {
+            guard let order = configuration.folderRowOrder(of: name) else { continue }
+            // A tensor of another shape is named when the configuration is held against it.
+            tensors[name] = tensors[name]?.reordered(order) ?? tensors[name]
         }
         let tokenizer = configuration.traits.image == nil ? try folder.tokenizer() : .none
         let recipePath = "\(path)/winnow.json"

@@ -16,13 +16,17 @@ extension Checkpoint {
             guard !keys.isEmpty else {
                 throw CheckpointError.unexpectedTensor(file: path, tensor: tensor.name)
             }
-            if let place = configuration.family.names.place(gguf: tensor.name, of: configuration), place.role.isExpert {
+            if let place = configuration.family.names.place(gguf: tensor.name, of: configuration),
+                place.role.isExpert
+            {
                 guard tensor.shape.count == 3, tensor.shape[0] == keys.count else {
                     throw CheckpointError.wrongShape(
                         file: path, tensor: tensor.name, shape: tensor.shape,
                         expected: [keys.count] + configuration.shape(of: place.role, layer: place.layer))
                 }
-                for (key, part) in zip(keys, tensor.parts) { tensors[key] = try StoredTensor(part, path: path) }
+                for (key, part) in zip(keys, tensor.parts) {
+                    tensors[key] = try StoredTensor(part, path: path)
+                }
             } else {
                 tensors[keys[0]] = try StoredTensor(tensor, path: path)
             }
@@ -38,13 +42,15 @@ extension GGUFFile {
     /// `pooling_type`; nil where it is absent or none.
     fileprivate var pooling: SentencePooling? {
         get throws {
-            guard let name = self["general.architecture"]?.string, let type = self["\(name).pooling_type"]?.integer
+            guard let name = self["general.architecture"]?.string,
+                let type = self["\(name).pooling_type"]?.integer
             else { return nil }
             let modes: [Int: SentencePooling.Mode] = [1: .mean, 2: .cls, 3: .last]
             guard type != 0 else { return nil }
             guard let mode = modes[type] else {
                 throw GGUFError.unsupported(
-                    file: path, feature: "\(name).pooling_type = \(type)", advice: "use mean, cls or last pooling")
+                    file: path, feature: "\(name).pooling_type = \(type)",
+                    advice: "use mean, cls or last pooling")
             }
             return SentencePooling(mode: mode, normalizes: true)
         }

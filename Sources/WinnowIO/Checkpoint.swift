@@ -64,7 +64,9 @@ public final class Checkpoint: Sendable {
         if let extra = unvisited.min() { throw .unexpectedTensor(file: path, tensor: extra) }
         self.path = path
         self.configuration = configuration
-        self.tokenizer = tokenizer
+        do { self.tokenizer = try tokenizer.fitted(to: configuration.vocabularySize) } catch {
+            throw .badTokenizer(file: path, reason: error.description)
+        }
         self.names = used
         self.tensors = tensors
         self.fileBytes = fileBytes
@@ -106,13 +108,16 @@ public final class Checkpoint: Sendable {
         case .matrix(let own, let ownParts): (layout, parts) = (own, ownParts)
         case .transposed(let own, let ownParts): (layout, parts) = own.transposing(ownParts)
         case .unpacked(let own): (layout, parts) = (own.layer, try own.parts())
+        case .reordered(let own, let ownParts, _): (layout, parts) = (own, ownParts)
         case .vector: throw CheckpointError.notAMatrix(path: path, tensor: name)
         }
         do {
-            return try WeightMatrix(
+            let matrix = try WeightMatrix(
                 format: layout.format, rows: layout.rows, columns: layout.columns, group: layout.group,
                 parts: parts, name: name)
-        } catch { throw CheckpointError.badWeights(file: path, error: error) }
+            guard case .reordered(_, _, let order) = stored else { return matrix }
+            return try matrix.permutingRows(order)
+        } catch let error as WeightError { throw CheckpointError.badWeights(file: path, error: error) }
     }
 
     /// A norm's weights or a bias, in the type that the file has.
@@ -148,6 +153,8 @@ enum StoredTensor: Sendable {
     case transposed(PackedLayers.Layer, WeightMatrix.Parts)
     /// A matrix that another tool packed; made when it is asked for.
     case unpacked(UnpackedMatrix)
+    /// A matrix whose rows the file has in another order: row i of the model is row `order[i]` of the file.
+    case reordered(PackedLayers.Layer, WeightMatrix.Parts, [Int])
 
     var transposed: StoredTensor {
         if case .matrix(let layout, let parts) = self { .transposed(layout, parts) } else { self }
@@ -156,9 +163,21 @@ enum StoredTensor: Sendable {
     var shape: [Int] {
         switch self {
         case .transposed(let layout, _): [layout.columns, layout.rows]
-        case .matrix(let layout, _): [layout.rows, layout.columns]
+        case .matrix(let layout, _), .reordered(let layout, _, _): [layout.rows, layout.columns]
         case .vector(let tensor): tensor.shape
         case .unpacked(let matrix): [matrix.layer.rows, matrix.layer.columns]
+        }
+    }
+
+    /// The same with its rows in another order; nil where the order is not one of its rows.
+    func reordered(_ order: [Int]) -> StoredTensor? {
+        switch self {
+        case .matrix(let layout, let parts):
+            return layout.rows == order.count ? .reordered(layout, parts, order) : nil
+        case .vector(let tensor):
+            guard tensor.shape == [order.count], let floats = tensor.floats() else { return nil }
+            return .vector(Tensor(order.map { floats[$0] }))
+        default: return nil
         }
     }
 
@@ -171,7 +190,9 @@ enum StoredTensor: Sendable {
             tensor.count == expected.reduce(1, *),
             tensor.shape.first(where: { $0 != 1 }) == expected.first(where: { $0 != 1 })
         else { return nil }
-        if expected.count == 1 { return .vector(Tensor(dtype: tensor.dtype, shape: expected, bytes: tensor.bytes)) }
+        if expected.count == 1 {
+            return .vector(Tensor(dtype: tensor.dtype, shape: expected, bytes: tensor.bytes))
+        }
         guard let format = WeightFormat(plain: tensor.dtype) else { return nil }
         let layout = PackedLayers.Layer(format: format, rows: expected[0], columns: expected[1], group: 0)
         return .matrix(layout, WeightMatrix.Parts(values: tensor.bytes))
@@ -180,7 +201,7 @@ enum StoredTensor: Sendable {
     /// Bytes of all its arrays.
     var byteCount: Int {
         switch self {
-        case .matrix(_, let parts), .transposed(_, let parts): parts.byteCount
+        case .matrix(_, let parts), .transposed(_, let parts), .reordered(_, let parts, _): parts.byteCount
         case .vector(let tensor): tensor.bytes.byteCount
         case .unpacked(let matrix): matrix.storedBytes
         }

@@ -73,7 +73,8 @@ extension ModelConfiguration {
             let own = shape(ofLayer: layer)
             guard own.heads / own.keyValueHeads <= ModelConfiguration.mostQueriesOfAHead else {
                 throw .unsupported(
-                    file: file, feature: "attention with \(own.heads) heads over \(own.keyValueHeads) of keys",
+                    file: file,
+                    feature: "attention with \(own.heads) heads over \(own.keyValueHeads) of keys",
                     advice: "use a model with \(ModelConfiguration.mostQueriesOfAHead) to one at most")
             }
         }

@@ -116,6 +116,9 @@ extension ModelConfiguration {
 
     /// A vector as a folder or a GGUF file has it: rows of rotary biases turned, norms with or without their offset.
     func vector(_ vector: Tensor, _ name: String, intoFolder: Bool) throws(CheckpointError) -> Tensor {
+        if intoFolder, let order = folderRowOrder(of: name)?.inverse, let floats = vector.floats() {
+            return Tensor(order.map { floats[$0] })
+        }
         let shift = normShift(of: name, intoFolder: intoFolder)
         let target: RotaryStyle = intoFolder ? .halves : family.ggufRotary
         let heads = rotaryStyle == target ? nil : rotaryHeads(of: name)

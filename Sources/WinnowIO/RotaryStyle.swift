@@ -27,7 +27,33 @@ public func rotaryRowOrder(heads: Int, headWidth: Int, from: RotaryStyle, to: Ro
 extension ModelConfiguration {
     /// The order in which a written folder has the rows of a matrix; nil where it keeps this model's.
     public func writtenRowOrder(of name: String) -> [Int]? {
+        if let order = folderRowOrder(of: name) { return order.inverse }
         guard rotaryStyle == .interleaved, let heads = rotaryHeads(of: name) else { return nil }
         return rotaryRowOrder(heads: heads, headWidth: headWidth, from: .interleaved, to: .halves)
+    }
+}
+
+extension ModelConfiguration {
+    /// Where each row of a matrix or bias stands in folders, of families whose folders hold q, k and v head by head;
+    /// nil for others.
+    func folderRowOrder(of name: String) -> [Int]? {
+        guard family.interleavesQueryKeyValue, let place = family.names.place(huggingFace: name),
+            place.role == .queryKeyValue || place.role == .queryKeyValueBias, let layer = place.layer
+        else { return nil }
+        let heads = shape(ofLayer: layer).heads
+        return (0..<3).flatMap { part in
+            (0..<heads).flatMap { head in
+                (0..<headWidth).map { (head * 3 + part) * headWidth + $0 }
+            }
+        }
+    }
+}
+
+extension [Int] {
+    /// Of a permutation.
+    var inverse: [Int] {
+        var result = self
+        for (place, source) in enumerated() { result[source] = place }
+        return result
     }
 }

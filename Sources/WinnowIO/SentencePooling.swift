@@ -77,14 +77,17 @@ extension SentencePooling {
             let spellings: [String: Mode] = ["cls": .cls, "mean": .mean, "max": .max, "lasttoken": .last]
             guard let mode = spellings[name] else {
                 throw CheckpointError.unsupported(
-                    file: path, feature: "'pooling_mode': '\(name)'", advice: "use cls, mean, max or lasttoken")
+                    file: path, feature: "'pooling_mode': '\(name)'",
+                    advice: "use cls, mean, max or lasttoken")
             }
             return mode
         }
-        let chosen = config.pairs.filter { $0.key.hasPrefix("pooling_mode_") && $0.value.bool == true }.map(\.key)
+        let chosen = config.pairs.filter { $0.key.hasPrefix("pooling_mode_") && $0.value.bool == true }.map(
+            \.key)
         guard chosen.count == 1, let row = names.first(where: { $0.key == chosen[0] }) else {
             throw CheckpointError.unsupported(
-                file: path, feature: chosen.isEmpty ? "no pooling" : "pooling by \(chosen.joined(separator: ", "))",
+                file: path,
+                feature: chosen.isEmpty ? "no pooling" : "pooling by \(chosen.joined(separator: ", "))",
                 advice: "use one of \(names.map(\.key).joined(separator: ", "))")
         }
         return row.mode

@@ -71,7 +71,9 @@ public final class LanguageModel: Module {
 
     /// - Throws: ``ModelError/noHead(architecture:)`` for a model that writes no text.
     public func requireHead() throws(ModelError) {
-        guard hasHead, configuration.traits.isCausal else { throw .noHead(architecture: configuration.architecture) }
+        guard hasHead, configuration.traits.isCausal else {
+            throw .noHead(architecture: configuration.architecture)
+        }
     }
 
     /// The matrix that makes logits, of a model that has them.

@@ -38,7 +38,8 @@ public final class SentenceEncoder {
         tokenizer = loaded.tokenizer
         var configuration = configuration
         // Every row of an encoder sees its whole text, which therefore runs in one step.
-        configuration.chunk = max(min(configuration.chunk, 256), shape.traits.image.map { $0.patches + 1 } ?? 1)
+        configuration.chunk = max(
+            min(configuration.chunk, 256), shape.traits.image.map { $0.patches + 1 } ?? 1)
         runner = try ModelRunner(loaded.model, configuration)
     }
 

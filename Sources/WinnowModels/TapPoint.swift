@@ -14,6 +14,18 @@ public enum TapPoint: Sendable, Hashable {
     case expertHidden(Int)
 }
 
+extension TapPoint {
+    /// When a block makes these values: 0 to 3. Those of one stage are made together.
+    var stage: Int {
+        switch self {
+        case .attentionInput: 0
+        case .attentionOutput: 1
+        case .feedForwardInput, .expertInput: 2
+        case .feedForwardHidden, .expertHidden: 3
+        }
+    }
+}
+
 extension TapPoint: CaseIterable {
     /// The points of a block without experts.
     public static let allCases: [TapPoint] = [

@@ -35,15 +35,15 @@ struct ByteKeyTable: Sendable {
     /// All keys one after the other; key i is `blob[offsets[i]..<offsets[i + 1]]`.
     private(set) var blob: [UInt8] = []
     private(set) var offsets: [Int32] = [0]
-    /// Key number plus one, 0 for free.
-    private var slots: [Int32]
+    /// Key number plus one, 0 for free, and the upper half of the key's hash above: most others differ there.
+    private var slots: [UInt64]
 
     var count: Int { offsets.count - 1 }
 
     init(capacity: Int) {
         var size = 16
         while size < capacity * 2 { size *= 2 }
-        slots = [Int32](repeating: 0, count: size)
+        slots = [UInt64](repeating: 0, count: size)
         offsets.reserveCapacity(capacity + 1)
         blob.reserveCapacity(capacity * 8)
     }
@@ -65,14 +65,19 @@ struct ByteKeyTable: Sendable {
     /// The number of a key, nil when it was never added.
     func find(_ key: UnsafeBufferPointer<UInt8>) -> Int? {
         guard let start = key.baseAddress, key.count > 0 else { return findEmpty() }
-        let mask = slots.count - 1
-        var slot = Int(truncatingIfNeeded: hashBytes(start, key.count)) & mask
-        while slots[slot] != 0 {
-            let number = Int(slots[slot]) - 1
-            if equals(number, start, key.count) { return number }
-            slot = (slot + 1) & mask
+        let hash = hashBytes(start, key.count)
+        return slots.withUnsafeBufferPointer { slots in
+            let mask = slots.count - 1
+            var slot = Int(truncatingIfNeeded: hash) & mask
+            while slots[slot] != 0 {
+                if (slots[slot] ^ hash) >> 32 == 0 {
+                    let number = Int(truncatingIfNeeded: slots[slot] & 0xFFFF_FFFF) - 1
+                    if equals(number, start, key.count) { return number }
+                }
+                slot = (slot + 1) & mask
+            }
+            return nil
         }
-        return nil
     }
 
     func find(_ key: String) -> Int? {
@@ -85,12 +90,14 @@ struct ByteKeyTable: Sendable {
     private func equals(_ number: Int, _ start: UnsafePointer<UInt8>, _ count: Int) -> Bool {
         let from = Int(offsets[number])
         guard Int(offsets[number + 1]) - from == count else { return false }
-        for index in 0..<count where blob[from + index] != start[index] { return false }
-        return true
+        return blob.withUnsafeBufferPointer { blob in
+            for index in 0..<count where blob[from + index] != start[index] { return false }
+            return true
+        }
     }
 
     private mutating func grow() {
-        slots = [Int32](repeating: 0, count: slots.count * 2)
+        slots = [UInt64](repeating: 0, count: slots.count * 2)
         for number in 0..<(count - 1) { _ = place(number) }
     }
 
@@ -105,11 +112,13 @@ struct ByteKeyTable: Sendable {
         let hash = blob.withUnsafeBufferPointer { hashBytes($0.baseAddress! + from, length) }
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] != 0 {
-            let other = Int(slots[slot]) - 1
-            if isEqual(other, number) { return other }
+            if (slots[slot] ^ hash) >> 32 == 0 {
+                let other = Int(truncatingIfNeeded: slots[slot] & 0xFFFF_FFFF) - 1
+                if isEqual(other, number) { return other }
+            }
             slot = (slot + 1) & mask
         }
-        slots[slot] = Int32(number) + 1
+        slots[slot] = (hash & ~0xFFFF_FFFF) | UInt64(number + 1)
         return nil
     }
 

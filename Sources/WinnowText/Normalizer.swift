@@ -9,6 +9,10 @@ public struct Normalizer: Sendable, Equatable {
         case prepend([UInt8])
         case append([UInt8])
         case lowercase
+        /// What SentencePiece's first rules did: controls left out, white space of all kinds made a space.
+        case nmt
+        /// A space before a text that does not begin with one.
+        case prependSpace
         /// Leaves out marks (`\p{M}`).
         case removeMarks
         case strip(left: Bool, right: Bool)
@@ -43,7 +47,19 @@ public struct Normalizer: Sendable, Equatable {
         case .replaceSpaces(let other): return replaceSpaces(with: other, in: bytes)
         case .prepend(let start): return start + bytes
         case .append(let end): return bytes + end
-        case .lowercase: return map(bytes) { $1.append(contentsOf: $0.properties.lowercaseMapping.utf8) }
+        case .nmt:
+            return map(bytes) { scalar, output in
+                switch scalar.value {
+                case 0x01...0x08, 0x0B, 0x0E...0x1F, 0x7F, 0x8F, 0x9F: break
+                case 0x09, 0x0A, 0x0C, 0x0D, 0x1680, 0x200B...0x200F, 0x2028, 0x2029, 0x2581, 0xFEFF,
+                    0xFFFD:
+                    output.append(0x20)
+                default: output.append(contentsOf: UTF8.encode(scalar)!)
+                }
+            }
+        case .prependSpace: return bytes.first == 0x20 ? bytes : [0x20] + bytes
+        case .lowercase:
+            return map(bytes) { $1.append(contentsOf: $0.properties.lowercaseMapping.utf8) }
         case .removeMarks:
             return map(bytes) { scalar, output in
                 switch scalar.properties.generalCategory {

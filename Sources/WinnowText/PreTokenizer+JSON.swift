@@ -15,7 +15,8 @@ extension PreTokenizer {
     private static func json(of cut: WordCut) -> JSONValue? {
         switch cut {
         case .bert: return ["type": "BertPreTokenizer"]
-        case .run(RunCut(set: .numeric, maximum: 1)): return ["type": "Digits", "individual_digits": true]
+        case .run(RunCut(set: .numeric, maximum: 1)):
+            return ["type": "Digits", "individual_digits": true]
         case .run(RunCut(set: .numeric)): return ["type": "Digits", "individual_digits": false]
         case .run(RunCut(set: .marks)): return ["type": "Punctuation", "behavior": "Contiguous"]
         default:
@@ -40,7 +41,8 @@ extension PreTokenizer {
         var hasBytes = false
         for part in PreTokenizer.parts(json) {
             if part["type"]?.string == "ByteLevel" {
-                guard !hasBytes, part["add_prefix_space"]?.bool == false else {
+                let hasSpace = part["add_prefix_space"]?.bool ?? true
+                guard !hasBytes, !hasSpace || json["type"]?.string == "ByteLevel" else {
                     throw .unsupportedPreTokenizer(part.text())
                 }
                 hasBytes = true
@@ -71,7 +73,8 @@ extension PreTokenizer {
         switch json["type"]?.string {
         case "Digits":
             return .run(RunCut(set: .numeric, maximum: json["individual_digits"]?.bool == true ? 1 : 0))
-        case "Punctuation" where json["behavior"]?.string == "Contiguous": return .run(RunCut(set: .marks))
+        case "Punctuation" where json["behavior"]?.string == "Contiguous":
+            return .run(RunCut(set: .marks))
         case "Punctuation" where json["behavior"]?.string ?? "Isolated" == "Isolated":
             return .run(RunCut(set: .marks, maximum: 1))
         case "BertPreTokenizer": return .bert
@@ -105,8 +108,8 @@ extension PreTokenizer {
                 result[cased + expression.dropFirst("(?i:'s|'t|'re|'ve|'m|'ll|'d)".count)] = cut
             }
         }
-        for (expression, cut) in result where expression.contains(#"[\r\n]"#) || expression.contains("[\r\n]")
-        {
+        for (expression, cut) in result
+        where expression.contains(#"[\r\n]"#) || expression.contains("[\r\n]") {
             result[expression.replacing(#"[\r\n]"#, with: "[\r\n]")] = cut
             result[expression.replacing("[\r\n]", with: #"[\r\n]"#)] = cut
         }

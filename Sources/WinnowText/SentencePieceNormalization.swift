@@ -15,6 +15,14 @@ struct SentencePieceNormalization: Sendable, Equatable {
     }
     private var matcher = AddedTokenMatcher(texts: [])
 
+    /// Spaces marked, nothing else: what a `llama` tokenizer of a GGUF file does.
+    static func plain(addsMark: Bool) -> SentencePieceNormalization {
+        var rules = SentencePieceNormalization()
+        rules.addsMark = addsMark
+        rules.removesExtraSpaces = false
+        return rules
+    }
+
     static func == (left: SentencePieceNormalization, right: SentencePieceNormalization) -> Bool {
         left.map == right.map && left.addsMark == right.addsMark && left.marksEnd == right.marksEnd
             && left.removesExtraSpaces == right.removesExtraSpaces && left.marksSpaces == right.marksSpaces

@@ -13,11 +13,19 @@ extension TokenizerDefinition {
             "padding": .null,
             "added_tokens": .array(addedTokens.map(json(of:))),
             "normalizer": normalizer.json,
-            "pre_tokenizer": isByteLevel ? preTokenizer.json : spaceMarks?.json ?? .null,
+            "pre_tokenizer": isByteLevel ? byteLevelJSON : spaceMarks?.json ?? .null,
             "post_processor": postProcessor ?? (isByteLevel ? byteLevel : .null),
             "decoder": isByteLevel ? byteLevel : decoder,
             "model": modelJSON,
         ]
+    }
+
+    private var byteLevelJSON: JSONValue {
+        guard normalizer.steps.contains(.prependSpace), var json = preTokenizer.json.object else {
+            return preTokenizer.json
+        }
+        json["add_prefix_space"] = true
+        return .object(json)
     }
 
     private var modelJSON: JSONValue {
@@ -47,6 +55,46 @@ extension TokenizerDefinition {
         return ["type": "Sequence", "decoders": .array(parts)]
     }
 
+    /// What keeps the tokenizer from giving the same ids when a GGUF file describes it, nil when nothing does.
+    ///
+    /// A model whose merges join characters is written as `llama`, where merges follow from scores: it is checked
+    /// that they do.
+    public var ggufObstacle: String? {
+        if normalizer.steps.contains(.prependSpace) { return "a space before each text" }
+        guard model == .characterBPE else { return model.canBeWritten ? nil : "its kind" }
+        if preTokenizer.cuts != [], preTokenizer.cuts != [.spaceMarks(all: false)] {
+            return "its pre-tokenizer"
+        }
+        let replace = Normalizer.Step.replace([0x20], with: SpaceMarks.mark)
+        if case .sentencePiece? = normalizer.steps.first {
+            return "the normalizer or the user-defined pieces of its tokenizer.model"
+        } else if normalizer.isEmpty {
+            if spaceMarks == nil { return "its spaces without marks" }
+        } else if normalizer.steps != [replace],
+            normalizer.steps != [.prepend(SpaceMarks.mark), replace]
+        {
+            return "its normalizer"
+        }
+        var copy = self
+        copy.scores = ggufScores
+        guard let table = try? TokenizerDefinition.index(tokens),
+            let follow = try? copy.mergesByScore(table)
+        else {
+            return "its merges"
+        }
+        func pairs(_ merges: [Merge]) -> Set<UInt64> {
+            Set(merges.map { MergeTable.pair($0.left, $0.right) })
+        }
+        guard pairs(follow) == pairs(merges) else { return "merges that do not follow from scores" }
+        var last = Float.infinity
+        for merge in merges {
+            let score = copy.scores[Int(merge.merged)]
+            if score > last { return "merges that are not in the order of scores" }
+            last = score
+        }
+        return nil
+    }
+
     /// A tokenizer_config.json that goes with it.
     public func tokenizerConfiguration() -> JSONValue {
         var decoder = JSONObject()
@@ -60,7 +108,8 @@ extension TokenizerDefinition {
             ("tokenizer_class", "PreTrainedTokenizerFast"),
         ])
         for (key, id) in [
-            ("bos_token", bosID), ("eos_token", eosID), ("unk_token", unknownID), ("pad_token", paddingID),
+            ("bos_token", bosID), ("eos_token", eosID), ("unk_token", unknownID),
+            ("pad_token", paddingID),
         ] {
             if let text = text(id) { result[key] = .string(text) }
         }
@@ -97,7 +146,9 @@ extension TokenizerDefinition {
         var specials = JSONObject()
         for id in [before, after] {
             guard let id, let text = text(id) else { continue }
-            specials[text] = ["id": .string(text), "ids": [.integer(Int64(id))], "tokens": [.string(text)]]
+            specials[text] = [
+                "id": .string(text), "ids": [.integer(Int64(id))], "tokens": [.string(text)],
+            ]
         }
         let first = special(before, 0) + sequence("A", 0) + special(after, 0)
         return [
@@ -121,7 +172,8 @@ extension Normalizer {
                     "type": "Replace", "pattern": ["String": .string(String(decoding: part, as: UTF8.self))],
                     "content": .string(String(decoding: other, as: UTF8.self)),
                 ]
-            case .unicode(let form): ["type": form.composes ? "NFC" : "NFD"]
+            case .unicode(let form): ["type": .string(form.name)]
+            case .nmt: ["type": "Nmt"]
             default: nil
             }
         }
@@ -132,6 +184,8 @@ extension Normalizer {
 extension SpaceMarks {
     fileprivate var json: JSONValue {
         let scheme = prefix == .always ? "always" : prefix == .first ? "first" : "never"
-        return ["type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false]
+        return [
+            "type": "Metaspace", "replacement": "▁", "prepend_scheme": .string(scheme), "split": false,
+        ]
     }
 }

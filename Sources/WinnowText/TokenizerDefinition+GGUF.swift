@@ -54,8 +54,10 @@ extension TokenizerDefinition {
         self.init(tokens: tokens)
         try readKinds(metadata.kinds)
         let count = tokens.count
-        bosID = try TokenizerDefinition.checked(metadata.bos, "tokenizer.ggml.bos_token_id", count: count)
-        eosID = try TokenizerDefinition.checked(metadata.eos, "tokenizer.ggml.eos_token_id", count: count)
+        bosID = try TokenizerDefinition.checked(
+            metadata.bos, "tokenizer.ggml.bos_token_id", count: count)
+        eosID = try TokenizerDefinition.checked(
+            metadata.eos, "tokenizer.ggml.eos_token_id", count: count)
         unknownID = try TokenizerDefinition.checked(
             metadata.unknown, "tokenizer.ggml.unknown_token_id", count: count)
         paddingID = try TokenizerDefinition.checked(
@@ -110,7 +112,9 @@ extension TokenizerDefinition {
         case "bert":
             model = .wordPiece
             unknownID = unknownID ?? table.find("[UNK]").map { TokenID($0) }
+            eosID = eosID ?? table.find("[SEP]").map { TokenID($0) }
             addsBOS = metadata.addsBOS ?? true
+            addsEOS = metadata.addsEOS ?? true
             normalizer.steps = [.bert(BERTNormalization())]
             stripsFirstSpace = true
             preTokenizer = PreTokenizer([.bert])
@@ -151,11 +155,15 @@ extension TokenizerDefinition {
         guard scores.count == tokens.count else {
             throw .scoreCount(scores: scores.count, tokens: tokens.count)
         }
-        if let bad = scores.firstIndex(where: { $0.isNaN || $0 == .infinity }) { throw .badScore(token: bad) }
+        if let bad = scores.firstIndex(where: { $0.isNaN || $0 == .infinity }) {
+            throw .badScore(token: bad)
+        }
         self.scores = scores
     }
 
-    private static func merges(_ texts: [String], table: ByteKeyTable) throws(TokenizerError) -> [Merge] {
+    private static func merges(_ texts: [String], table: ByteKeyTable) throws(TokenizerError)
+        -> [Merge]
+    {
         guard !texts.isEmpty else { throw .missingMerges }
         var result: [Merge] = []
         result.reserveCapacity(texts.count)
@@ -178,7 +186,9 @@ extension TokenizerDefinition {
         for id in tokens.indices {
             let bytes = tokens[id].utf8.count
             work += bytes > 1 << 15 ? TokenizerDefinition.mergeWork + 1 : bytes * bytes
-            guard work <= TokenizerDefinition.mergeWork else { throw .pieceTooLong(token: id, bytes: bytes) }
+            guard work <= TokenizerDefinition.mergeWork else {
+                throw .pieceTooLong(token: id, bytes: bytes)
+            }
         }
         func takesPart(_ id: Int) -> Bool {
             switch kinds[id] {
@@ -213,7 +223,8 @@ extension TokenizerDefinition {
     /// Whether words may be cut before a U+2581 that follows something else: no token spans such a place.
     var cutsAtSpaceMarks: Bool {
         let added = Set(addedTokens.map(\.id))
-        for (id, token) in tokens.enumerated() where token.utf8.count > 3 && !added.contains(TokenID(id)) {
+        for (id, token) in tokens.enumerated()
+        where token.utf8.count > 3 && !added.contains(TokenID(id)) {
             var wasOther = false
             for scalar in token.unicodeScalars {
                 if scalar.value == 0x2581, wasOther { return false }

@@ -173,7 +173,8 @@ extension TokenizerDefinition {
             let first = single.first?["SpecialToken"]
             let last = single.last?["SpecialToken"]
             return Around(
-                before: first != nil, after: last != nil, first: first?["id"]?.string, last: last?["id"]?.string)
+                before: first != nil, after: last != nil, first: first?["id"]?.string,
+                last: last?["id"]?.string)
         case "BertProcessing", "RobertaProcessing":
             return Around(
                 before: true, after: true, first: json?["cls"]?.array?.first?.string,

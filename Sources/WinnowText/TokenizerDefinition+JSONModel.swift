@@ -34,6 +34,7 @@ extension TokenizerDefinition {
             ignoresMerges = json["ignore_merges"]?.bool ?? false
             hasByteFallback = json["byte_fallback"]?.bool ?? false
             fusesUnknown = json["fuse_unk"]?.bool ?? false
+            markBytes()
             unknownID = try unknown()
             merges = try TokenizerDefinition.merges(json["merges"], table: table)
         case .unigram:
@@ -47,6 +48,7 @@ extension TokenizerDefinition {
             scoresCoverAll = true
             hasByteFallback = json["byte_fallback"]?.bool ?? false
             fusesUnknown = true
+            markBytes()
             unknownID = try TokenizerDefinition.checked(
                 json["unk_id"]?.integer, "model.unk_id", count: tokens.count)
         case .wordPiece:
@@ -57,10 +59,22 @@ extension TokenizerDefinition {
         }
     }
 
+    /// Tokens of bytes have no type in tokenizer.json; their spelling tells.
+    private mutating func markBytes() {
+        guard hasByteFallback else { return }
+        for id in tokens.indices where kinds[id] == .normal && tokens[id].utf8.count == 6 {
+            if CharacterPieces.byte(tokens[id]) != nil { kinds[id] = .byte }
+        }
+    }
+
     mutating func readSteps(_ json: JSONValue, isByteLevel: Bool) throws(TokenizerError) {
         if let value = json["normalizer"], !value.isNull { try readNormalizer(value) }
         if isByteLevel {
             preTokenizer = try PreTokenizer(byteLevel: json["pre_tokenizer"])
+            // Only `ByteLevel` alone may ask for it: it is then done to what is between added tokens.
+            if json["pre_tokenizer"]?["add_prefix_space"]?.bool == true {
+                normalizer.steps.append(.prependSpace)
+            }
             return
         }
         var cuts: [WordCut] = []
@@ -72,7 +86,8 @@ extension TokenizerDefinition {
         if model != .wordPiece { stripsFirstSpace = TokenizerDefinition.stripsFirst(json["decoder"]) }
     }
 
-    private mutating func readPreTokenizer(_ json: JSONValue, _ cuts: inout [WordCut]) throws(TokenizerError)
+    private mutating func readPreTokenizer(_ json: JSONValue, _ cuts: inout [WordCut])
+        throws(TokenizerError)
     {
         switch json["type"]?.string {
         case "Metaspace":
@@ -110,12 +125,15 @@ extension TokenizerDefinition {
         switch type {
         case "Sequence":
             for part in json["normalizers"]?.array ?? [] { try readNormalizer(part) }
-        case "NFC": normalizer.steps.append(.unicode(UnicodeForm(composes: true)))
-        case "NFD": normalizer.steps.append(.unicode(UnicodeForm(composes: false)))
+        case "NFC", "NFD", "NFKC", "NFKD":
+            normalizer.steps.append(
+                .unicode(UnicodeForm(composes: type.hasSuffix("C"), isCompatible: type.hasPrefix("NFK"))))
+        case "Nmt": normalizer.steps.append(.nmt)
         case "Lowercase": normalizer.steps.append(.lowercase)
         case "StripAccents": normalizer.steps.append(.removeMarks)
         case "Strip":
-            normalizer.steps.append(.strip(left: flag("strip_left", true), right: flag("strip_right", true)))
+            normalizer.steps.append(
+                .strip(left: flag("strip_left", true), right: flag("strip_right", true)))
         case "Prepend":
             normalizer.steps.append(.prepend(Array((json["prepend"]?.string ?? "").utf8)))
         case "Replace":
@@ -125,7 +143,8 @@ extension TokenizerDefinition {
             } else if json["pattern"]?["Regex"]?.string == " {2,}" {
                 normalizer.steps.append(.replaceSpaces(with: other))
             } else {
-                throw .unsupportedFeature(key: "normalizer Replace", value: json["pattern"]?.text() ?? "none")
+                throw .unsupportedFeature(
+                    key: "normalizer Replace", value: json["pattern"]?.text() ?? "none")
             }
         case "BertNormalizer":
             let lowercases = flag("lowercase", true)

@@ -24,7 +24,8 @@ extension TokenizerDefinition {
                 let names =
                     ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + (0..<205).map { "<|extra_\($0)|>" }
                 (preTokenizer, special, bos) = ("qwen2", names, nil)
-            case "kimi_k2", "kimi_linear", "moonlight": (preTokenizer, special, bos) = ("kimi-k2", [], nil)
+            case "kimi_k2", "kimi_linear", "moonlight":
+                (preTokenizer, special, bos) = ("kimi-k2", [], nil)
             default: return nil
             }
         }
@@ -61,7 +62,8 @@ extension TokenizerDefinition {
         let count = tokens.count
         guard count > 0 else { throw .emptyVocabulary }
         guard let rules = rules ?? RankFileRules(modelType: modelType, tokens: count) else {
-            throw .unsupportedPreTokenizer("of a rank file for the model type '\(modelType ?? "unknown")'")
+            throw .unsupportedPreTokenizer(
+                "of a rank file for the model type '\(modelType ?? "unknown")'")
         }
         var added = try TokenizerDefinition.addedTokens(configuration, nil, after: count)
         if added.isEmpty {
@@ -107,7 +109,9 @@ private struct RankLines {
     init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
     mutating func next() throws(TokenizerError) -> (token: [UInt8], rank: Int)? {
-        while position < bytes.count, bytes[position] == 0x0A || bytes[position] == 0x0D { position += 1 }
+        while position < bytes.count, bytes[position] == 0x0A || bytes[position] == 0x0D {
+            position += 1
+        }
         guard position < bytes.count else { return nil }
         number += 1
         func fail(_ expected: String) -> TokenizerError {
@@ -115,7 +119,9 @@ private struct RankLines {
         }
         let start = position
         // No token is so long that its line has to be looked at further.
-        while position < bytes.count, bytes[position] != 0x20, position - start < 1 << 16 { position += 1 }
+        while position < bytes.count, bytes[position] != 0x20, position - start < 1 << 16 {
+            position += 1
+        }
         guard position < bytes.count, bytes[position] == 0x20,
             let token = Base64.decode(bytes[start..<position]), !token.isEmpty
         else { throw fail("a token in base64, a space and a rank") }
@@ -126,7 +132,8 @@ private struct RankLines {
             rank = rank * 10 + Int(bytes[position] - 0x30)
             position += 1
         }
-        guard position > digits, position == bytes.count || bytes[position] == 0x0A || bytes[position] == 0x0D
+        guard position > digits,
+            position == bytes.count || bytes[position] == 0x0A || bytes[position] == 0x0D
         else { throw fail("ended by a rank") }
         return (token, rank)
     }

@@ -36,8 +36,16 @@ extension TokenizerDefinition {
         try readIDs(model)
 
         var normalization = model.normalization
-        normalization.pieces = model.pieces.indices.filter { kinds[$0] == .userDefined }.map { tokens[$0] }
-        normalizer.steps = [.sentencePiece(normalization)]
+        normalization.pieces = model.pieces.indices.filter { kinds[$0] == .userDefined }.map {
+            tokens[$0]
+        }
+        // Where spaces are marked and nothing else is done, the steps that other files have say the same.
+        let replace = Normalizer.Step.replace([0x20], with: SpaceMarks.mark)
+        if normalization == .plain(addsMark: normalization.addsMark) {
+            normalizer.steps = (normalization.addsMark ? [.prepend(SpaceMarks.mark)] : []) + [replace]
+        } else {
+            normalizer.steps = [.sentencePiece(normalization)]
+        }
         stripsFirstSpace = normalization.addsMark && !normalization.marksEnd
 
         let known = Set(extra.map(\.id))
@@ -89,7 +97,8 @@ extension TokenizerDefinition {
     private mutating func readIDs(_ model: SentencePieceModel) throws(TokenizerError) {
         func checked(_ id: Int, _ name: String) throws(TokenizerError) -> TokenID? {
             id < 0
-                ? nil : try TokenizerDefinition.checked(id, "\(name) of tokenizer.model", count: tokens.count)
+                ? nil
+                : try TokenizerDefinition.checked(id, "\(name) of tokenizer.model", count: tokens.count)
         }
         // What has no piece is the piece of that type, whatever the trainer was told.
         unknownID = kinds.firstIndex(of: .unknown).map { TokenID($0) }
@@ -114,7 +123,8 @@ extension TokenizerDefinition {
             result[TokenID(id)] = AddedToken(id: TokenID(id), content: key, isSpecial: true)
         }
         for (key, entry) in configuration?["added_tokens_decoder"]?.object?.pairs ?? [] {
-            guard let id = Int32(key), id >= 0, id < 1 << 24, let content = entry["content"]?.string else {
+            guard let id = Int32(key), id >= 0, id < 1 << 24, let content = entry["content"]?.string
+            else {
                 throw .missingKey("added_tokens_decoder['\(key)']", expected: "an id and a content")
             }
             result[id] = AddedToken(

@@ -108,6 +108,33 @@ public struct TokenizerDefinition: Sendable {
     func text(_ id: TokenID?) -> String? { id.map { tokens[Int($0)] } }
 }
 
+extension TokenizerDefinition {
+    /// The same for a model with rows for fewer tokens: added tokens without a row are never given out, as Gemma's
+    /// for images.
+    ///
+    /// - Throws: ``TokenizerError/vocabularyMismatch(tokens:rows:token:)`` when another token has no row.
+    public func fitted(to rows: Int) throws(TokenizerError) -> TokenizerDefinition {
+        guard tokens.count > rows else { return self }
+        let added = Set(addedTokens.map(\.id))
+        if let id = (rows..<tokens.count).first(where: {
+            kinds[$0] != .unused && !added.contains(TokenID($0))
+        }) {
+            throw .vocabularyMismatch(tokens: tokens.count, rows: rows, token: tokens[id])
+        }
+        var result = self
+        result.tokens.removeLast(tokens.count - rows)
+        result.kinds.removeLast(tokens.count - rows)
+        if scores.count > rows { result.scores.removeLast(scores.count - rows) }
+        result.addedTokens.removeAll { $0.id >= rows }
+        func kept(_ id: TokenID?) -> TokenID? { id.flatMap { $0 < rows ? $0 : nil } }
+        (result.bosID, result.eosID) = (kept(bosID), kept(eosID))
+        (result.unknownID, result.paddingID) = (kept(unknownID), kept(paddingID))
+        result.endIDs.removeAll { $0 >= rows }
+        result.merges.removeAll { max($0.left, $0.right, $0.merged) >= rows }
+        return result
+    }
+}
+
 /// Checks shared by the initialisers.
 extension TokenizerDefinition {
     /// An index of spellings; throws for a spelling that stands twice.

@@ -24,6 +24,8 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
     case badScore(token: Int)
     /// Tokens so long that finding their merges takes longer than any vocabulary needs.
     case pieceTooLong(token: Int, bytes: Int)
+    /// A token that the model has no row for.
+    case vocabularyMismatch(tokens: Int, rows: Int, token: String)
     /// A binary part of a tokenizer that does not hold together.
     case malformed(String, reason: String)
 
@@ -61,6 +63,9 @@ public enum TokenizerError: Error, Equatable, Sendable, CustomStringConvertible 
             "token \(token) has \(bytes) bytes: too long, with those before it, to look for merges; "
                 + "get the model's files again"
         case .badScore(let token): "the score of token \(token) is not a number"
+        case .vocabularyMismatch(let tokens, let rows, let token):
+            "the tokenizer has \(tokens) tokens, the model rows for \(rows), and none for '\(token)'; "
+                + "they do not belong together"
         case .malformed(let part, let reason): "\(part) is damaged: \(reason); get the model's files again"
         }
     }

@@ -9,7 +9,8 @@ public enum TokenizerModel: String, Sendable, CaseIterable {
     /// The longest pieces from the left: BERT's.
     case wordPiece = "bert"
 
-    /// Whether Winnow writes such a tokenizer out of its parts; unigram and WordPiece ones are only read and copied.
+    /// Whether Winnow writes such a tokenizer out of its parts; unigram and WordPiece ones are
+    /// only read and copied.
     public var canBeWritten: Bool { self == .byteLevelBPE || self == .characterBPE }
 
     /// The name under `tokenizer.ggml.model` in GGUF files.

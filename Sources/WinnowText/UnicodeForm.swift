@@ -1,17 +1,26 @@
-/// Unicode's canonical normalization forms, C and D.
+/// Unicode's normalization forms: C and D, KC and KD.
 ///
 /// - Source: Unicode Standard Annex 15; Hangul syllables after the Unicode Standard, section 3.12.
 struct UnicodeForm: Sendable, Equatable {
     /// Form C composes what form D takes apart.
     var composes: Bool
+    /// Forms KC and KD, which also take apart what only looks different.
+    var isCompatible = false
+
+    var name: String { "NF" + (isCompatible ? "K" : "") + (composes ? "C" : "D") }
 
     func normalize(_ bytes: [UInt8]) -> [UInt8] {
         // Most text has nothing to do: below U+00C0 there is no decomposition, and below U+0300 form C stands.
-        guard bytes.contains(where: { $0 >= (composes ? 0xCC : 0xC3) }) else { return bytes }
+        let first: UInt8 = isCompatible ? 0xC2 : composes ? 0xCC : 0xC3
+        guard bytes.contains(where: { $0 >= first }) else { return bytes }
         var scalars: [(value: UInt32, order: UInt8)] = []
         scalars.reserveCapacity(bytes.count)
         for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-            UnicodeForm.decompose(scalar.value, into: &scalars)
+            if isCompatible, scalar.value >= 0xA0, let parts = UnicodeForm.compatible[scalar.value] {
+                for part in parts { scalars.append((part, UnicodeForm.order(part))) }
+            } else {
+                UnicodeForm.decompose(scalar.value, into: &scalars)
+            }
         }
         UnicodeForm.sort(&scalars)
         if composes { scalars = UnicodeForm.compose(scalars) }
@@ -59,9 +68,28 @@ struct UnicodeForm: Sendable, Equatable {
             if second != 0 { decompose(second, into: &output) }
             return
         }
-        let order = Unicode.Scalar(value)?.properties.canonicalCombiningClass.rawValue ?? 0
-        output.append((value, order))
+        output.append((value, order(value)))
     }
+
+    private static func order(_ value: UInt32) -> UInt8 {
+        guard value >= 0x300 else { return 0 }
+        return Unicode.Scalar(value)?.properties.canonicalCombiningClass.rawValue ?? 0
+    }
+
+    /// What form KD makes of scalars, where that is not form D.
+    private static let compatible: [UInt32: ArraySlice<UInt32>] = {
+        var result: [UInt32: ArraySlice<UInt32>] = [:]
+        var index = 0
+        while index < compatibility.count {
+            let (scalar, run) = (compatibility[index], compatibility[index + 1] >> 8)
+            let parts = compatibility[(index + 2)..<(index + 2 + Int(compatibility[index + 1] & 0xFF))]
+            for offset in 0..<run {
+                result[scalar + offset] = offset == 0 ? parts : [parts[parts.startIndex] + offset]
+            }
+            index = parts.endIndex
+        }
+        return result
+    }()
 
     /// Orders marks between starters by their class, stably.
     private static func sort(_ scalars: inout [(value: UInt32, order: UInt8)]) {

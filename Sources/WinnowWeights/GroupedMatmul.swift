@@ -35,7 +35,9 @@ package final class GroupedMatmul {
             guard rows > 0 else { return }
             var own = product
             own.input = view(product.input, first, rows, at: 2 * used)
-            if product.gate_input != nil { own.gate_input = view(product.gate_input, first, rows, at: 2 * used + 1) }
+            if product.gate_input != nil {
+                own.gate_input = view(product.gate_input, first, rows, at: 2 * used + 1)
+            }
             own.out += first * own.out_stride
             (active + used).initialize(to: own)
             used += 1

@@ -2,8 +2,8 @@ import CWinnow
 import WinnowCore
 
 extension OpContext {
-    /// y = x W^T + bias (+ residual) through a frozen matrix in whatever format it has: nothing but its input gets a
-    /// gradient. Float32 inputs; rows are multiplied out a few hundred at a time.
+    /// y = x W^T + bias (+ residual) through a frozen matrix in whatever format it has: nothing but its input
+    /// gets a gradient. Float32 inputs; rows are multiplied out a few hundred at a time.
     ///
     /// - Parameter rows: those of the matrix that take part, and of the bias; nil: all.
     public func linear(
@@ -18,12 +18,15 @@ extension OpContext {
         if let residual { out.base.update(from: residual.base, count: out.count) }
         matrix.forEachRun(of: rows, self) { weights, run in
             multiply(
-                view(x.base, columns: matrix.columns), transposed(weights, columns: matrix.columns), rows: tokens,
+                view(x.base, columns: matrix.columns), transposed(weights, columns: matrix.columns),
+                rows: tokens,
                 columns: run.count, depth: matrix.columns, into: out.base + run.lowerBound - rows.lowerBound,
                 stride: outputs, adding: residual != nil)
         }
         if let bias { wn_add_bias(pool.pointer, bias.base + rows.lowerBound, out.base, tokens, outputs) }
-        return output(out, [tokens, outputs], from: [x] + (residual.map { [$0] } ?? [])) {
+        // The weights are frozen: the way back reads no input.
+        let asking = [x.withoutValue] + (residual.map { [$0.withoutValue] } ?? [])
+        return output(out, [tokens, outputs], from: asking) {
             PackedLinearPass(matrix: matrix, rows: rows)
         }
     }
@@ -41,7 +44,8 @@ private final class PackedLinearPass: BackwardPass {
     func backward(_ gradient: FloatBlock, to inputs: [Variable], _ context: OpContext) {
         inputs[0].addGradient(context) { into, adding in
             matrix.transposedProduct(
-                gradient.base, tokens: gradient.count / rows.count, rows: rows, into: into, adding: adding, context)
+                gradient.base, tokens: gradient.count / rows.count, rows: rows, into: into, adding: adding,
+                context)
         }
         if inputs.count > 1 { inputs[1].addGradient(gradient, context) }
     }

@@ -26,7 +26,9 @@ struct EmbedCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @Option(help: "A text; more than once for more vectors.") var text: [String] = []
     @Option(help: "A file with a text on each line; - reads standard input.") var file: String?
-    @Option(help: "A safetensors file of normalised images, each [channels, size, size], in order of their names.")
+    @Option(
+        help: "A safetensors file of normalised images, each [channels, size, size], in order of their names."
+    )
     var pixels: String?
     @Option(help: "Which states make the vector: cls, mean, max or last.") var pooling: SentencePooling.Mode?
     @Flag(help: "Cut longer texts at the model's length.") var truncate = false
@@ -37,7 +39,10 @@ struct EmbedCommand: AsyncParsableCommand {
         }
         let loaded = try LoadedModel(opening: try await model.resolve(output))
         var own = loaded.checkpoint.pooling
-        if let pooling { own = SentencePooling(mode: pooling, normalizes: own?.normalizes ?? false, maxTokens: own?.maxTokens) }
+        if let pooling {
+            own = SentencePooling(
+                mode: pooling, normalizes: own?.normalizes ?? false, maxTokens: own?.maxTokens)
+        }
         let encoder = try SentenceEncoder(loaded, pooling: own, running.runnerConfiguration())
         let vectors = try pixels.map { try images($0, encoder) } ?? sentences(encoder)
         if output.json {
@@ -66,7 +71,8 @@ struct EmbedCommand: AsyncParsableCommand {
                 ids.append(try encoder.tokens(text, truncate ? .truncate : .refuse))
             } catch ModelError.promptTooLong(let tokens, let context) {
                 throw CommandError(
-                    "text \(index + 1) has \(tokens) tokens, the model takes \(context): shorten it or pass --truncate")
+                    "text \(index + 1) has \(tokens) tokens, the model takes \(context): shorten it or pass --truncate"
+                )
             }
         }
         try running.admit(try encoder.memoryPlan(longest: ids.map(\.count).max() ?? 0), output)

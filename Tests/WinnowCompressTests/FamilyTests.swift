@@ -17,7 +17,7 @@ import WinnowWeights
 
     static let families = [
         "llama3", "mistral", "mixtral", "qwen2", "qwen2-moe", "qwen2-moe-mixed", "qwen3", "qwen3-moe", "gemma2", "gemma3",
-        "phi3", "gpt2", "opt", "starcoder2", "olmo2", "granite", "stablelm-parallel", "layered", "bert", "modernbert",
+        "phi3", "gpt2", "opt", "gpt-neox", "starcoder2", "olmo2", "granite", "stablelm-parallel", "layered", "bert", "modernbert",
     ]
 
     private static func open(_ name: String) throws -> Checkpoint { try Checkpoint.open("\(folder)/\(name)") }

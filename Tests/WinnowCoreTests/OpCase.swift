@@ -4,7 +4,8 @@ import WinnowCore
     import Glibc
 #endif
 
-/// An op with small inputs, its float32 code and a naive float64 twin: drives values and gradients of all of them.
+/// An op with small inputs, its float32 code and a naive float64 twin: drives values and gradients of all of
+/// them.
 struct OpCase: CustomStringConvertible, Sendable {
     let name: String
     /// Shapes of the inputs that gradients flow to.
@@ -29,9 +30,14 @@ private func matmul(_ x: [Double], _ w: [Double], inputs: Int, rows: Range<Int>)
 extension OpCase {
     fileprivate static var linears: [OpCase] {
         [(1, 1, 1), (3, 31, 33), (37, 17, 5), (7, 300, 20)].map { tokens, inputs, outputs in
-            OpCase(name: "linear \(tokens)x\(inputs)->\(outputs)", shapes: [[tokens, inputs], [outputs, inputs]]) {
+            OpCase(
+                name: "linear \(tokens)x\(inputs)->\(outputs)",
+                shapes: [[tokens, inputs], [outputs, inputs]]
+            ) {
                 $0.linear($1[0], $1[1])
-            } twin: { matmul($0[0], $0[1], inputs: inputs, rows: 0..<outputs) }
+            } twin: {
+                matmul($0[0], $0[1], inputs: inputs, rows: 0..<outputs)
+            }
         } + [
             OpCase(name: "linear with bias and residual", shapes: [[5, 9], [7, 9], [7], [5, 7]]) {
                 $0.linear($1[0], $1[1], bias: $1[2], residual: $1[3])
@@ -94,7 +100,8 @@ extension OpCase {
                     func act(_ x: Double) -> Double {
                         switch kind {
                         case .silu: x / (1 + exp(-x))
-                        case .gelu: 0.5 * x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+                        case .gelu:
+                            0.5 * x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
                         case .relu: max(x, 0)
                         }
                     }
@@ -109,19 +116,31 @@ extension OpCase {
 
     fileprivate static var arithmetic: [OpCase] {
         [
-            OpCase(name: "add", shapes: [[33], [33]]) { $0.add($1[0], $1[1], scale: -0.5) } twin: { v in
+            OpCase(name: "add", shapes: [[33], [33]]) {
+                $0.add($1[0], $1[1], scale: -0.5)
+            } twin: { v in
                 zip(v[0], v[1]).map { $0 - 0.5 * $1 }
             },
-            OpCase(name: "scale", shapes: [[5, 7]]) { $0.scale($1[0], by: 3) } twin: { $0[0].map { 3 * $0 } },
-            OpCase(name: "soft cap", shapes: [[3, 11]]) { $0.softCapped($1[0], cap: 2) } twin: { v in
+            OpCase(name: "scale", shapes: [[5, 7]]) {
+                $0.scale($1[0], by: 3)
+            } twin: {
+                $0[0].map { 3 * $0 }
+            },
+            OpCase(name: "soft cap", shapes: [[3, 11]]) {
+                $0.softCapped($1[0], cap: 2)
+            } twin: { v in
                 v[0].map { 2 * tanh($0 / 2) }
             },
-            OpCase(name: "multiply", shapes: [[31], [31]]) { $0.multiply($1[0], $1[1]) } twin: { v in
+            OpCase(name: "multiply", shapes: [[31], [31]]) {
+                $0.multiply($1[0], $1[1])
+            } twin: { v in
                 zip(v[0], v[1]).map { $0 * $1 }
             },
             OpCase(name: "one value used three times", shapes: [[9]]) { context, v in
                 context.multiply(context.add(v[0], v[0]), context.scale(v[0], by: 0.5))
-            } twin: { $0[0].map { $0 * $0 } },
+            } twin: {
+                $0[0].map { $0 * $0 }
+            },
             OpCase(name: "recomputed", shapes: [[4, 5], [6, 5]]) { context, v in
                 context.recomputed(v[0]) { context.gate(.silu, context.linear($0, v[1])) }
             } twin: { v in
@@ -150,7 +169,8 @@ extension OpCase {
             return OpCase(name: "rope\(interleaved ? " interleaved" : "")", shapes: [[3, 12]]) {
                 $0.rope(
                     $1[0],
-                    RotaryPositions(table: table, positions: positions, headWidth: 6, isInterleaved: interleaved))
+                    RotaryPositions(
+                        table: table, positions: positions, headWidth: 6, isInterleaved: interleaved))
             } twin: { v in
                 var y = v[0]
                 for (token, position) in positions.enumerated() {
@@ -176,7 +196,8 @@ extension OpCase {
             window: Int? = nil, starts: [Int32]? = nil
         ) -> AttentionShape {
             var shape = AttentionShape(
-                sequences: sequences, length: length, heads: heads, keyValueHeads: keyValueHeads, headWidth: width)
+                sequences: sequences, length: length, heads: heads, keyValueHeads: keyValueHeads,
+                headWidth: width)
             shape.cap = cap
             shape.window = window
             shape.starts = starts
@@ -193,7 +214,9 @@ extension OpCase {
             let name =
                 "attention \(s.sequences)x\(s.length) heads \(s.heads)/\(s.keyValueHeads) of \(s.headWidth)"
                 + " cap \(s.cap) window \(s.window ?? 0)\(s.starts == nil ? "" : " documents")"
-            return OpCase(name: name, shapes: [q, k, k]) { $0.attention($1[0], $1[1], $1[2], s) } twin: { v in
+            return OpCase(name: name, shapes: [q, k, k]) {
+                $0.attention($1[0], $1[1], $1[2], s)
+            } twin: { v in
                 attend(v[0], v[1], v[2], s)
             }
         }
@@ -211,7 +234,8 @@ extension OpCase {
                 if let window = s.window { first = max(first, position + 1 - window) }
                 let seen = (first...position).map { (sequence * s.length + $0) * keyWidth + shared }
                 var scores = seen.map { at in
-                    (0..<s.headWidth).reduce(0) { $0 + q[own + $1] * k[at + $1] } / Double(s.headWidth).squareRoot()
+                    (0..<s.headWidth).reduce(0) { $0 + q[own + $1] * k[at + $1] }
+                        / Double(s.headWidth).squareRoot()
                 }
                 if s.cap > 0 { scores = scores.map { Double(s.cap) * tanh($0 / Double(s.cap)) } }
                 let total = scores.reduce(0) { $0 + exp($1) }
@@ -224,7 +248,9 @@ extension OpCase {
     }
 
     fileprivate static var losses: [OpCase] {
-        @Sendable func logProbabilities(_ hidden: [Double], _ head: [Double], _ width: Int, cap: Double = 0, t: Double = 1)
+        @Sendable func logProbabilities(
+            _ hidden: [Double], _ head: [Double], _ width: Int, cap: Double = 0, t: Double = 1
+        )
             -> [[Double]]
         {
             let vocabulary = head.count / width
@@ -262,14 +288,16 @@ extension OpCase {
                     teacherHead: Tensor(teacherHead, shape: [19, 4]), temperature: 2, weights: [1, 0, 0.5])
             } twin: { v in
                 let student = logProbabilities(v[0], v[1], 5, t: 2)
-                let teacher = logProbabilities(teacherHidden.map(Double.init), teacherHead.map(Double.init), 4, t: 2)
+                let teacher = logProbabilities(
+                    teacherHidden.map(Double.init), teacherHead.map(Double.init), 4, t: 2)
                 let each = zip(student, teacher).map { s, t in
                     4 * zip(s, t).reduce(0) { $0 + exp($1.1) * ($1.1 - $1.0) }
                 }
                 return [each[0] + 0.5 * each[2]]
             },
             OpCase(name: "square head", shapes: [[3, 4]]) {
-                $0.squareHead($1[0], teacher: Tensor(teacherHidden, shape: [3, 4]), counts: [true, false, true])
+                $0.squareHead(
+                    $1[0], teacher: Tensor(teacherHidden, shape: [3, 4]), counts: [true, false, true])
             } twin: { v in
                 let (s, t) = (v[0], teacherHidden.map(Double.init))
                 let counted = [0, 1, 2, 3, 8, 9, 10, 11]

@@ -2,8 +2,8 @@ import Testing
 import WinnowCore
 
 @Suite struct OpTests {
-    /// Values against a naive float64 twin, gradients of a random sum of them against the twin's central differences;
-    /// under every instruction set of this machine, on one thread and on three.
+    /// Values against a naive float64 twin, gradients of a random sum of them against the twin's central
+    /// differences; under every instruction set of this machine, on one thread and on three.
     @Test(arguments: OpCase.all) func valuesAndGradients(_ op: OpCase) throws {
         var random = Random(seed: 7)
         let inputs = op.shapes.map { shape in
@@ -60,11 +60,15 @@ import WinnowCore
         _ op: OpCase, _ inputs: [[Double]], _ probe: [Double], _ random: inout Random
     ) -> [(input: Int, index: Int, slope: Double)] {
         let step = 1e-5
-        func value(_ inputs: [[Double]]) -> Double { zip(op.twin(inputs), probe).reduce(0) { $0 + $1.0 * $1.1 } }
+        func value(_ inputs: [[Double]]) -> Double {
+            zip(op.twin(inputs), probe).reduce(0) { $0 + $1.0 * $1.1 }
+        }
         var result: [(Int, Int, Double)] = []
         for input in inputs.indices {
             let count = inputs[input].count
-            let chosen = count <= 24 ? Array(0..<count) : (0..<24).map { _ in Int.random(in: 0..<count, using: &random) }
+            let chosen =
+                count <= 24
+                ? Array(0..<count) : (0..<24).map { _ in Int.random(in: 0..<count, using: &random) }
             for index in chosen {
                 var moved = inputs
                 moved[input][index] += step

@@ -1,6 +1,7 @@
 import Testing
 import WinnowIO
 import WinnowJSON
+import WinnowText
 
 /// Folders that are not quite models, by the error they get.
 @Suite struct FolderErrorTests {
@@ -48,6 +49,65 @@ import WinnowJSON
         }
     }
 
+    /// Tokens without a row in the model: refused when text can become them, left out when they were added.
+    @Test func tokenizersOfOtherModels() throws {
+        func vocabulary(_ change: @escaping (inout JSONObject) -> Void) -> (String) throws -> Void {
+            { try FolderErrorTests.edit("\($0)/tokenizer.json", change) }
+        }
+        FolderErrorTests.expect(
+            "M: the tokenizer has 290 tokens, the model rows for 288, and none for 'zq'; they do not belong together",
+            vocabulary { json in
+                var model = json["model"]?.object ?? JSONObject()
+                var tokens = model["vocab"]?.object ?? JSONObject()
+                tokens["zq"] = 288
+                tokens["zx"] = 289
+                model["vocab"] = .object(tokens)
+                json["model"] = .object(model)
+            })
+        try Fixture.withCopy(of: "untied") { folder in
+            try FolderErrorTests.edit("\(folder)/tokenizer.json") { json in
+                let image: JSONValue = ["id": 288, "content": "<image>", "special": true]
+                json["added_tokens"] = .array((json["added_tokens"]?.array ?? []) + [image])
+            }
+            let opened = try Checkpoint.open(folder)
+            #expect(opened.tokenizer.tokens.count == 288)
+            #expect(!opened.tokenizer.addedTokens.contains { $0.content == "<image>" })
+        }
+    }
+
+    /// A folder whose tokenizer is SentencePiece's or tiktoken's own file.
+    @Test func tokenizerModels() throws {
+        let fixture = try JSONValue(
+            parsing: Fixture.bytes("\(Fixture.path("untied"))/../../tokenizers/spm-words.json"))
+        let model = try #require(Base64.decode(fixture["model"]?.string ?? ""))
+        try Fixture.withCopy(of: "untied") { folder in
+            Fixture.removeFile("\(folder)/tokenizer.json")
+            Fixture.removeFile("\(folder)/tokenizer_config.json")
+            try Fixture.write(model, to: "\(folder)/tokenizer.model")
+            let opened = try Checkpoint.open(folder)
+            #expect(opened.tokenizer.model == .characterBPE)
+            let tokenizer = try Tokenizer(opened.tokenizer)
+            for entry in fixture["cases"]?.array ?? [] {
+                let ids = entry["ids"]?.array?.map { TokenID($0.integer ?? -1) }
+                #expect(tokenizer.encode(entry["text"]?.string ?? "", special: .asText) == ids)
+            }
+        }
+        FolderErrorTests.expect(
+            "M/tokenizer.model: tokenizer.model is damaged: field 1 of 99 bytes, where 1 are left before byte 2; "
+                + "get the model's files again"
+        ) { folder in
+            Fixture.removeFile("\(folder)/tokenizer.json")
+            try Fixture.write([0x0A, 99, 0x0A], to: "\(folder)/tokenizer.model")
+        }
+        FolderErrorTests.expect(
+            "M/tiktoken.model: pre-tokenizer 'of a rank file for the model type 'llama'' is not supported; known are "
+                + PreTokenizer.all.compactMap(\.name).joined(separator: ", ")
+        ) { folder in
+            Fixture.removeFile("\(folder)/tokenizer.json")
+            try Fixture.write(Array("YQ== 0\n".utf8), to: "\(folder)/tiktoken.model")
+        }
+    }
+
     @Test func indexes() {
         func index(_ change: @escaping (inout JSONObject) -> Void) -> (String) throws -> Void {
             { try FolderErrorTests.edit("\($0)/model.safetensors.index.json", change) }
@@ -76,7 +136,7 @@ import WinnowJSON
         let config = FolderErrorTests.config
         FolderErrorTests.expect(
             "M/config.json: architecture 'mamba' is not supported; supported: llama, mistral, mixtral, qwen2, qwen3, "
-                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, starcoder2, olmo2, granite, "
+                + "qwen2_moe, qwen3_moe, gemma, gemma2, gemma3_text, phi3, gpt2, opt, gpt_neox, starcoder2, olmo2, granite, "
                 + "stablelm, bert, roberta, xlm-roberta, camembert, mpnet, modernbert, vit",
             config("model_type", "mamba"))
         FolderErrorTests.expect(
@@ -161,8 +221,11 @@ import WinnowJSON
             "GPTQ in the format 'marlin' is not supported; use a checkpoint in the format gptq or gptq_v2",
             ["quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"])
         expect(
-            "'weight_block_size' is [128]; expected two numbers above zero",
+            "'weight_block_size' is [128]; expected two numbers from 1 to 2147483648",
             ["quant_method": "fp8", "weight_block_size": [128]])
+        expect(
+            "'weight_block_size' is [9223372036854775807,1]; expected two numbers from 1 to 2147483648",
+            ["quant_method": "fp8", "weight_block_size": [.integer(.max), 1]])
         FolderErrorTests.expect(
             "M/config.json: 'quantization_config' is 4; expected an object", FolderErrorTests.config("quantization_config", 4))
     }
@@ -246,7 +309,8 @@ import WinnowJSON
                 + "files again", tokenizer { $0["model"] = nil })
         FolderErrorTests.expect(
             "M/tokenizer.json: tokenizer model 'WordLevel' is not supported; known are gpt2, llama, gemma4, t5 and bert "
-                + "in GGUF files, BPE, Unigram and WordPiece else", tokenizer { $0["model"] = ["type": "WordLevel"] })
+                + "in GGUF files, BPE, Unigram and WordPiece else",
+            tokenizer { $0["model"] = ["type": "WordLevel"] })
         FolderErrorTests.expect(
             "M/tokenizer.json: normalizer is 'NFKC', which is not supported and would change token ids",
             tokenizer { $0["normalizer"] = ["type": "NFKC"] })

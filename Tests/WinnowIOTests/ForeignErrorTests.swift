@@ -261,6 +261,20 @@ import WinnowWeights
                 ]
             } == expected)
         #expect(try weights("pack-w4-g32") { $0["sparsity_config"] = [:] } == expected)
+        let blocks = try weights("float-block") { _ in }
+        #expect(
+            try weights("float-block") {
+                var group = $0["config_groups"]?["group_0"]?.object ?? JSONObject()
+                var own = group["weights"]?.object ?? JSONObject()
+                own["block_structure"] = "16x32"
+                group["weights"] = .object(own)
+                $0["config_groups"] = ["group_0": .object(group)]
+            } == blocks)
+        for name in ["W0A16", "W99999999999999999999A16", "W", "WA"] {
+            #expect(throws: CheckpointError.self) {
+                try weights("pack-w4-g32") { $0["config_groups"] = .object(JSONObject([(name, ["Linear"])])) }
+            }
+        }
         let refused = #expect(throws: CheckpointError.self) {
             try weights("pack-w4-g32") {
                 $0["config_groups"] = ["group_0": ["format": "nvfp4-pack-quantized", "targets": ["Linear"]]]

@@ -37,7 +37,7 @@ import WinnowText
     /// Families read fields of their own: windows, soft caps, rope scalings, lists of layers.
     @Test(arguments: [
         "gemma2", "gemma3", "gemma3-odd", "gpt2", "llama3", "mistral", "opt", "phi3", "phi3-long", "qwen2",
-        "qwen2-window", "qwen3", "mixtral", "qwen2-moe-mixed", "qwen3-moe", "layered", "stablelm-parallel", "granite",
+        "qwen2-window", "qwen3", "mixtral", "qwen2-moe-mixed", "qwen3-moe", "layered", "stablelm-parallel", "granite", "gpt-neox",
         "olmo2", "roberta", "mpnet", "modernbert", "vit-labels",
     ])
     func otherTreesOfFamilies(_ family: String) throws {

@@ -41,7 +41,9 @@ import WinnowText
     }
 
     /// The last states of texts that run together.
-    private static func states(_ model: LanguageModel, _ texts: [[TokenID]], threads: Int = 1) throws -> [[Float]] {
+    private static func states(_ model: LanguageModel, _ texts: [[TokenID]], threads: Int = 1) throws
+        -> [[Float]]
+    {
         let runner = try runner(model, threads: threads)
         runner.begin()
         for text in texts {
@@ -86,7 +88,10 @@ import WinnowText
         let difference = largestDifference(rows, expected.states[0])
         print("vit: largest difference of a state \(Float(difference))")
         #expect(difference < 2e-4)
-        #expect(throws: ModelError.noSuchInput(architecture: "vit", expected: "images of [3, 20, 20] values, not 7")) {
+        #expect(
+            throws: ModelError.noSuchInput(
+                architecture: "vit", expected: "images of [3, 20, 20] values, not 7")
+        ) {
             runner.begin()
             try runner.append(image: [Float](repeating: 0, count: 7), to: runner.makeSequence(capacity: 17))
         }
@@ -118,7 +123,8 @@ import WinnowText
         #expect(!visited.contains { $0.contains("pooler") })
     }
 
-    @Test(arguments: names + ["vit", "vit-labels"]) func writtenFoldersHoldTheSameModel(_ name: String) throws {
+    @Test(arguments: names + ["vit", "vit-labels"]) func writtenFoldersHoldTheSameModel(_ name: String) throws
+    {
         let checkpoint = try EncoderTests.open(name)
         let pool = try KernelPool(threads: 1)
         try TemporaryFolder.with { folder in
@@ -137,7 +143,8 @@ import WinnowText
         let pool = try KernelPool(threads: 1)
         try TemporaryFolder.with { folder in
             let conversion = try ModelConversion(to: .gguf)
-            try conversion.write(EncoderTests.open("bert"), to: "\(folder)/a.gguf", overwrite: false, on: pool)
+            try conversion.write(
+                EncoderTests.open("bert"), to: "\(folder)/a.gguf", overwrite: false, on: pool)
             let again = try LanguageModel(Checkpoint.open("\(folder)/a.gguf"))
             try EncoderTests.expect(again, Expected("bert"), "bert as a GGUF file")
             for name in ["roberta", "mpnet", "modernbert", "vit"] {
@@ -153,7 +160,9 @@ import WinnowText
         let loaded = try LoadedModel(EncoderTests.open("bert"))
         var configuration = ModelRunner.Configuration(threads: 1)
         configuration.chunk = 64
-        let texts: [[TokenID]] = (1...9).map { length in (0..<length * 7).map { TokenID(3 + $0 * length % 50) } }
+        let texts: [[TokenID]] = (1...9).map { length in
+            (0..<length * 7).map { TokenID(3 + $0 * length % 50) }
+        }
         for mode in SentencePooling.Mode.allCases {
             let pooling = SentencePooling(mode: mode, normalizes: true)
             let encoder = try SentenceEncoder(loaded, pooling: pooling, configuration)
@@ -175,7 +184,8 @@ import WinnowText
             try SentenceEncoder(decoder, ModelRunner.Configuration(threads: 1))
         }
         let encoder = try SentenceEncoder(
-            LoadedModel(EncoderTests.open("bert")), pooling: SentencePooling(mode: .cls, normalizes: false, maxTokens: 3),
+            LoadedModel(EncoderTests.open("bert")),
+            pooling: SentencePooling(mode: .cls, normalizes: false, maxTokens: 3),
             ModelRunner.Configuration(threads: 1))
         #expect(throws: ModelError.promptTooLong(tokens: 4, context: 3)) { try encoder.tokens("#$%&") }
         #expect(try encoder.tokens("#$%&", .truncate).count == 3)

@@ -9,9 +9,11 @@ import WinnowText
 /// A tiny random model of a family with what transformers makes of it (`Tools/make_families.py`).
 struct FamilyFixture {
     static let names = [
-        "llama3", "mistral", "mixtral", "qwen2", "qwen2-window", "qwen2-moe", "qwen2-moe-mixed", "qwen3", "qwen3-moe",
-        "gemma", "gemma2", "gemma3", "gemma3-odd", "phi3", "phi3-long", "phi3-partial", "gpt2", "opt", "llama-dynamic",
-        "starcoder2", "olmo2", "granite", "stablelm", "stablelm-parallel", "layered",
+        "llama3", "mistral", "mixtral", "qwen2", "qwen2-window", "qwen2-moe", "qwen2-moe-mixed", "qwen3",
+        "qwen3-moe",
+        "gemma", "gemma2", "gemma3", "gemma3-odd", "phi3", "phi3-long", "phi3-partial", "gpt2", "opt",
+        "llama-dynamic",
+        "gpt-neox", "starcoder2", "olmo2", "granite", "stablelm", "stablelm-parallel", "layered",
     ]
 
     static var folder: String {
@@ -90,7 +92,7 @@ struct FamilyFixture {
     }
 
     private static let onlyFolders = [
-        "opt", "qwen2-window", "qwen2-moe-mixed", "gemma3-odd", "granite", "stablelm", "stablelm-parallel",
+        "opt", "qwen2-window", "qwen2-moe-mixed", "gemma3-odd", "gpt-neox", "granite", "stablelm", "stablelm-parallel",
     ]
 
     /// A GGUF file holds the same model, and so does the folder written from it.

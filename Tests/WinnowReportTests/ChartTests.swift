@@ -52,6 +52,24 @@ import WinnowReport
         #expect(ScatterChart("f", x: "", y: "", points: points).frontier.map(\.name) == ["a"])
     }
 
+    @Test func linesAreThinnedNotCut() throws {
+        let many = (0..<5000).map { LineChart.Point(Double($0), 9 - Double($0) / 1000) }
+        let chart = LineChart(
+            "Loss \(ChartTests.hostile)", x: "step", y: "nats",
+            lines: [
+                .init("training", many),
+                .init("validation", [.init(2500, 6.5), .init(4999, 5)], isBase: true),
+                .init("gone", [.init(1, .nan)]), .init("one", [.init(10, 7)]),
+            ])
+        _ = try XMLChecker.elements(of: chart.svg)
+        let lines = chart.svg.split(separator: "\n").filter { $0.hasPrefix("<polyline") }
+        #expect(lines.count == 2)
+        #expect(lines[0].split(separator: ",").count > 300 && lines[0].split(separator: ",").count < 410)
+        #expect(chart.svg.contains("training: from 8.994 at 6.00 to 4.00"))
+        #expect(chart.svg.contains(">validation</text>") && !chart.svg.contains(">gone</text>"))
+        _ = try XMLChecker.elements(of: LineChart("empty", x: "", y: "", lines: []).svg)
+    }
+
     @Test func scatterShowsEveryPointWithItsLabel() throws {
         let chart = ScatterChart(
             "Size and quality", x: "file size, MiB", y: "perplexity", points: ChartTests.points)

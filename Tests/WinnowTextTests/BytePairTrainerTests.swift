@@ -86,22 +86,22 @@ import WinnowText
             change(&configuration)
             return try BytePairTrainer(configuration)
         }
-        #expect(throws: TrainingError.vocabularyTooSmall(256, least: 257)) {
+        #expect(throws: TokenizerTrainingError.vocabularyTooSmall(256, least: 257)) {
             try make { $0.vocabularySize = 256 }
         }
-        #expect(throws: TrainingError.negativeFrequency(-1)) { try make { $0.minimumFrequency = -1 } }
-        #expect(throws: TrainingError.emptySpecialToken) { try make { $0.specialTokens = [""] } }
-        #expect(throws: TrainingError.repeatedSpecialToken("a")) {
+        #expect(throws: TokenizerTrainingError.negativeFrequency(-1)) { try make { $0.minimumFrequency = -1 } }
+        #expect(throws: TokenizerTrainingError.emptySpecialToken) { try make { $0.specialTokens = [""] } }
+        #expect(throws: TokenizerTrainingError.repeatedSpecialToken("a")) {
             try make { $0.specialTokens = ["a", "b", "a"] }
         }
-        #expect(throws: TrainingError.noText) { try make { _ in }.train() }
+        #expect(throws: TokenizerTrainingError.noText) { try make { _ in }.train() }
         // Every pre-tokenizer can be learned with, or says that it cannot be written.
         for preTokenizer in PreTokenizer.all {
             do {
                 var trainer = try make { $0.preTokenizer = preTokenizer }
                 trainer.add("some text, 123 of it")
                 _ = try trainer.train()
-            } catch let error as TrainingError {
+            } catch let error as TokenizerTrainingError {
                 #expect(error == .preTokenizerCannotBeWritten(preTokenizer.name ?? ""))
             }
         }
@@ -111,7 +111,7 @@ import WinnowText
         var trainer = try BytePairTrainer()
         trainer.add(String(repeating: "some words that are merged ", count: 4))
         var seen: [Int] = []
-        #expect(throws: TrainingError.cancelled) {
+        #expect(throws: TokenizerTrainingError.cancelled) {
             try trainer.train { done, _ in
                 seen.append(done)
                 return false

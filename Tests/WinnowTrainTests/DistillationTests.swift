@@ -6,7 +6,8 @@ import WinnowTrain
 import WinnowWeights
 
 @Suite struct DistillationTests {
-    /// A student like its teacher has nothing to learn: every loss but the text's is 0, and so is its gradient.
+    /// A student like its teacher has nothing to learn: every loss but the text's is 0, and so is its
+    /// gradient.
     @Test func aTwinOfTheTeacherHasNothingToLearn() throws {
         let pool = try KernelPool(threads: 2)
         let student = try TwinFixture.model("llama3", on: pool)
@@ -27,7 +28,8 @@ import WinnowWeights
         }
     }
 
-    /// The loss that is reported is the one whose gradient is taken: a step against it lowers it, block by block.
+    /// The loss that is reported is the one whose gradient is taken: a step against it lowers it, block by
+    /// block.
     @Test func theGradientIsThatOfTheSum() throws {
         let pool = try KernelPool(threads: 2)
         let student = try TwinFixture.model("llama3", on: pool)
@@ -48,7 +50,9 @@ import WinnowWeights
             try distillation.losses(twin, batch, scored: batch.scored).reduce(0) { $0 + Double($1.scalar) }
         }
         twin.context.backward(try distillation.losses(twin, batch, scored: batch.scored))
-        for name in ["model.layers.0.mlp.up_proj.weight", "model.layers.1.self_attn.q_proj.weight", "lm_head.weight"] {
+        for name in [
+            "model.layers.0.mlp.up_proj.weight", "model.layers.1.self_attn.q_proj.weight", "lm_head.weight",
+        ] {
             let parameter = try #require(student.parameters.first { $0.name == name }?.training)
             // Along the gradient itself, so that float32 losses tell the two sides apart.
             let gradient = Array(parameter.gradients)

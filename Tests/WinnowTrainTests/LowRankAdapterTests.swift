@@ -15,7 +15,9 @@ import WinnowWeights
     }
 
     /// A base that is not trained, an adapter, and the twin of both.
-    private static func adapted(_ name: String, _ pool: KernelPool) throws -> (LanguageModel, LowRankAdapter, DecoderTwin) {
+    private static func adapted(_ name: String, _ pool: KernelPool) throws -> (
+        LanguageModel, LowRankAdapter, DecoderTwin
+    ) {
         let model = try LanguageModel(Checkpoint.open("\(TwinFixture.folder)/\(name)"))
         let adapter = try LowRankAdapter(configuration(), for: model, seed: 5)
         let twin = DecoderTwin(model, on: pool)
@@ -30,7 +32,8 @@ import WinnowWeights
         }
     }
 
-    /// With B at zero the base answers; merged weights answer as base and adapter do together. Fused weights too.
+    /// With B at zero the base answers; merged weights answer as base and adapter do together. Fused weights
+    /// too.
     @Test(arguments: ["llama3", "phi3", "gpt2"]) func mergingKeepsTheAnswer(_ name: String) throws {
         let pool = try KernelPool(threads: 2)
         let (model, adapter, twin) = try Self.adapted(name, pool)
@@ -79,7 +82,9 @@ import WinnowWeights
                 }
                 let scale = expected.map(abs).max()! + 1e-3
                 for index in expected.indices {
-                    #expect(abs(Double(pair.up.gradients[index]) - expected[index]) < 2e-4 * scale, "\(pair.name)")
+                    #expect(
+                        abs(Double(pair.up.gradients[index]) - expected[index]) < 2e-4 * scale, "\(pair.name)"
+                    )
                 }
             }
         }
@@ -118,7 +123,9 @@ import WinnowWeights
         let pool = try KernelPool(threads: 2)
         let model = try LanguageModel(Checkpoint.open("\(TwinFixture.folder)/llama3"))
         let query = model.blocks[1].attention.query.weight
-        let mask = SparsityMask(rows: query.matrix.rows, columns: query.matrix.columns) { ($0 * 5 + $1) % 4 != 0 }
+        let mask = SparsityMask(rows: query.matrix.rows, columns: query.matrix.columns) {
+            ($0 * 5 + $1) % 4 != 0
+        }
         query.replace(with: try query.matrix.masked(by: mask, on: pool, name: "q"))
         let before = query.matrix.floats(on: pool)
         let adapter = try LowRankAdapter(Self.configuration(), for: model, seed: 2)
@@ -134,7 +141,9 @@ import WinnowWeights
         #expect(merged.zeros(on: pool) >= mask.prunedCount)
         let values = merged.floats(on: pool)
         for row in 0..<mask.rows {
-            for column in 0..<mask.columns where !mask[row, column] { #expect(values[row * mask.columns + column] == 0) }
+            for column in 0..<mask.columns where !mask[row, column] {
+                #expect(values[row * mask.columns + column] == 0)
+            }
         }
     }
 }

@@ -45,7 +45,9 @@ import WinnowWeights
 
     static let identity = JSONObject([("model", "tiny")])
 
-    @Test(arguments: ["adamw", "lion", "sgd", "adafactor", "sm3"]) func aStoppedRunGoesOnBitForBit(_ kind: String) throws {
+    @Test(arguments: ["adamw", "lion", "sgd", "adafactor", "sm3"]) func aStoppedRunGoesOnBitForBit(
+        _ kind: String
+    ) throws {
         let folder = try RunFolder()
         var configuration = Self.configuration()
         configuration.optimizer.kind = .init(rawValue: kind)!
@@ -59,7 +61,8 @@ import WinnowWeights
         pruning.every = 3
         configuration.pruning = pruning
 
-        var whole = try TrainingRun(Self.trainer(configuration), in: folder.path("whole"), identity: Self.identity)
+        var whole = try TrainingRun(
+            Self.trainer(configuration), in: folder.path("whole"), identity: Self.identity)
         #expect(try whole.run() == .steps)
 
         // Stopped after step 7: three steps past its last checkpoint are done again.
@@ -92,8 +95,8 @@ import WinnowWeights
         #expect(losses[149] < 0.02)
     }
 
-    /// The cubic's counts at each event, masks that only shrink, and zeros that stay through clipping, decay, momentum
-    /// and accumulation.
+    /// The cubic's counts at each event, masks that only shrink, and zeros that stay through clipping, decay,
+    /// momentum and accumulation.
     @Test func gradualPruningKeepsItsZeros() throws {
         var configuration = Self.configuration(steps: 14)
         configuration.accumulate = 2
@@ -117,7 +120,9 @@ import WinnowWeights
             let sparsity = 0.9 * (1 - (1 - event) * (1 - event) * (1 - event))
             for (index, parameter) in linears.enumerated() {
                 let kept = max(1, Int((Double(parameter.count) * (1 - sparsity)).rounded()))
-                #expect(parameter.count - (parameter.mask?.keptCount ?? parameter.count) == parameter.count - kept)
+                #expect(
+                    parameter.count - (parameter.mask?.keptCount ?? parameter.count) == parameter.count - kept
+                )
                 #expect(parameter.zeros >= parameter.count - kept)
                 #expect(parameter.strayedWeights == 0)
                 if let old = masks[index], let new = parameter.mask { #expect(new.isSubset(of: old)) }
@@ -144,7 +149,9 @@ import WinnowWeights
         let pool = try KernelPool(threads: 2)
         let trainer = try Self.trainer(Self.configuration()) { model in
             let query = model.blocks[0].attention.query.weight
-            let mask = SparsityMask(rows: query.matrix.rows, columns: query.matrix.columns) { ($0 + $1) % 3 == 0 }
+            let mask = SparsityMask(rows: query.matrix.rows, columns: query.matrix.columns) {
+                ($0 + $1) % 3 == 0
+            }
             query.replace(with: try query.matrix.masked(by: mask, on: pool, name: "q"))
             query.beginTraining(on: pool)
         }
@@ -184,7 +191,8 @@ import WinnowWeights
         #expect(
             throws: TrainingError.otherRun(folder: path, what: "its model is \"tiny\", not \"large\"")
         ) {
-            _ = try TrainingRun(Self.trainer(Self.configuration(steps: 4)), in: folder.path("run"), identity: other)
+            _ = try TrainingRun(
+                Self.trainer(Self.configuration(steps: 4)), in: folder.path("run"), identity: other)
         }
         // The order of keys is nothing; a number deep inside is named.
         func nested(_ rate: Double, turned: Bool = false) -> JSONObject {
@@ -195,11 +203,13 @@ import WinnowWeights
             Self.trainer(Self.configuration(steps: 4)), in: folder.path("nested"), identity: nested(0.5))
         _ = try first.run()
         let turned = try TrainingRun(
-            Self.trainer(Self.configuration(steps: 4)), in: folder.path("nested"), identity: nested(0.5, turned: true))
+            Self.trainer(Self.configuration(steps: 4)), in: folder.path("nested"),
+            identity: nested(0.5, turned: true))
         #expect(turned.resumedFrom?.step == 4)
         #expect(
             throws: TrainingError.otherRun(
-                folder: folder.path("nested/checkpoints/step-000004"), what: "its settings.rate is 0.5, not 0.25")
+                folder: folder.path("nested/checkpoints/step-000004"),
+                what: "its settings.rate is 0.5, not 0.25")
         ) {
             _ = try TrainingRun(
                 Self.trainer(Self.configuration(steps: 4)), in: folder.path("nested"), identity: nested(0.25))
@@ -211,7 +221,8 @@ import WinnowWeights
                 identity: Self.identity)
         }
         let again = try TrainingRun(
-            Self.trainer(Self.configuration(steps: 4)), in: folder.path("run"), identity: other, overwrite: true)
+            Self.trainer(Self.configuration(steps: 4)), in: folder.path("run"), identity: other,
+            overwrite: true)
         #expect(again.resumedFrom == nil && again.records.isEmpty)
     }
 
@@ -221,7 +232,8 @@ import WinnowWeights
         configuration.learningRate = .constant(0.5)
         configuration.evaluateEvery = 2
         configuration.patience = 2
-        var run = try TrainingRun(Self.trainer(configuration), in: folder.path("run"), identity: Self.identity)
+        var run = try TrainingRun(
+            Self.trainer(configuration), in: folder.path("run"), identity: Self.identity)
         run.validation = try Self.data().inOrder(most: 2)
         #expect(try run.run() == .patience)
         let measured = run.records.compactMap(\.evaluationLoss)
@@ -234,7 +246,8 @@ import WinnowWeights
             try TrainingConfiguration(json: Array(text.utf8), file: "recipe.json")
         }
         let recipe = try read(
-            #"{"steps": 20, "optimizer": {"kind": "lion"}, "pruning": {"to": 0.8, "end": 15}, "learning_rate": 1e-3}"#)
+            #"{"steps": 20, "optimizer": {"kind": "lion"}, "pruning": {"to": 0.8, "end": 15}, "learning_rate": 1e-3}"#
+        )
         #expect(recipe.steps == 20 && recipe.optimizer.kind == .lion && recipe.pruning?.to == 0.8)
         #expect(recipe.batch == TrainingConfiguration().batch)
         #expect(try read(JSONValue.object(recipe.json).text()) == recipe)

@@ -7,7 +7,8 @@ import WinnowTrain
 /// What PyTorch makes of a batch on a tiny model of a family (`Tools/make-training-fixtures.py`).
 struct TwinFixture {
     static let names = [
-        "llama3", "mistral", "qwen2", "qwen2-window", "qwen3", "gemma2", "gemma3", "gemma3-odd", "phi3", "phi3-long",
+        "llama3", "mistral", "qwen2", "qwen2-window", "qwen3", "gemma2", "gemma3", "gemma3-odd", "phi3",
+        "phi3-long",
         "gpt2", "opt",
     ]
 
@@ -28,7 +29,8 @@ struct TwinFixture {
 
     init(_ name: String) throws {
         let file = try Storage.mapping("\(TwinFixture.folder)/\(name)/training.json")
-        let json = try JSONValue(parsing: Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount)))
+        let json = try JSONValue(
+            parsing: Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount)))
         func numbers(_ value: JSONValue?) -> [Double] { value?.array?.compactMap(\.number) ?? [] }
         batch = DecoderBatch(windows: json["ids"]!.array!.map { numbers($0).map { Int32($0) } })
         loss = json["loss"]!.number!

@@ -67,7 +67,8 @@ import WinnowWeights
                 split
                 ? (0..<2).map { part in
                     DecoderBatch(
-                        sequences: 1, length: length, ids: Array(fixture.batch.ids[part * length..<(part + 1) * length]),
+                        sequences: 1, length: length,
+                        ids: Array(fixture.batch.ids[part * length..<(part + 1) * length]),
                         targets: Array(fixture.batch.targets[part * length..<(part + 1) * length]))
                 } : [fixture.batch]
             for part in parts { twin.context.backward(try twin.loss(part, scale: 1 / Float(parts.count))) }

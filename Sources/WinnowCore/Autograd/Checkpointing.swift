@@ -1,5 +1,6 @@
 extension OpContext {
-    /// Runs a part of a model and keeps only its input: the part runs again when the backward pass comes to it.
+    /// Runs a part of a model and keeps only its input: the part runs again when the backward pass comes to
+    /// it.
     ///
     /// Costs one more forward pass of the part, and frees everything in it until then.
     ///

@@ -52,7 +52,8 @@ public final class OpContext {
 
     /// out = a b, or out += a b; see `wn_gemm_f32`.
     package func multiply(
-        _ a: wn_view, _ b: wn_view, rows: Int, columns: Int, depth: Int, into out: UnsafeMutablePointer<Float>,
+        _ a: wn_view, _ b: wn_view, rows: Int, columns: Int, depth: Int,
+        into out: UnsafeMutablePointer<Float>,
         stride: Int, adding: Bool
     ) {
         gemmWorkspace.withMutableElements { workspace in
@@ -61,7 +62,9 @@ public final class OpContext {
         }
     }
 
-    package func add(_ x: UnsafePointer<Float>, scale: Float = 1, to into: UnsafeMutablePointer<Float>, count: Int) {
+    package func add(
+        _ x: UnsafePointer<Float>, scale: Float = 1, to into: UnsafeMutablePointer<Float>, count: Int
+    ) {
         wn_add_to(pool.pointer, x, scale, into, count)
     }
 

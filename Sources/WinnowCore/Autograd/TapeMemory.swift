@@ -1,8 +1,8 @@
 import CWinnow
 import Synchronization
 
-/// Memory for the tensors of a training step: a block that is let go is kept by its size and handed out again, so
-/// that steps of one shape allocate nothing after the first.
+/// Memory for the tensors of a training step: a block that is let go is kept by its size and handed out
+/// again, so that steps of one shape allocate nothing after the first.
 public final class TapeMemory: Sendable {
     private struct State {
         /// Addresses of free blocks by their size in bytes.
@@ -33,7 +33,9 @@ public final class TapeMemory: Sendable {
             return nil
         }
         if let kept { return UnsafeMutablePointer(bitPattern: kept)! }
-        guard let fresh = wn_allocate_zeroed(bytes) else { fatalError("no memory for \(bytes) bytes of activations") }
+        guard let fresh = wn_allocate_zeroed(bytes) else {
+            fatalError("no memory for \(bytes) bytes of activations")
+        }
         return fresh.assumingMemoryBound(to: Float.self)
     }
 
@@ -59,8 +61,8 @@ public final class TapeMemory: Sendable {
     private static func roomFor(_ count: Int) -> Int { (max(count, 1) * 4 + 63) / 64 * 64 }
 }
 
-/// Float32 values of a ``TapeMemory``, written while they are made, then frozen into a tensor; gradients are blocks
-/// that stay writable while one place alone holds them.
+/// Float32 values of a ``TapeMemory``, written while they are made, then frozen into a tensor; gradients are
+/// blocks that stay writable while one place alone holds them.
 package final class FloatBlock {
     package let base: UnsafeMutablePointer<Float>
     package let count: Int
@@ -79,7 +81,8 @@ package final class FloatBlock {
     package func freeze(_ shape: [Int]) -> Tensor {
         precondition(shape.reduce(1, *) == count && !isFrozen, "\(count) values for \(shape)")
         isFrozen = true
-        let storage = Storage(base: UnsafeMutableRawPointer(base), byteCount: count * 4) { [memory, count] pointer, _ in
+        let storage = Storage(base: UnsafeMutableRawPointer(base), byteCount: count * 4) {
+            [memory, count] pointer, _ in
             memory.give(back: UInt(bitPattern: pointer), floats: count)
         }
         return Tensor(dtype: .f32, shape: shape, bytes: StorageSlice(storage))
@@ -94,7 +97,9 @@ extension Tensor {
     }
 
     /// A view of memory that somebody else owns and keeps: a parameter's masters.
-    package init(viewing values: UnsafeMutablePointer<Float>, shape: [Int], keeping owner: some AnyObject & Sendable) {
+    package init(
+        viewing values: UnsafeMutablePointer<Float>, shape: [Int], keeping owner: some AnyObject & Sendable
+    ) {
         let count = shape.reduce(1, *)
         let storage = Storage(base: UnsafeMutableRawPointer(values), byteCount: count * 4) { _, _ in
             withExtendedLifetime(owner) {}

@@ -1,7 +1,8 @@
-/// A value that gradients may flow to: an immutable float32 tensor and, where an input asked for it, the tape node
-/// that made it.
+/// A value that gradients may flow to: an immutable float32 tensor and, where an input asked for it, the tape
+/// node that made it.
 ///
-/// There is no global tape: nodes hold their inputs, and a value that nothing asks gradients of holds no node.
+/// There is no global tape: nodes hold their inputs, and a value that nothing asks gradients of holds no
+/// node.
 public final class Variable {
     public let value: Tensor
     /// What made it, or for a leaf what collects its gradient; nil where no gradient flows.
@@ -54,6 +55,14 @@ public final class Variable {
         Variable(Tensor(dtype: .f32, shape: shape, bytes: value.bytes), sharing: self)
     }
 
+    /// Where the gradient goes, without the value: what a node holds of inputs that its way back does not
+    /// read, so that their memory is free as soon as nobody else needs it.
+    package var withoutValue: Variable {
+        Variable(Variable.nothing, sharing: self)
+    }
+
+    private static let nothing = Tensor(dtype: .f32, shape: [0], bytes: StorageSlice(copying: [Float]()))
+
     private init(_ value: Tensor, sharing other: Variable) {
         self.value = value
         node = other.node
@@ -61,7 +70,8 @@ public final class Variable {
     }
 
     deinit {
-        // A chain of nodes is as long as the model is deep: let go of one after another, not inside each other.
+        // A chain of nodes is as long as the model is deep: let go of one after another, not inside each
+        // other.
         var doomed = [node.take()].compactMap { $0 }
         while var next = doomed.popLast() {
             guard isKnownUniquelyReferenced(&next) else { continue }
@@ -82,7 +92,8 @@ struct GradientSink {
     let base: UnsafeMutablePointer<Float>
 }
 
-/// An operation that was done, with what its backward pass needs; each op has a subclass with both written by hand.
+/// An operation that was done, with what its backward pass needs; each op has a subclass with both written by
+/// hand.
 package class TapeNode {
     /// Later nodes have higher numbers, so numbers are an order of the graph.
     let number: Int
@@ -110,7 +121,8 @@ package class TapeNode {
 extension Variable {
     /// Lets a kernel write this value's gradient, or add to it.
     ///
-    /// - Parameter write: told where, and whether to add to what is there. Not called where no gradient flows.
+    /// - Parameter write: told where, and whether to add to what is there. Not called where no gradient
+    ///   flows.
     package func addGradient(
         _ context: OpContext, _ write: (_ into: UnsafeMutablePointer<Float>, _ adding: Bool) -> Void
     ) {

@@ -20,7 +20,8 @@ extension OpContext {
         precondition(a.count == b.count, "\(a.shape) * \(b.shape)")
         let out = block(a.count)
         for index in 0..<a.count { out.base[index] = a.base[index] * b.base[index] }
-        return output(out, a.shape, records([a, b]) ? ProductNode(self, inputs: [a, b], outputCount: a.count) : nil)
+        return output(
+            out, a.shape, records([a, b]) ? ProductNode(self, inputs: [a, b], outputCount: a.count) : nil)
     }
 }
 
@@ -29,7 +30,7 @@ private final class SumNode: TapeNode {
 
     init(_ context: OpContext, _ a: Variable, _ b: Variable, scale: Float) {
         self.scale = scale
-        super.init(context, inputs: [a, b], outputCount: a.count)
+        super.init(context, inputs: [a.withoutValue, b.withoutValue], outputCount: a.count)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {
@@ -50,7 +51,7 @@ private final class ScaleNode: TapeNode {
 
     init(_ context: OpContext, _ a: Variable, scale: Float) {
         self.scale = scale
-        super.init(context, inputs: [a], outputCount: a.count)
+        super.init(context, inputs: [a.withoutValue], outputCount: a.count)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {

@@ -49,8 +49,8 @@ extension OpContext {
     /// softmax(scale * q k^T) v, causal, queries in groups over fewer keys; no `[length, length]` buffer.
     ///
     /// - Parameter q: `[tokens, heads * headWidth]`; `k`, `v` of fewer heads.
-    /// - Source: FlashAttention, arXiv 2205.14135: the forward pass keeps the logarithm of each row's sum, the
-    ///   backward pass makes the scores again.
+    /// - Source: FlashAttention, arXiv 2205.14135: the forward pass keeps the logarithm of each row's sum,
+    ///   the backward pass makes the scores again.
     public func attention(_ q: Variable, _ k: Variable, _ v: Variable, _ shape: AttentionShape) -> Variable {
         let tokens = shape.sequences * shape.length
         let keyCount = tokens * shape.keyValueHeads * shape.headWidth
@@ -63,7 +63,8 @@ extension OpContext {
         let logSums = block(tokens * shape.heads)
         withAttentionWorkspace(headWidth: shape.headWidth) { workspace in
             shape.withDescriptor {
-                wn_attention_forward(pool.pointer, &$0, q.base, k.base, v.base, out.base, logSums.base, workspace)
+                wn_attention_forward(
+                    pool.pointer, &$0, q.base, k.base, v.base, out.base, logSums.base, workspace)
             }
         }
         let value = out.freeze(q.shape)
@@ -78,7 +79,8 @@ private final class AttentionNode: TapeNode {
     private var logSums: FloatBlock?
 
     init(
-        _ context: OpContext, _ q: Variable, _ k: Variable, _ v: Variable, _ shape: AttentionShape, _ out: Tensor,
+        _ context: OpContext, _ q: Variable, _ k: Variable, _ v: Variable, _ shape: AttentionShape,
+        _ out: Tensor,
         _ logSums: FloatBlock
     ) {
         self.shape = shape

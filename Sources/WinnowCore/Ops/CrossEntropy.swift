@@ -27,11 +27,11 @@ extension OpContext {
     /// Rows of logits made at once: all of them would be the largest tensor of a step.
     static let lossRows = 256
 
-    /// sum_t weight[t] * (log sum exp(logits[t]) - logits[t, target[t]]), logits = hidden head^T, made in runs of
-    /// rows and thrown away.
+    /// sum_t weight[t] * (log sum exp(logits[t]) - logits[t, target[t]]), logits = hidden head^T, made in
+    /// runs of rows and thrown away.
     ///
-    /// Gradients are made along with the loss, so that logits are made once: the loss must be a root of the backward
-    /// pass, or a sum's part.
+    /// Gradients are made along with the loss, so that logits are made once: the loss must be a root of the
+    /// backward pass, or a sum's part.
     ///
     /// - Parameter cap: logits become cap * tanh(logits / cap); 0: they stay.
     /// - Parameter negativeLogLikelihoods: filled with each token's own, where it is given.
@@ -41,13 +41,15 @@ extension OpContext {
     ) -> Variable {
         let (vocabulary, width) = (head.shape[0], head.shape[1])
         let tokens = targets.ids.count
-        precondition(hidden.count == tokens * width, "hidden \(hidden.shape), head \(head.shape), \(tokens) targets")
+        precondition(
+            hidden.count == tokens * width, "hidden \(hidden.shape), head \(head.shape), \(tokens) targets")
         precondition(targets.ids.allSatisfy { $0 < vocabulary }, "a target outside of \(vocabulary)")
         return headLoss(hidden, head, rows: tokens) { logits, first, count, gradient, losses in
             targets.ids.withUnsafeBufferPointer { ids in
                 targets.weights.withUnsafeBufferPointer { weights in
                     wn_cross_entropy(
-                        pool.pointer, logits, ids.baseAddress! + first, weights.baseAddress! + first, cap, losses,
+                        pool.pointer, logits, ids.baseAddress! + first, weights.baseAddress! + first, cap,
+                        losses,
                         gradient, count, vocabulary)
                     var sum = 0.0
                     for index in 0..<count {
@@ -68,7 +70,8 @@ extension OpContext {
     ) -> Variable {
         let vocabulary = head.shape[0]
         let teacherWidth = teacherHead.shape[1]
-        precondition(teacherHead.shape[0] == vocabulary, "vocabularies of \(vocabulary) and \(teacherHead.shape[0])")
+        precondition(
+            teacherHead.shape[0] == vocabulary, "vocabularies of \(vocabulary) and \(teacherHead.shape[0])")
         let teacher = block(min(OpContext.lossRows, weights.count) * vocabulary)
         return headLoss(hidden, head, rows: weights.count) { logits, first, count, gradient, losses in
             multiply(
@@ -77,7 +80,8 @@ extension OpContext {
                 depth: teacherWidth, into: teacher.base, stride: vocabulary, adding: false)
             return weights.withUnsafeBufferPointer { weights in
                 wn_kl_divergence(
-                    pool.pointer, logits, teacher.base, weights.baseAddress! + first, temperature, losses, gradient,
+                    pool.pointer, logits, teacher.base, weights.baseAddress! + first, temperature, losses,
+                    gradient,
                     count, vocabulary)
                 var sum = 0.0
                 for index in 0..<count { sum += Double(weights[first + index]) * losses[index] }
@@ -116,7 +120,8 @@ extension OpContext {
             }
             if let dHead {
                 multiply(
-                    transposed(logits.base, columns: vocabulary), x, rows: vocabulary, columns: width, depth: count,
+                    transposed(logits.base, columns: vocabulary), x, rows: vocabulary, columns: width,
+                    depth: count,
                     into: dHead.base, stride: width, adding: first > 0)
             }
         }
@@ -131,7 +136,10 @@ private final class HeadLossNode: TapeNode {
     private var dHidden: FloatBlock?
     private var dHead: FloatBlock?
 
-    init(_ context: OpContext, _ hidden: Variable, _ head: Variable, _ dHidden: FloatBlock?, _ dHead: FloatBlock?) {
+    init(
+        _ context: OpContext, _ hidden: Variable, _ head: Variable, _ dHidden: FloatBlock?,
+        _ dHead: FloatBlock?
+    ) {
         self.dHidden = dHidden
         self.dHead = dHead
         super.init(context, inputs: [hidden, head], outputCount: 1)

@@ -3,7 +3,9 @@ extension OpContext {
     ///
     /// - Parameter table: `[rows, width]`.
     /// - Parameter ids: a row for each token.
-    public func embedding(_ table: Variable, ids: [Int32], scale: Float = 1, addedTo x: Variable? = nil) -> Variable {
+    public func embedding(_ table: Variable, ids: [Int32], scale: Float = 1, addedTo x: Variable? = nil)
+        -> Variable
+    {
         let width = table.shape[1]
         let out = block(ids.count * width)
         for (token, id) in ids.enumerated() {
@@ -30,7 +32,8 @@ private final class EmbeddingNode: TapeNode {
         self.ids = ids
         self.scale = scale
         super.init(
-            context, inputs: [table] + (x.map { [$0] } ?? []), outputCount: ids.count * table.shape[1])
+            context, inputs: [table] + (x.map { [$0.withoutValue] } ?? []),
+            outputCount: ids.count * table.shape[1])
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {
@@ -40,7 +43,8 @@ private final class EmbeddingNode: TapeNode {
             if !adding { into.update(repeating: 0, count: table.count) }
             // In order of tokens: a row that comes twice has one order of additions.
             for (token, id) in ids.enumerated() {
-                context.add(gradient.base + token * width, scale: scale, to: into + Int(id) * width, count: width)
+                context.add(
+                    gradient.base + token * width, scale: scale, to: into + Int(id) * width, count: width)
             }
         }
         if inputs.count > 1 { inputs[1].addGradient(gradient, context) }

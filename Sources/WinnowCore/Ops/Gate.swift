@@ -41,7 +41,8 @@ private final class GateNode: TapeNode {
         let dGate = context.block(gate.count)
         let dUp = up.map { context.block($0.count) }
         wn_gate_backward(
-            context.pool.pointer, kind.code, gate.base, up?.base, gradient.base, dGate.base, dUp?.base, gate.count)
+            context.pool.pointer, kind.code, gate.base, up?.base, gradient.base, dGate.base, dUp?.base,
+            gate.count)
         gate.addGradient(dGate, context)
         if let up, let dUp { up.addGradient(dUp, context) }
     }

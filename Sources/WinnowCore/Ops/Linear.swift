@@ -8,7 +8,8 @@ extension OpContext {
     /// - Parameter rows: those of the weight that take part, and of the bias; nil: all.
     /// - Parameter residual: `[tokens, outputs]`, added without a copy of its own.
     public func linear(
-        _ x: Variable, _ weight: Variable, bias: Variable? = nil, rows: Range<Int>? = nil, residual: Variable? = nil
+        _ x: Variable, _ weight: Variable, bias: Variable? = nil, rows: Range<Int>? = nil,
+        residual: Variable? = nil
     ) -> Variable {
         let rows = rows ?? 0..<weight.shape[0]
         let inputs = weight.shape[1]
@@ -19,12 +20,15 @@ extension OpContext {
         let outputs = rows.count
         let out = block(tokens * outputs)
         if let residual {
-            precondition(residual.count == out.count, "a residual of \(residual.shape) for \([tokens, outputs])")
+            precondition(
+                residual.count == out.count, "a residual of \(residual.shape) for \([tokens, outputs])")
             out.base.update(from: residual.base, count: out.count)
         }
         multiply(
-            view(x.base, columns: inputs), transposed(weight.base + rows.lowerBound * inputs, columns: inputs),
-            rows: tokens, columns: outputs, depth: inputs, into: out.base, stride: outputs, adding: residual != nil)
+            view(x.base, columns: inputs),
+            transposed(weight.base + rows.lowerBound * inputs, columns: inputs),
+            rows: tokens, columns: outputs, depth: inputs, into: out.base, stride: outputs,
+            adding: residual != nil)
         if let bias { wn_add_bias(pool.pointer, bias.base + rows.lowerBound, out.base, tokens, outputs) }
         let node =
             records([x, weight, bias, residual])
@@ -40,7 +44,8 @@ extension OpContext {
         precondition(b.shape[0] == depth, "\(a.shape) by \(b.shape)")
         let out = block(rows * columns)
         multiply(
-            view(a.floatBase, columns: depth), view(b.floatBase, columns: columns), rows: rows, columns: columns,
+            view(a.floatBase, columns: depth), view(b.floatBase, columns: columns), rows: rows,
+            columns: columns,
             depth: depth, into: out.base, stride: columns, adding: false)
         return Variable(out.freeze([rows, columns]))
     }
@@ -59,7 +64,8 @@ private final class LinearNode: TapeNode {
         hasBias = bias != nil
         hasResidual = residual != nil
         super.init(
-            context, inputs: [x, weight] + [bias, residual].compactMap { $0 }, outputCount: outputCount)
+            context, inputs: [x, weight] + [bias, residual?.withoutValue].compactMap { $0 },
+            outputCount: outputCount)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {
@@ -68,14 +74,17 @@ private final class LinearNode: TapeNode {
         let tokens = outputCount / rows.count
         x.addGradient(context) { into, adding in
             context.multiply(
-                view(gradient.base, columns: rows.count), view(weight.base + rows.lowerBound * width, columns: width),
+                view(gradient.base, columns: rows.count),
+                view(weight.base + rows.lowerBound * width, columns: width),
                 rows: tokens, columns: width, depth: rows.count, into: into, stride: width, adding: adding)
         }
         weight.addGradient(context) { into, adding in
             if !adding, rows.count < weight.shape[0] { into.update(repeating: 0, count: weight.count) }
             context.multiply(
-                transposed(gradient.base, columns: rows.count), view(x.base, columns: width), rows: rows.count,
-                columns: width, depth: tokens, into: into + rows.lowerBound * width, stride: width, adding: adding)
+                transposed(gradient.base, columns: rows.count), view(x.base, columns: width),
+                rows: rows.count,
+                columns: width, depth: tokens, into: into + rows.lowerBound * width, stride: width,
+                adding: adding)
         }
         if hasBias {
             inputs[2].addGradient(context) { into, adding in

@@ -25,7 +25,8 @@ extension OpContext {
             let count = min(rowsAtOnce, rows - first)
             let (from, to) = (x.base + first * columns, out.base + first * columns)
             if let bias {
-                wn_layer_norm(from, columns, effective.pointer, bias.base, epsilon, to, columns, count, columns)
+                wn_layer_norm(
+                    from, columns, effective.pointer, bias.base, epsilon, to, columns, count, columns)
             } else {
                 wn_rms_norm(from, columns, effective.pointer, epsilon, to, columns, count, columns)
             }
@@ -55,7 +56,8 @@ private final class NormNode: TapeNode {
     private let offset: Float
 
     init(
-        _ context: OpContext, _ x: Variable, _ weight: Variable, _ bias: Variable?, epsilon: Float, offset: Float
+        _ context: OpContext, _ x: Variable, _ weight: Variable, _ bias: Variable?, epsilon: Float,
+        offset: Float
     ) {
         self.epsilon = epsilon
         self.offset = offset
@@ -77,11 +79,13 @@ private final class NormNode: TapeNode {
         ) {
             if isLayer {
                 wn_layer_norm_backward(
-                    pool, x.base, effective.pointer, epsilon, gradient.base, dX, adding, dWeight, dBias, scales.base,
+                    pool, x.base, effective.pointer, epsilon, gradient.base, dX, adding, dWeight, dBias,
+                    scales.base,
                     rows, columns)
             } else {
                 wn_rms_norm_backward(
-                    pool, x.base, effective.pointer, epsilon, gradient.base, dX, adding, dWeight, scales.base, rows,
+                    pool, x.base, effective.pointer, epsilon, gradient.base, dX, adding, dWeight, scales.base,
+                    rows,
                     columns)
             }
         }

@@ -51,7 +51,7 @@ private final class RopeNode: TapeNode {
     init(_ context: OpContext, _ x: Variable, _ places: RotaryPositions, heads: Int) {
         self.places = places
         self.heads = heads
-        super.init(context, inputs: [x], outputCount: x.count)
+        super.init(context, inputs: [x.withoutValue], outputCount: x.count)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {

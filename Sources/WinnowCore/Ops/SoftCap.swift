@@ -20,7 +20,7 @@ private final class SoftCapNode: TapeNode {
     init(_ context: OpContext, _ x: Variable, _ value: Tensor, cap: Float) {
         self.value = value
         self.cap = cap
-        super.init(context, inputs: [x], outputCount: x.count)
+        super.init(context, inputs: [x.withoutValue], outputCount: x.count)
     }
 
     override func backward(_ gradient: FloatBlock, _ context: OpContext) {

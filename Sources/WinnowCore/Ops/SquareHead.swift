@@ -1,5 +1,6 @@
 extension OpContext {
-    /// mean((s - t)^2) / (mean(t^2) + epsilon) over the tokens that count: how far hidden states are from a teacher's.
+    /// mean((s - t)^2) / (mean(t^2) + epsilon) over the tokens that count: how far hidden states are from a
+    /// teacher's.
     ///
     /// - Source: SquareHead, arXiv 2310.06927; epsilon is 2^-7 there.
     /// - Parameter counts: which tokens; padding does not.

@@ -24,6 +24,9 @@ extension ModelConversion {
                 // Beside what was read, the matrix as it was made.
                 bytes =
                     matrix.byteCount + workingBytes(name, matrix.layer, matrix.byteCount, source.configuration)
+            // Brought in order when it is read, and back when it is written.
+            case .reordered(let layout, let parts, _):
+                bytes = workingBytes(name, layout, parts.byteCount, source.configuration) + 2 * parts.byteCount
             default: continue
             }
             if read + bytes > peak + working { (peak, working) = (read, bytes) }

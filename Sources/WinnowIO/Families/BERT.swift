@@ -5,7 +5,8 @@ extension ModelFamily {
     ///
     /// The heads that some files hold (pooler, masked tokens) are left out: Winnow reads the last states.
     static let bert = ModelFamily(
-        huggingFaceNames: ["bert", "roberta", "xlm-roberta", "camembert"], className: "BertModel", ggufName: "bert",
+        huggingFaceNames: ["bert", "roberta", "xlm-roberta", "camembert"], className: "BertModel",
+        ggufName: "bert",
         names: .bert, modelPrefix: "", droppedPrefixes: ["bert.", "roberta."],
         ignoredPrefixes: ["pooler.", "cls.", "classifier.", "lm_head.", "embeddings.position_ids"],
         keys: .bert,
@@ -34,7 +35,8 @@ extension ModelFamily {
             let types = reader.file.tensors.first { $0.name == "token_types.weight" }
             // Of one kind a vector.
             configuration.traits.tokenTypes = types.map { $0.shape.count == 2 ? $0.shape[0] : 1 } ?? 0
-            configuration.traits.learnedPositions = LearnedPositions(rows: configuration.contextLength, offset: 0)
+            configuration.traits.learnedPositions = LearnedPositions(
+                rows: configuration.contextLength, offset: 0)
         },
         describe: { configuration, config in
             config["type_vocab_size"] = .integer(Int64(configuration.traits.tokenTypes))
@@ -83,7 +85,8 @@ extension DecoderTraits {
 
 extension FolderKeys {
     fileprivate static let bert = FolderKeys(
-        normEpsilon: "layer_norm_eps", epsilon: 1e-12, context: 512, tiesEmbeddings: true, activations: ["gelu"])
+        normEpsilon: "layer_norm_eps", epsilon: 1e-12, context: 512, tiesEmbeddings: true,
+        activations: ["gelu"])
 }
 
 extension FieldReader {

@@ -8,7 +8,8 @@ extension ModelFamily {
         transposesLinears: true,
         keys: FolderKeys(
             width: "n_embd", layers: "n_layer", heads: "n_head", feedForwardWidth: "n_inner",
-            contextLength: "n_positions", normEpsilon: "layer_norm_epsilon", activation: "activation_function",
+            contextLength: "n_positions", normEpsilon: "layer_norm_epsilon",
+            activation: "activation_function",
             hasFeedForwardDefault: true, epsilon: 1e-5, context: 1024, tiesEmbeddings: true,
             activations: ["gelu_new", "gelu_pytorch_tanh"]),
         traits: {
@@ -28,10 +29,12 @@ extension ModelFamily {
                 throw .unsupported(
                     file: reader.file, feature: "'scale_attn_weights': false", advice: "use a model with it")
             }
-            configuration.traits.learnedPositions = LearnedPositions(rows: configuration.contextLength, offset: 0)
+            configuration.traits.learnedPositions = LearnedPositions(
+                rows: configuration.contextLength, offset: 0)
         },
         readMetadata: { _, configuration throws(GGUFError) in
-            configuration.traits.learnedPositions = LearnedPositions(rows: configuration.contextLength, offset: 0)
+            configuration.traits.learnedPositions = LearnedPositions(
+                rows: configuration.contextLength, offset: 0)
         })
 }
 

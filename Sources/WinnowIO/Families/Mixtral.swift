@@ -30,7 +30,8 @@ extension TensorNames {
 extension FieldReader {
     /// How many experts there are, one number or one for each layer, and how many of them a token goes to.
     func readExperts(
-        _ configuration: inout ModelConfiguration, count key: String, absent: Int, used absentUsed: Int, width: Int,
+        _ configuration: inout ModelConfiguration, count key: String, absent: Int, used absentUsed: Int,
+        width: Int,
         renormalises: Bool
     ) throws(CheckpointError) {
         let counts = try perLayer(key, layers: configuration.layers, in: 1...1 << 12, absent: absent)

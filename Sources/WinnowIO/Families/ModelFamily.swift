@@ -24,6 +24,8 @@ public struct ModelFamily: Sendable {
     var ignoredSuffixes = [".rotary_emb.inv_freq"]
     /// Folders hold the linears of blocks as `[inputs, outputs]` (Conv1D).
     package var transposesLinears = false
+    /// Folders hold the rows of q, k and v head by head: q, k and v of the first, then of the second.
+    var interleavesQueryKeyValue = false
     /// Added to the norms of folders; GGUF files hold the sum.
     var folderNormOffset: Float = 0
     var keys = FolderKeys()
@@ -72,8 +74,9 @@ struct FolderKeys: Sendable {
 /// Every family that Winnow runs.
 public enum ModelFamilies {
     public static let all: [ModelFamily] = [
-        .llama, .mistral, .mixtral, .qwen2, .qwen3, .qwen2MoE, .qwen3MoE, .gemma, .gemma2, .gemma3, .phi3, .gpt2, .opt,
-        .starCoder2, .olmo2, .granite, .stableLM,
+        .llama, .mistral, .mixtral, .qwen2, .qwen3, .qwen2MoE, .qwen3MoE, .gemma, .gemma2, .gemma3, .phi3,
+        .gpt2, .opt,
+        .gptNeoX, .starCoder2, .olmo2, .granite, .stableLM,
         .bert, .mpnet, .modernBERT, .vit,
     ]
 
@@ -132,7 +135,8 @@ extension ModelConfiguration {
 
     /// The keys of all experts' matrices of the same kind in the same block; empty for a key of no expert.
     func expertNames(with name: String) -> [String] {
-        guard let place = family.names.place(huggingFace: name), place.role.isExpert, let layer = place.layer else {
+        guard let place = family.names.place(huggingFace: name), place.role.isExpert, let layer = place.layer
+        else {
             return []
         }
         return (0..<shape(ofLayer: layer).experts).compactMap {

@@ -34,7 +34,8 @@ extension ModelFamily {
             }
             // Half of it to each side.
             configuration.traits.slidingWindow = configuration.traits.slidingWindow.map { $0 / 2 }
-            func rope(_ kind: String, _ key: String, _ absent: Double) throws(CheckpointError) -> RopeSettings {
+            func rope(_ kind: String, _ key: String, _ absent: Double) throws(CheckpointError) -> RopeSettings
+            {
                 try reader.rope(
                     base: try reader.number(key, in: 1...1e12, absent: absent),
                     headWidth: configuration.headWidth, context: configuration.contextLength, layerType: kind)

@@ -3,7 +3,8 @@ import WinnowJSON
 extension ModelFamily {
     /// Qwen 1.5 and 2 with experts: a Qwen 2 whose blocks have experts beside one that every token goes to.
     static let qwen2MoE = ModelFamily(
-        huggingFaceNames: ["qwen2_moe"], className: "Qwen2MoeForCausalLM", ggufName: "qwen2moe", names: .llama,
+        huggingFaceNames: ["qwen2_moe"], className: "Qwen2MoeForCausalLM", ggufName: "qwen2moe",
+        names: .llama,
         keys: FolderKeys(context: 32_768),
         traits: ModelFamily.qwen2.traits,
         readFolder: { reader, configuration throws(CheckpointError) in
@@ -31,7 +32,8 @@ extension ModelFamily {
 
     /// Qwen 3 with experts.
     static let qwen3MoE = ModelFamily(
-        huggingFaceNames: ["qwen3_moe"], className: "Qwen3MoeForCausalLM", ggufName: "qwen3moe", names: .llama,
+        huggingFaceNames: ["qwen3_moe"], className: "Qwen3MoeForCausalLM", ggufName: "qwen3moe",
+        names: .llama,
         keys: FolderKeys(context: 32_768),
         traits: ModelFamily.qwen3.traits,
         readFolder: { reader, configuration throws(CheckpointError) in

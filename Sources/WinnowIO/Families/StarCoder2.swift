@@ -20,7 +20,8 @@ extension ModelFamily {
         }(),
         readFolder: { reader, configuration throws(CheckpointError) in
             guard try reader.flag("use_bias", absent: true) else {
-                throw .unsupported(file: reader.file, feature: "'use_bias': false", advice: "use a model with biases")
+                throw .unsupported(
+                    file: reader.file, feature: "'use_bias': false", advice: "use a model with biases")
             }
             try reader.readSlidingWindow("sliding_window", &configuration) { _ in true }
         },

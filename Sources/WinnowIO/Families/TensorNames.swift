@@ -85,7 +85,9 @@ package struct TensorNames: Sendable {
     private func expert(in name: Substring, _ pattern: String) -> Int? {
         guard let star = pattern.firstIndex(of: "*") else { return nil }
         let (start, end) = (pattern[..<star], pattern[pattern.index(after: star)...])
-        guard name.count > start.count + end.count, name.hasPrefix(start), name.hasSuffix(end) else { return nil }
+        guard name.count > start.count + end.count, name.hasPrefix(start), name.hasSuffix(end) else {
+            return nil
+        }
         return number(name.dropFirst(start.count).dropLast(end.count))
     }
 

@@ -79,7 +79,8 @@ extension ModelConfiguration {
     /// - Parameter layer: of roles in a block; nil: in any of the blocks.
     package func has(_ role: TensorRole, layer: Int? = nil) -> Bool {
         let hasExperts = layer.map { self.hasExperts(inLayer: $0) } ?? (traits.experts != nil)
-        let isDense = layer.map { !self.hasExperts(inLayer: $0) } ?? (traits.experts?.isEverywhere(layers) != true)
+        let isDense =
+            layer.map { !self.hasExperts(inLayer: $0) } ?? (traits.experts?.isEverywhere(layers) != true)
         switch role {
         case .embedding, .output: return true
         case .attentionNorm: return traits.hasBranchNorms && !(traits.omitsFirstNorm && layer == 0)
@@ -155,7 +156,8 @@ extension ModelConfiguration {
         case .expertGate, .expertUp: return [traits.experts?.width ?? 0, width]
         case .expertDown: return [width, traits.experts?.width ?? 0]
         case .attentionNorm, .attentionNormBias, .feedForwardNorm, .feedForwardNormBias, .finalNorm,
-            .finalNormBias, .postAttentionNorm, .postFeedForwardNorm, .outputBias, .downBias, .classToken, .patchBias,
+            .finalNormBias, .postAttentionNorm, .postFeedForwardNorm, .outputBias, .downBias, .classToken,
+            .patchBias,
             .embeddingNorm, .embeddingNormBias:
             return [width]
         }

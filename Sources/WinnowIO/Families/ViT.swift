@@ -5,7 +5,8 @@ extension ModelFamily {
     /// labels the head's logits are those of the class token's row.
     static let vit = ModelFamily(
         huggingFaceNames: ["vit"], className: "ViTModel", ggufName: nil, names: .vit, modelPrefix: "",
-        droppedPrefixes: ["vit."], ignoredPrefixes: ["pooler.", "classifier.", "decoder.", "embeddings.mask_token"],
+        droppedPrefixes: ["vit."],
+        ignoredPrefixes: ["pooler.", "classifier.", "decoder.", "embeddings.mask_token"],
         keys: FolderKeys(
             vocabularySize: nil, contextLength: nil, normEpsilon: "layer_norm_eps", epsilon: 1e-12,
             tiesEmbeddings: true, activations: ["gelu"]),
@@ -48,7 +49,8 @@ extension FieldReader {
         guard classes.contains("ViTForImageClassification") else { return }
         // Without names there are two.
         let named = fields["id2label"]?.object?.count ?? 0
-        configuration.vocabularySize = try integer("num_labels", in: 1...1 << 24, absent: named > 0 ? named : 2)
+        configuration.vocabularySize = try integer(
+            "num_labels", in: 1...1 << 24, absent: named > 0 ? named : 2)
         configuration.tiesEmbeddings = false
         configuration.traits.hasHead = true
         configuration.traits.hasHeadBias = true

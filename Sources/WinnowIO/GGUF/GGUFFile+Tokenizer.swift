@@ -35,7 +35,8 @@ extension GGUFFile {
             metadata.characterMap = bytes.map { UInt8(truncatingIfNeeded: $0) }
         }
         metadata.bos = (self[prefix + "bos_token_id"] ?? self[prefix + "cls_token_id"])?.integer
-        metadata.eos = self[prefix + "eos_token_id"]?.integer
+        // The misspelling is the format's.
+        metadata.eos = (self[prefix + "eos_token_id"] ?? self[prefix + "seperator_token_id"])?.integer
         metadata.unknown = self[prefix + "unknown_token_id"]?.integer
         metadata.padding = self[prefix + "padding_token_id"]?.integer
         metadata.addsBOS = self[prefix + "add_bos_token"]?.bool

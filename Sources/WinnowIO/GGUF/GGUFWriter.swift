@@ -41,6 +41,10 @@ public struct GGUFWriter: Sendable {
                 file: path, feature: "\(obstacle) in a GGUF file", advice: "write a folder")
         }
         try tokenizer.checkCanBeWritten(to: path)
+        if let obstacle = tokenizer.ggufObstacle {
+            throw CheckpointError.unsupported(
+                file: path, feature: "a tokenizer with \(obstacle) in a GGUF file", advice: "write a folder")
+        }
         let output = try AtomicOutput(path, .file, overwrite: overwrite)
         let file = try OutputFile(output.partialPath)
         let shapes = configuration.tensorShapes

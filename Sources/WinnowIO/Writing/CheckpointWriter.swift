@@ -90,6 +90,9 @@ public struct CheckpointWriter: Sendable {
                     }
                     matrix = try matrix.permutingRows(order)
                 }
+                if let order = configuration.folderRowOrder(of: name) {
+                    matrix = try matrix.permutingRows(order.inverse)
+                }
                 // Packed layers are always `[outputs, inputs]`.
                 let turns = configuration.family.transposesLinears && configuration.isBlockLinear(name)
                 try shards.append(

@@ -88,14 +88,17 @@ private struct DecoderBuilder {
     }
 
     private func mixture(_ layer: Int) throws -> MixtureOfExperts? {
-        guard let experts = configuration.traits.experts, configuration.hasExperts(inLayer: layer) else { return nil }
+        guard let experts = configuration.traits.experts, configuration.hasExperts(inLayer: layer) else {
+            return nil
+        }
         func network(
             _ gate: TensorRole, _ up: TensorRole, _ down: TensorRole, expert: Int? = nil
         ) throws -> FeedForward {
             FeedForward(
                 gate: Linear(try matrix(gate, layer, expert: expert)),
                 up: Linear(try matrix(up, layer, expert: expert)),
-                down: Linear(try matrix(down, layer, expert: expert)), activation: configuration.traits.activation)
+                down: Linear(try matrix(down, layer, expert: expert)),
+                activation: configuration.traits.activation)
         }
         let isShared = configuration.has(.sharedUp, layer: layer)
         return MixtureOfExperts(
@@ -115,7 +118,8 @@ private struct DecoderBuilder {
     func norm(_ role: TensorRole, bias: TensorRole, _ layer: Int? = nil) throws -> Norm? {
         guard configuration.has(role, layer: layer) else { return nil }
         guard let weight = try optionalVector(role, layer) else { throw missing(role, layer) }
-        return norm(weight, bias: try optionalVector(bias, layer), isLayerNorm: configuration.traits.norm == .layer)
+        return norm(
+            weight, bias: try optionalVector(bias, layer), isLayerNorm: configuration.traits.norm == .layer)
     }
 
     private func optionalNorm(_ role: TensorRole, _ layer: Int) throws -> Norm? {
@@ -129,7 +133,9 @@ private struct DecoderBuilder {
     }
 
     func matrix(_ role: TensorRole, _ layer: Int? = nil, expert: Int? = nil) throws -> Parameter {
-        guard let name = configuration.tensorName(role, layer: layer, expert: expert) else { throw missing(role, layer) }
+        guard let name = configuration.tensorName(role, layer: layer, expert: expert) else {
+            throw missing(role, layer)
+        }
         return Parameter(name: name, value: .matrix(try checkpoint.matrix(name)))
     }
 

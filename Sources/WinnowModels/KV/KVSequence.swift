@@ -60,7 +60,9 @@ public final class KVSequence {
     @discardableResult
     public func truncate(to newLength: Int) -> Int {
         precondition(newLength >= 0 && newLength <= length, "\(newLength) of \(length) tokens")
-        guard newLength == length || freedCounts.allSatisfy({ $0 == 0 || newLength >= length - KVSequence.slack })
+        guard
+            newLength == length
+                || freedCounts.allSatisfy({ $0 == 0 || newLength >= length - KVSequence.slack })
         else {
             reset()
             return 0

@@ -136,11 +136,13 @@ public struct TransformerBlock: Module {
     public let normPlacement: DecoderTraits.NormPlacement
 
     public init(
-        attentionNorm: Norm?, attention: SelfAttention, postAttentionNorm: Norm? = nil, feedForwardNorm: Norm?,
+        attentionNorm: Norm?, attention: SelfAttention, postAttentionNorm: Norm? = nil,
+        feedForwardNorm: Norm?,
         feedForward: FeedForward?, mixture: MixtureOfExperts? = nil, postFeedForwardNorm: Norm? = nil,
         normPlacement: DecoderTraits.NormPlacement = .before
     ) {
-        precondition((feedForward == nil) != (mixture == nil), "one feed-forward network or a mixture of them")
+        precondition(
+            (feedForward == nil) != (mixture == nil), "one feed-forward network or a mixture of them")
         self.attentionNorm = attentionNorm
         self.attention = attention
         self.postAttentionNorm = postAttentionNorm
@@ -165,6 +167,16 @@ public struct TransformerBlock: Module {
     public var linears: [(parameter: Parameter, input: TapPoint)] {
         attention.inputWeights.map { ($0, .attentionInput) } + [(attention.output.weight, .attentionOutput)]
             + feedForwardLinears
+    }
+
+    /// The points that the linears read, stage by stage: what a block makes together can be observed in one pass.
+    public var tapStages: [[TapPoint]] {
+        let points = linears.map(\.input)
+        return (0..<4).map { stage in
+            var own: [TapPoint] = []
+            for point in points where point.stage == stage && !own.contains(point) { own.append(point) }
+            return own
+        }.filter { !$0.isEmpty }
     }
 
     private var feedForwardLinears: [(parameter: Parameter, input: TapPoint)] {

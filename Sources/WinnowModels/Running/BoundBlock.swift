@@ -52,7 +52,8 @@ struct BoundBlock {
         outputInputs = space.headsInputs.inputs(for: [attention.output.weight.matrix], mode: mode)
         postAttentionNorm = block.postAttentionNorm.map(BoundNorm.init)
         output = ProductGroup(
-            attention.output, from: space.headsInputs, mode, joining: postAttentionNorm == nil && !isScaled, space)
+            attention.output, from: space.headsInputs, mode, joining: postAttentionNorm == nil && !isScaled,
+            space)
 
         postFeedForwardNorm = block.postFeedForwardNorm.map(BoundNorm.init)
         let joins = postFeedForwardNorm == nil && !isScaled

@@ -6,7 +6,7 @@ extension ModelRunner {
     ///
     /// Only the matrices of experts that some row goes to are read.
     func runMixture(
-        _ mixture: BoundMixture, norm: BoundNorm?, observer: ((TapValues) -> Void)?, stopsAtLastTap: Bool
+        _ mixture: BoundMixture, norm: BoundNorm?, observer: ((TapValues) -> Void)?, lastStage: Int
     ) {
         let space = space
         let rows = rows
@@ -31,13 +31,17 @@ extension ModelRunner {
         dispatch.gather(space.branch, into: space.expertRows, rows: rows, width: width, on: pool)
         let pairs = rows * mixture.choice.used
         observeExperts(TapPoint.expertInput, space.expertRows, width, mixture.count, observer)
-        for input in mixture.expertInputs { input.fill(space.expertRows, stride: width, tokens: pairs, on: pool) }
+        if lastStage == TapPoint.feedForwardInput.stage { return }
+        for input in mixture.expertInputs {
+            input.fill(space.expertRows, stride: width, tokens: pairs, on: pool)
+        }
         mixture.gateUp.run(offsets: dispatch.offsets, on: pool)
-        observeExperts(TapPoint.expertHidden, space.expertHidden, mixture.hiddenWidth, mixture.count, observer)
+        observeExperts(
+            TapPoint.expertHidden, space.expertHidden, mixture.hiddenWidth, mixture.count, observer)
         if let observer, let shared = mixture.shared {
             observe(.feedForwardHidden, space.gated, shared.width, rows: rows, observer)
         }
-        if stopsAtLastTap { return }
+        if lastStage == TapPoint.feedForwardHidden.stage { return }
         for input in mixture.hiddenInputs {
             input.fill(space.expertHidden, stride: mixture.hiddenWidth, tokens: pairs, on: pool)
         }
@@ -45,7 +49,9 @@ extension ModelRunner {
         dispatch.combine(space.expertRows, into: space.hidden, rows: rows, width: width, on: pool)
 
         guard let shared = mixture.shared else { return }
-        for input in shared.downInputs { input.fill(space.gated, stride: shared.width, tokens: rows, on: pool) }
+        for input in shared.downInputs {
+            input.fill(space.gated, stride: shared.width, tokens: rows, on: pool)
+        }
         shared.down.run(on: pool)
         for row in 0..<rows {
             let share = 1 / (1 + wn_exp(-space.sharedScores[row]))

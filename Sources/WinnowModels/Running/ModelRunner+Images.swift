@@ -26,7 +26,8 @@ extension ModelRunner {
         guard pixels.count == image.channels * image.size * image.size else {
             throw .noSuchInput(
                 architecture: shape.architecture,
-                expected: "images of [\(image.channels), \(image.size), \(image.size)] values, not \(pixels.count)")
+                expected:
+                    "images of [\(image.channels), \(image.size), \(image.size)] values, not \(pixels.count)")
         }
         let rows = image.patches + 1
         guard sequence.length == 0, rows <= sequence.capacity, rows <= room else {

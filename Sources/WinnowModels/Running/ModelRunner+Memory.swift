@@ -13,7 +13,8 @@ extension ModelRunner {
     }
 
     /// Bytes of KV pages that `tokens` of one sequence take in one layer: a slab at least.
-    public static func cacheBytes(_ model: LanguageModel, _ configuration: Configuration, tokens: Int) -> Int {
+    public static func cacheBytes(_ model: LanguageModel, _ configuration: Configuration, tokens: Int) -> Int
+    {
         let shape = model.configuration
         let pool = KVPagePool(
             type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.listsPerSequence)

@@ -218,14 +218,15 @@ public final class ModelRunner {
 
     /// Runs one block over the step's rows: x += attention(norm(x)); x += feedForward(norm(x)).
     ///
-    /// - Parameter lastTap: ends there, or at the block's last tap, leaving out what no tap up to it sees; nil: the whole
-    ///   block.
+    /// - Parameter lastTap: ends there, leaving out what no tap up to it sees; nil: the whole block.
     func runBlock(_ index: Int, observer: ((TapValues) -> Void)?, lastTap: TapPoint? = nil) {
         let block = blocks[index]
         let shape = model.configuration
         let isParallel = shape.traits.isParallel
+        // A parallel block makes its points in another order: it ends only before its last product.
+        let lastStage = lastTap.map { isParallel ? TapPoint.feedForwardHidden.stage : $0.stage } ?? .max
         if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
-        if lastTap == .attentionInput { return }
+        if lastStage == TapPoint.attentionInput.stage { return }
         fill(block.attentionInputs, space.hidden, norm: block.attentionNorm, rows: rows)
         block.queryKeyValue.run(on: pool)
         // Both branches of a parallel block read the residual as it was.
@@ -235,7 +236,7 @@ public final class ModelRunner {
 
         let headsWidth = shape.shape(ofLayer: index).heads * shape.headWidth
         if let observer { observe(.attentionOutput, space.heads, headsWidth, rows: rows, observer) }
-        if lastTap == .attentionOutput { return }
+        if lastStage == TapPoint.attentionOutput.stage { return }
         for input in block.outputInputs {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
@@ -245,12 +246,12 @@ public final class ModelRunner {
 
         if let mixture = block.mixture {
             runMixture(
-                mixture, norm: block.feedForwardNorm, observer: observer, stopsAtLastTap: lastTap != nil)
+                mixture, norm: block.feedForwardNorm, observer: observer, lastStage: lastStage)
             return
         }
         guard let feedForward = block.feedForward else { return }
-        if !isParallel { runGateUp(block, observer) }
-        if lastTap != nil { return }
+        if !isParallel { runGateUp(block, observer, lastStage: lastStage) }
+        if lastStage <= TapPoint.feedForwardHidden.stage { return }
         for input in feedForward.downInputs {
             input.fill(space.gated, stride: feedForward.width, tokens: rows, on: pool)
         }
@@ -259,16 +260,19 @@ public final class ModelRunner {
         if let norm = block.feedForwardResidualNorm { normalise(norm) }
     }
 
-    private func runGateUp(_ block: BoundBlock, _ observer: ((TapValues) -> Void)?) {
+    private func runGateUp(_ block: BoundBlock, _ observer: ((TapValues) -> Void)?, lastStage: Int = .max) {
         guard let feedForward = block.feedForward else { return }
         if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
+        if lastStage == TapPoint.feedForwardInput.stage { return }
         fill(feedForward.inputs, space.hidden, norm: block.feedForwardNorm, rows: rows)
         feedForward.gateUp.run(on: pool)
         if let observer { observe(.feedForwardHidden, space.gated, feedForward.width, rows: rows, observer) }
     }
 
     /// Fills inputs from rows of the model's width, normalised where there is a norm.
-    private func fill(_ inputs: [PreparedInput], _ x: UnsafeMutablePointer<Float>, norm: BoundNorm?, rows: Int) {
+    private func fill(
+        _ inputs: [PreparedInput], _ x: UnsafeMutablePointer<Float>, norm: BoundNorm?, rows: Int
+    ) {
         let width = model.configuration.width
         guard let norm else {
             for input in inputs { input.fill(x, stride: width, tokens: rows, on: pool) }

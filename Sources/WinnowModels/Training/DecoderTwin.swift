@@ -2,10 +2,11 @@ import WinnowCore
 import WinnowIO
 import WinnowWeights
 
-/// The open twin of a decoder, composed of ops that record a tape: what training runs, and the oracle of the runner.
+/// The open twin of a decoder, composed of ops that record a tape: what training runs, and the oracle of the
+/// runner.
 ///
-/// A parameter with ``Parameter/training`` is read from its masters and gets a gradient; others are frozen, and run
-/// in the format that their file has. Float32 throughout.
+/// A parameter with ``Parameter/training`` is read from its masters and gets a gradient; others are frozen,
+/// and run in the format that their file has. Float32 throughout.
 public final class DecoderTwin {
     public let model: LanguageModel
     public let context: OpContext
@@ -13,7 +14,8 @@ public final class DecoderTwin {
     public var recomputesBlocks = false
     private let rotary: RotaryTables
     /// Adds what an adapter makes of a linear's input to its output.
-    package var adapt: ((_ linear: Parameter, _ rows: Range<Int>?, _ input: Variable, _ output: Variable) -> Variable)?
+    package var adapt:
+        ((_ linear: Parameter, _ rows: Range<Int>?, _ input: Variable, _ output: Variable) -> Variable)?
 
     public init(_ model: LanguageModel, on pool: KernelPool, memory: TapeMemory = TapeMemory()) {
         self.model = model
@@ -26,7 +28,8 @@ public final class DecoderTwin {
     /// Hidden states after the final norm, `[tokens, width]`.
     ///
     /// - Parameter observe: called with every block's output, the last one's after the final norm.
-    /// - Throws: ``ModelError`` for an id outside of the vocabulary, or positions that the model does not have.
+    /// - Throws: ``ModelError`` for an id outside of the vocabulary, or positions that the model does not
+    ///   have.
     public func hidden(
         _ batch: DecoderBatch, observe: (_ block: Int, _ states: Variable) -> Void = { _, _ in }
     ) throws(ModelError) -> Variable {
@@ -57,7 +60,8 @@ public final class DecoderTwin {
         negativeLogLikelihoods: UnsafeMutableBufferPointer<Double>? = nil
     ) throws(ModelError) -> Variable {
         context.crossEntropy(
-            try hidden(batch), head: headVariable, LossTargets(meanOf: batch.targets, of: count, scale: scale),
+            try hidden(batch), head: headVariable,
+            LossTargets(meanOf: batch.targets, of: count, scale: scale),
             cap: model.configuration.traits.logitCap, negativeLogLikelihoods: negativeLogLikelihoods)
     }
 
@@ -71,7 +75,8 @@ public final class DecoderTwin {
             throw error
         } catch { fatalError("\(error)") }
         let cap = model.configuration.traits.logitCap
-        return context.withoutTape { context.softCapped(context.linear(hidden, headVariable), cap: cap) }.value
+        return context.withoutTape { context.softCapped(context.linear(hidden, headVariable), cap: cap) }
+            .value
     }
 
     /// What of a model has no way back here; nil when all of it has.
@@ -87,7 +92,10 @@ public final class DecoderTwin {
             (traits.activation == .gelu, "it has GELU in its exact form"),
             (traits.hasHeadBias, "its head has a bias"),
             (!shape.layerShapes.isEmpty, "its blocks have shapes of their own"),
-            (shape.rope.width(ofHead: shape.headWidth) != shape.headWidth, "rotary positions turn a part of its heads"),
+            (
+                shape.rope.width(ofHead: shape.headWidth) != shape.headWidth,
+                "rotary positions turn a part of its heads"
+            ),
         ]
         return missing.first { $0.0 }?.1
     }
@@ -139,7 +147,8 @@ public final class DecoderTwin {
             }
             let table = twin.rotary.rows(batch.length, layer: layer, capacity: batch.length)
             rotary = RotaryPositions(
-                table: Array(UnsafeBufferPointer(start: table, count: batch.length * configuration.headWidth)),
+                table: Array(
+                    UnsafeBufferPointer(start: table, count: batch.length * configuration.headWidth)),
                 positions: positions, headWidth: configuration.headWidth,
                 isInterleaved: configuration.rotaryStyle == .interleaved)
         }
@@ -160,11 +169,15 @@ public final class DecoderTwin {
         let heads = context.attention(query, key, value, places.shape)
         let middle = join(x, heads, attention.output, block.postAttentionNorm)
 
-        guard let feedForward = block.feedForward else { preconditionFailure("a block of experts on the tape") }
+        guard let feedForward = block.feedForward else {
+            preconditionFailure("a block of experts on the tape")
+        }
         let inner = norm(middle, block.feedForwardNorm)
         let kind = feedForward.activation.gateKind
         let up = linear(inner, feedForward.up)
-        let gated = feedForward.gate.map { context.gate(kind, linear(inner, $0), times: up) } ?? context.gate(kind, up)
+        let gated =
+            feedForward.gate.map { context.gate(kind, linear(inner, $0), times: up) }
+            ?? context.gate(kind, up)
         return join(middle, gated, feedForward.down, block.postFeedForwardNorm)
     }
 
@@ -189,7 +202,8 @@ public final class DecoderTwin {
         if let training = linear.weight.training {
             output = context.linear(x, training.variable, bias: bias, rows: linear.rows, residual: residual)
         } else {
-            output = context.linear(x, linear.weight.matrix, bias: bias, rows: linear.rows, residual: residual)
+            output = context.linear(
+                x, linear.weight.matrix, bias: bias, rows: linear.rows, residual: residual)
         }
         guard let adapt else { return output }
         return adapt(linear.weight, linear.rows, x, output)
@@ -198,7 +212,9 @@ public final class DecoderTwin {
     /// A parameter as a variable: its masters, or its value multiplied out.
     private func variable(_ parameter: Parameter) -> Variable {
         if let training = parameter.training { return training.variable }
-        if let kept = frozen[ObjectIdentifier(parameter)], kept.version == parameter.version { return kept.value }
+        if let kept = frozen[ObjectIdentifier(parameter)], kept.version == parameter.version {
+            return kept.value
+        }
         let value: Variable
         switch parameter.value {
         case .vector(let vector): value = Variable(Tensor(vector.floats() ?? [], shape: vector.shape))

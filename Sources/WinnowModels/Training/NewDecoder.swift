@@ -22,12 +22,15 @@ public struct NewDecoder: Sendable, Equatable {
     public var problem: String? {
         for (name, value) in [
             ("layers", layers), ("width", width), ("heads", heads), ("key-value heads", keyValueHeads),
-            ("feed-forward width", feedForwardWidth), ("vocabulary", vocabularySize), ("context", contextLength),
+            ("feed-forward width", feedForwardWidth), ("vocabulary", vocabularySize),
+            ("context", contextLength),
         ] where value < 1 { return "\(name) is \(value), not 1 or more" }
         if width % heads != 0 { return "a width of \(width) does not divide by \(heads) heads" }
         if width / heads % 2 != 0 { return "heads of \(width / heads) have no pairs to turn" }
         if width / heads > 256 { return "heads of \(width / heads) are wider than 256" }
-        if heads % keyValueHeads != 0 { return "\(heads) heads do not divide by \(keyValueHeads) key-value heads" }
+        if heads % keyValueHeads != 0 {
+            return "\(heads) heads do not divide by \(keyValueHeads) key-value heads"
+        }
         return nil
     }
 
@@ -46,14 +49,16 @@ public struct NewDecoder: Sendable, Equatable {
             bosID: bosID, eosIDs: eosIDs, rotaryStyle: .halves, huggingFace: JSONObject())
     }
 
-    /// A model with weights drawn from a normal distribution: of deviation 0.02, and in what writes to the residual
-    /// less by the root of twice the layers, so that the residual keeps its size; norms are 1.
+    /// A model with weights drawn from a normal distribution: of deviation 0.02, and in what writes to the
+    /// residual less by the root of twice the layers, so that the residual keeps its size; norms are 1.
     ///
     /// - Source: GPT-2's initialisation.
     public func model(seed: UInt64) throws(WeightError) -> LanguageModel {
         precondition(problem == nil, problem ?? "")
         var random = Random(seed: seed)
-        func matrix(_ name: String, _ rows: Int, _ columns: Int, _ deviation: Float) throws(WeightError) -> Parameter {
+        func matrix(_ name: String, _ rows: Int, _ columns: Int, _ deviation: Float) throws(WeightError)
+            -> Parameter
+        {
             let values = Storage(byteCount: rows * columns * 4) { bytes in
                 for index in 0..<rows * columns {
                     bytes.storeBytes(of: random.normal() * deviation, toByteOffset: index * 4, as: Float.self)
@@ -63,7 +68,8 @@ public struct NewDecoder: Sendable, Equatable {
                 name: name,
                 value: .matrix(
                     try WeightMatrix(
-                        format: .f32, rows: rows, columns: columns, parts: .init(values: StorageSlice(values)),
+                        format: .f32, rows: rows, columns: columns,
+                        parts: .init(values: StorageSlice(values)),
                         name: name)))
         }
         func norm(_ name: String) -> Norm {
@@ -87,12 +93,15 @@ public struct NewDecoder: Sendable, Equatable {
                         output: Linear(try matrix("\(prefix).self_attn.o_proj.weight", width, width, small))),
                     feedForwardNorm: norm("\(prefix).post_attention_layernorm.weight"),
                     feedForward: FeedForward(
-                        gate: Linear(try matrix("\(prefix).mlp.gate_proj.weight", feedForwardWidth, width, 0.02)),
+                        gate: Linear(
+                            try matrix("\(prefix).mlp.gate_proj.weight", feedForwardWidth, width, 0.02)),
                         up: Linear(try matrix("\(prefix).mlp.up_proj.weight", feedForwardWidth, width, 0.02)),
-                        down: Linear(try matrix("\(prefix).mlp.down_proj.weight", width, feedForwardWidth, small)))))
+                        down: Linear(
+                            try matrix("\(prefix).mlp.down_proj.weight", width, feedForwardWidth, small)))))
         }
         return LanguageModel(
-            configuration: configuration, embedding: embedding, blocks: blocks, finalNorm: norm("model.norm.weight"),
+            configuration: configuration, embedding: embedding, blocks: blocks,
+            finalNorm: norm("model.norm.weight"),
             head: tiesEmbeddings ? nil : try matrix("lm_head.weight", vocabularySize, width, 0.02))
     }
 }

@@ -6,7 +6,8 @@ extension Parameter {
     /// Multiplies the value out into float32 masters that steps change; the value stays as it is until
     /// ``takeMasters()``.
     ///
-    /// - Parameter keepsZeros: prunes, from now on, what is zero in the matrix (a masked format's mask in any case).
+    /// - Parameter keepsZeros: prunes, from now on, what is zero in the matrix (a masked format's mask in any
+    ///   case).
     public func beginTraining(keepsZeros: Bool = false, on pool: KernelPool) {
         switch value {
         case .matrix(let matrix):
@@ -14,7 +15,8 @@ extension Parameter {
             training = ParameterTraining(
                 name: name, shape: [matrix.rows, matrix.columns], values: matrix.floats(on: pool), mask: mask)
         case .vector(let vector):
-            training = ParameterTraining(name: name, shape: vector.shape, values: vector.floats() ?? [], mask: nil)
+            training = ParameterTraining(
+                name: name, shape: vector.shape, values: vector.floats() ?? [], mask: nil)
         }
     }
 
@@ -36,7 +38,8 @@ extension ParameterTraining {
             guard shape.count == 2 else { return .vector(tensor) }
             return .matrix(
                 try WeightMatrix(
-                    format: .f32, rows: shape[0], columns: shape[1], parts: .init(values: tensor.bytes), name: name))
+                    format: .f32, rows: shape[0], columns: shape[1], parts: .init(values: tensor.bytes),
+                    name: name))
         }
     }
 }

@@ -3,8 +3,8 @@ import WinnowWeights
 
 /// What training adds to a parameter: float32 masters, a gradient, and the mask that both are held to.
 ///
-/// Its buffers are written by optimizers and mask updaters between steps, by backward passes within one; tensors
-/// that ``variable`` gives view the masters, and are not kept from one step to the next.
+/// Its buffers are written by optimizers and mask updaters between steps, by backward passes within one;
+/// tensors that ``variable`` gives view the masters, and are not kept from one step to the next.
 public final class ParameterTraining {
     public let name: String
     public let shape: [Int]
@@ -55,7 +55,8 @@ public final class ParameterTraining {
     /// The parameter as ops read it in one step.
     package var variable: Variable {
         Variable(
-            Tensor(viewing: values.baseAddress!, shape: shape, keeping: memory), gradient: gradients.baseAddress!)
+            Tensor(viewing: values.baseAddress!, shape: shape, keeping: memory),
+            gradient: gradients.baseAddress!)
     }
 
     /// Puts a mask in force: pruned weights become zero now, in the masters and in the gradient.
@@ -81,7 +82,9 @@ public final class ParameterTraining {
         guard let mask else { return 0 }
         var strayed = 0
         for row in 0..<rows {
-            for column in 0..<columns where values[row * columns + column] != 0 && !mask[row, column] { strayed += 1 }
+            for column in 0..<columns where values[row * columns + column] != 0 && !mask[row, column] {
+                strayed += 1
+            }
         }
         return strayed
     }

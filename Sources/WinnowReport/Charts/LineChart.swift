@@ -47,7 +47,8 @@ public struct LineChart: Sendable, Equatable {
         return stride(from: 0, to: points.count, by: group).map { first in
             let some = points[first..<min(first + group, points.count)]
             return Point(
-                some.reduce(0) { $0 + $1.x } / Double(some.count), some.reduce(0) { $0 + $1.y } / Double(some.count))
+                some.reduce(0) { $0 + $1.x } / Double(some.count),
+                some.reduce(0) { $0 + $1.y } / Double(some.count))
         }
     }
 
@@ -82,7 +83,8 @@ public struct LineChart: Sendable, Equatable {
         drawing.line(left, bottom, right, bottom, "axis")
         drawing.text(xTitle, x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
         drawing.text(
-            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2, "axis-title",
+            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2,
+            "axis-title",
             anchor: .middle, turned: true)
         var taken: [Double] = []
         for (index, line) in shown.enumerated() {
@@ -92,13 +94,18 @@ public struct LineChart: Sendable, Equatable {
                 drawing.path(path, style)
             } else {
                 drawing.circle(
-                    x: path[0].x, y: path[0].y, radius: 4, line.isBase ? "point base" : "point", tip: line.name)
+                    x: path[0].x, y: path[0].y, radius: 4, line.isBase ? "point base" : "point",
+                    tip: line.name)
             }
             // Names stand at the ends of their lines, each a line of text away from the others.
-            var y = path[path.count - 1].y - 7
+            let end = path[path.count - 1]
+            var y = end.y - 7
             while let near = taken.first(where: { abs($0 - y) < 16 }) { y = near - 16 }
             taken.append(y)
-            drawing.text(line.name, x: right - 6, y: y, line.isBase ? "label strong" : "label", anchor: .end)
+            let fits = end.x - Drawing.width(of: line.name, size: 13.5) > left
+            drawing.text(
+                line.name, x: min(end.x, right - 6), y: y, line.isBase ? "label strong" : "label",
+                anchor: fits ? .end : .start)
         }
         return drawing.svg(id: title, title: title, description: description(shown))
     }
@@ -106,7 +113,8 @@ public struct LineChart: Sendable, Equatable {
     private func description(_ shown: [Line]) -> String {
         shown.map { line in
             let (first, last) = (line.points[0], line.points[line.points.count - 1])
-            return "\(line.name): from \(Format.significant(first.y, 4)) at \(Format.significant(first.x)) to "
+            return
+                "\(line.name): from \(Format.significant(first.y, 4)) at \(Format.significant(first.x)) to "
                 + "\(Format.significant(last.y, 4)) at \(Format.significant(last.x))"
         }.joined(separator: "; ") + ". \(yTitle) over \(xTitle)."
     }

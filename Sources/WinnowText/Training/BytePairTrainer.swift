@@ -27,8 +27,8 @@ public struct BytePairTrainer: Sendable {
     /// Bytes of text so far.
     public private(set) var byteCount = 0
 
-    /// - Throws: ``TrainingError``.
-    public init(_ configuration: Configuration = Configuration()) throws(TrainingError) {
+    /// - Throws: ``TokenizerTrainingError``.
+    public init(_ configuration: Configuration = Configuration()) throws(TokenizerTrainingError) {
         self.configuration = configuration
         for (index, token) in configuration.specialTokens.enumerated() {
             guard !token.isEmpty else { throw .emptySpecialToken }
@@ -78,8 +78,8 @@ public struct BytePairTrainer: Sendable {
     /// Learns the merges.
     ///
     /// - Parameter progress: tokens there are, of those wanted; returns whether to go on.
-    /// - Throws: ``TrainingError``.
-    public func train(progress: (Int, Int) -> Bool = { _, _ in true }) throws(TrainingError)
+    /// - Throws: ``TokenizerTrainingError``.
+    public func train(progress: (Int, Int) -> Bool = { _, _ in true }) throws(TokenizerTrainingError)
         -> TokenizerDefinition
     {
         guard words.wordCount > 0 else { throw .noText }
@@ -159,7 +159,7 @@ private struct TrainedVocabulary {
 }
 
 /// Why no tokenizer can be made.
-public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
+public enum TokenizerTrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case noText
     case vocabularyTooSmall(Int, least: Int)
     case negativeFrequency(Int)

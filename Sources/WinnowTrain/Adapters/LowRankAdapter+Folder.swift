@@ -21,8 +21,10 @@ extension LowRankAdapter {
         }
         try SafetensorsFile.write(
             tensors, to: "\(output.partialPath)/adapter_model.safetensors", overwrite: false)
-        let targets = configuration.targets == ["all-linear"]
-            ? Array(Set(pairs.compactMap { $0.name.split(separator: ".").dropLast().last.map(String.init) })).sorted()
+        let targets =
+            configuration.targets == ["all-linear"]
+            ? Array(Set(pairs.compactMap { $0.name.split(separator: ".").dropLast().last.map(String.init) }))
+                .sorted()
             : configuration.targets
         let config: JSONValue = [
             "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": .string(base),
@@ -54,14 +56,16 @@ extension LowRankAdapter {
         if let bias = config["bias"]?.string, bias != "none" {
             throw AdapterError.unsupported(folder: path, what: "biases of adapters (bias: \(bias))")
         }
-        guard let rank = config["r"]?.integer, rank > 0, let alpha = config["lora_alpha"]?.number, alpha > 0 else {
+        guard let rank = config["r"]?.integer, rank > 0, let alpha = config["lora_alpha"]?.number, alpha > 0
+        else {
             throw AdapterError.unsupported(folder: path, what: "an adapter without r and lora_alpha")
         }
         var own = LowRankConfiguration()
         own.rank = rank
         own.alpha = alpha
         own.isRankStabilised = config["use_rslora"]?.bool ?? false
-        own.targets = config["target_modules"]?.array?.compactMap(\.string)
+        own.targets =
+            config["target_modules"]?.array?.compactMap(\.string)
             ?? config["target_modules"]?.string.map { [$0] } ?? []
         let tensors = try SafetensorsFile("\(path)/adapter_model.safetensors")
         var unused = Set(tensors.names)
@@ -86,13 +90,16 @@ extension LowRankAdapter {
             }
             pairs.append(
                 Pair(
-                    name: linear.name, rank: rank, outputs: matrix.rows, inputs: matrix.columns, down: downs, up: ups))
+                    name: linear.name, rank: rank, outputs: matrix.rows, inputs: matrix.columns, down: downs,
+                    up: ups))
             unused.subtract(names)
         }
         if let other = unused.min() {
             throw AdapterError.misfit(folder: path, tensor: other, reason: "the model has no such linear")
         }
-        guard !pairs.isEmpty else { throw AdapterError.unsupported(folder: path, what: "an adapter without tensors") }
+        guard !pairs.isEmpty else {
+            throw AdapterError.unsupported(folder: path, what: "an adapter without tensors")
+        }
         self.init(own, pairs)
     }
 }
@@ -103,8 +110,10 @@ extension Tensor {
         let rowBytes = bytes.byteCount / shape[0]
         let storage = Storage(byteCount: bytes.byteCount) { out in
             for (index, source) in order.enumerated() {
-                UnsafeMutableRawBufferPointer(rebasing: out[index * rowBytes..<(index + 1) * rowBytes]).copyMemory(
-                    from: UnsafeRawBufferPointer(rebasing: bytes.bytes[source * rowBytes..<(source + 1) * rowBytes]))
+                UnsafeMutableRawBufferPointer(rebasing: out[index * rowBytes..<(index + 1) * rowBytes])
+                    .copyMemory(
+                        from: UnsafeRawBufferPointer(
+                            rebasing: bytes.bytes[source * rowBytes..<(source + 1) * rowBytes]))
             }
         }
         return Tensor(dtype: dtype, shape: shape, bytes: StorageSlice(storage))
@@ -118,7 +127,8 @@ public enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .unsupported(let folder, let what): "\(folder) has \(what), which is not supported: plain LoRA only"
+        case .unsupported(let folder, let what):
+            "\(folder) has \(what), which is not supported: plain LoRA only"
         case .misfit(let folder, let tensor, let reason):
             "\(folder): \(tensor) does not fit the model (\(reason)): is it for another base?"
         }

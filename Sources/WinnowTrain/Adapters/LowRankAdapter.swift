@@ -40,9 +40,11 @@ public final class LowRankAdapter {
         let pairs = linears.filter { configuration.covers($0.name) }.map { linear in
             let matrix = linear.matrix
             let bound = 1 / Float(matrix.columns).squareRoot()
-            let down = (0..<configuration.rank * matrix.columns).map { _ in (2 * random.uniform() - 1) * bound }
+            let down = (0..<configuration.rank * matrix.columns).map { _ in (2 * random.uniform() - 1) * bound
+            }
             return Pair(
-                name: linear.name, rank: configuration.rank, outputs: matrix.rows, inputs: matrix.columns, down: down,
+                name: linear.name, rank: configuration.rank, outputs: matrix.rows, inputs: matrix.columns,
+                down: down,
                 up: [Float](repeating: 0, count: matrix.rows * configuration.rank))
         }
         self.init(configuration, pairs)
@@ -67,8 +69,9 @@ public final class LowRankAdapter {
         let scale = Float(configuration.scale)
         twin.adapt = { [byName] linear, rows, input, output in
             guard let pair = byName[linear.name] else { return output }
-            let low = context.linear(input, pair.down.variable)
-            return context.add(output, context.linear(low, pair.up.variable, rows: rows), scale: scale)
+            // The few columns in the middle are scaled; the base's output is added to, not kept.
+            let low = context.scale(context.linear(input, pair.down.variable), by: scale)
+            return context.linear(low, pair.up.variable, rows: rows, residual: output)
         }
     }
 
@@ -89,7 +92,8 @@ public final class LowRankAdapter {
             return context.add(base, product, scale: Float(configuration.scale)).value
         }
         let whole = try WeightMatrix(
-            format: .f32, rows: matrix.rows, columns: matrix.columns, parts: .init(values: sum.bytes), name: name)
+            format: .f32, rows: matrix.rows, columns: matrix.columns, parts: .init(values: sum.bytes),
+            name: name)
         guard let mask = matrix.mask ?? (keepsZeros ? matrix.nonzeros(on: pool) : nil) else { return whole }
         return try whole.masked(by: mask, on: pool, name: name)
     }

@@ -1,13 +1,14 @@
 import WinnowCore
 import WinnowModels
 
-/// What a student is held to beside its text: cross-entropy, the teacher's distribution, the teacher's hidden states.
+/// What a student is held to beside its text: cross-entropy, the teacher's distribution, the teacher's hidden
+/// states.
 ///
 /// loss = crossEntropy * CE + divergence * T^2 KL(teacher || student) + squareHead * sum over blocks of
 /// mean((s - t)^2) / (mean(t^2) + 2^-7); means are over the tokens that have targets.
 ///
-/// - Source: SquareHead, arXiv 2310.06927: the published runs weigh 1, 0, 1. Block outputs are taken before the final
-///   norm, the last one after it.
+/// - Source: SquareHead, arXiv 2310.06927: the published runs weigh 1, 0, 1. Block outputs are taken before
+///   the final norm, the last one after it.
 public struct DistillationWeights: Sendable, Equatable {
     public var crossEntropy = 1.0
     public var divergence = 0.0
@@ -72,13 +73,15 @@ public final class Distillation {
             losses.append(
                 context.crossEntropy(
                     hidden, head: head,
-                    LossTargets(meanOf: batch.targets, of: scored, scale: Float(weights.crossEntropy)), cap: cap))
+                    LossTargets(meanOf: batch.targets, of: scored, scale: Float(weights.crossEntropy)),
+                    cap: cap))
         }
         if weights.divergence > 0 {
             let each = Float(weights.divergence / Double(max(scored, 1)))
             losses.append(
                 context.distillation(
-                    hidden, head: head, teacherHidden: teacherRun.hidden, teacherHead: teacher.headVariable.value,
+                    hidden, head: head, teacherHidden: teacherRun.hidden,
+                    teacherHead: teacher.headVariable.value,
                     temperature: Float(weights.temperature), weights: counts.map { $0 ? each : 0 }))
         }
         if weights.squareHead > 0 {

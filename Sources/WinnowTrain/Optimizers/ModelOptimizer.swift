@@ -33,7 +33,7 @@ public final class ModelOptimizer {
     private let optimizer: any ParameterOptimizer
     public let names: [String]
     private let decays: [Bool]
-    private let states: [OptimizerState]
+    let states: [OptimizerState]
 
     /// - Parameter optimizer: another than the configuration's: one with hooks.
     /// - Throws: ``OptimizerError`` for a `no_decay` name that no parameter has.

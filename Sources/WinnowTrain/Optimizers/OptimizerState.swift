@@ -138,6 +138,9 @@ extension OptimizerState {
         return result
     }
 
+    /// What ``tensors()`` calls them, in its order, nothing copied.
+    var tensorNames: [String] { ["steps"] + names + (mask == nil ? [] : ["mask"]) }
+
     /// Takes back what ``tensors()`` gave.
     ///
     /// - Parameter find: a stored tensor by its name.
@@ -161,7 +164,8 @@ extension OptimizerState {
             let stored = try need("mask", .u8, digest.utf8.count).bytes.bytes
             guard stored.elementsEqual(digest.utf8) else {
                 throw .stateMismatch(
-                    parameter: parameter, name: "mask", found: "another one", expected: "the mask it was saved under")
+                    parameter: parameter, name: "mask", found: "another one",
+                    expected: "the mask it was saved under")
             }
         }
         // All are looked at before one is taken.

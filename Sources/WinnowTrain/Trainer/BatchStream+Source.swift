@@ -35,7 +35,8 @@ public struct StreamedBatches: BatchSource {
             window >= 0
         else { return false }
         stream = BatchStream(
-            stream.dataset, plan: stream.plan, batch: stream.batch, seed: stream.seed, isShuffled: stream.isShuffled,
+            stream.dataset, plan: stream.plan, batch: stream.batch, seed: stream.seed,
+            isShuffled: stream.isShuffled,
             position: DataPosition(epoch: epoch, window: window))
         return true
     }

@@ -10,6 +10,11 @@ extension Trainer {
         plan.add("the optimizer's state", bytes: optimizer.byteCount)
         plan.add("the model as stored", bytes: model.byteCount)
         plan.add("activations", bytes: activationBytes)
+        // What is frozen and looked up by rows, or multiplied with as a head.
+        let frozen = [model.embedding, model.positions, model.head].compactMap { $0 }.filter {
+            $0.training == nil
+        }
+        plan.add("frozen embeddings in float32", bytes: frozen.reduce(0) { $0 + $1.matrix.count * 4 })
         return plan
     }
 
@@ -19,8 +24,7 @@ extension Trainer {
         let tokens = configuration.batch * configuration.length
         let queries = shape.heads * shape.headWidth
         let keys = shape.keyValueHeads * shape.headWidth
-        let turned = shape.traits.learnedPositions == nil
-        var block = 4 * shape.width + (turned ? 3 : 2) * queries + (turned ? 3 : 2) * keys
+        var block = 4 * shape.width + 2 * queries + 2 * keys
         block += (shape.traits.isGated ? 3 : 2) * shape.feedForwardWidth
         if shape.traits.hasSandwichNorms { block += 4 * shape.width }
         let backward = 3 * shape.feedForwardWidth + 6 * shape.width + 2 * queries + 4 * keys

@@ -4,8 +4,8 @@ import WinnowIO
 import WinnowModels
 import WinnowWeights
 
-/// Trains a model: batches, gradients, masks, steps of an optimizer, in one fixed order, so that a run is the same
-/// whether it was stopped or not.
+/// Trains a model: batches, gradients, masks, steps of an optimizer, in one fixed order, so that a run is the
+/// same whether it was stopped or not.
 public final class Trainer {
     public let model: LanguageModel
     public let configuration: TrainingConfiguration
@@ -28,10 +28,14 @@ public final class Trainer {
     /// - Parameter distillation: what steps lower in place of the cross-entropy alone.
     /// - Throws: ``TrainingError`` for settings that make no sense, ``OptimizerError``.
     public init(
-        _ model: LanguageModel, _ configuration: TrainingConfiguration, data: any BatchSource, on pool: KernelPool,
+        _ model: LanguageModel, _ configuration: TrainingConfiguration, data: any BatchSource,
+        on pool: KernelPool,
         updater: (any MaskUpdater)? = nil, adapter: LowRankAdapter? = nil, distillation: Distillation? = nil
     ) throws {
         try configuration.validate()
+        if let feature = DecoderTwin.untrainable(model.configuration) {
+            throw ModelError.cannotTrain(architecture: model.configuration.architecture, feature: feature)
+        }
         self.model = model
         self.configuration = configuration
         self.data = data
@@ -48,7 +52,8 @@ public final class Trainer {
         prunable = parameters.indices.filter { [parameters] in names.contains(parameters[$0].name) }
         optimizer = try ModelOptimizer(
             configuration.optimizer,
-            parameters: parameters.map { ParameterDescription(name: $0.name, shape: $0.shape, mask: $0.mask) })
+            parameters: parameters.map { ParameterDescription(name: $0.name, shape: $0.shape, mask: $0.mask) }
+        )
     }
 
     public var isDone: Bool { step >= configuration.steps }
@@ -75,7 +80,8 @@ public final class Trainer {
         let scored = batches.reduce(0) { $0 + $1.scored }
         var loss = 0.0
         for batch in batches {
-            let parts = try distillation?.losses(twin, batch, scored: max(scored, 1))
+            let parts =
+                try distillation?.losses(twin, batch, scored: max(scored, 1))
                 ?? [try twin.loss(batch, dividingBy: max(scored, 1))]
             for part in parts { loss += Double(part.scalar) }
             guard loss.isFinite else {
@@ -133,7 +139,9 @@ public final class Trainer {
 
     /// The first tensor that holds something that is not finite: a weight, else what a block makes.
     private func placeOfNaN(_ batch: DecoderBatch) -> String {
-        for parameter in parameters where parameter.values.contains(where: { !$0.isFinite }) { return parameter.name }
+        for parameter in parameters where parameter.values.contains(where: { !$0.isFinite }) {
+            return parameter.name
+        }
         var place: String?
         _ = try? twin.context.withoutTape {
             try twin.hidden(batch) { block, states in

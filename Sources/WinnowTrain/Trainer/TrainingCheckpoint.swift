@@ -4,8 +4,8 @@ import WinnowJSON
 import WinnowModels
 import WinnowWeights
 
-/// All that a run needs to go on with the same bits: a folder with `masters.safetensors`, `optimizer.safetensors`,
-/// `masks.safetensors` and `state.json`, written aside and renamed.
+/// All that a run needs to go on with the same bits: a folder with `masters.safetensors`,
+/// `optimizer.safetensors`, `masks.safetensors` and `state.json`, written aside and renamed.
 public struct TrainingCheckpoint: Sendable {
     public let path: String
     public let step: Int
@@ -51,7 +51,7 @@ public struct TrainingCheckpoint: Sendable {
         try SafetensorsFile.write(
             trainer.parameters.map(\.name), to: "\(output.partialPath)/masters.safetensors"
         ) { index in trainer.parameters[index].tensor }
-        try write("optimizer.safetensors", trainer.optimizer.tensors().map { ($0.name, $0.tensor) })
+        try writeOptimizer(trainer.optimizer, to: "\(output.partialPath)/optimizer.safetensors")
         try write(
             "masks.safetensors",
             trainer.parameters.compactMap { parameter in
@@ -68,6 +68,22 @@ public struct TrainingCheckpoint: Sendable {
             JSONValue.object(state).text(indent: 2) + "\n", to: "\(output.partialPath)/\(stateFile)")
         try output.commit()
         return TrainingCheckpoint(path: path, step: trainer.step, state: state)
+    }
+
+    /// The optimizer's state, a parameter at a time: a copy of it all would be twice the model.
+    private static func writeOptimizer(_ optimizer: ModelOptimizer, to path: String) throws {
+        var names: [String] = []
+        var places: [(state: Int, part: Int)] = []
+        for (index, state) in optimizer.states.enumerated() {
+            for (part, name) in state.tensorNames.enumerated() {
+                names.append("\(optimizer.names[index]).\(name)")
+                places.append((index, part))
+            }
+        }
+        try SafetensorsFile.write(names, to: path) { place in
+            let (state, part) = places[place]
+            return optimizer.states[state].tensors()[part].tensor
+        }
     }
 
     /// Removes all but the newest checkpoints of a folder.
@@ -96,11 +112,13 @@ public struct TrainingCheckpoint: Sendable {
             guard let tensor = masters[parameter.name], tensor.dtype == .f32, tensor.shape == parameter.shape
             else {
                 throw TrainingError.damagedCheckpoint(
-                    folder: path, reason: "\(parameter.name) of shape \(parameter.shape) is not in masters.safetensors")
+                    folder: path,
+                    reason: "\(parameter.name) of shape \(parameter.shape) is not in masters.safetensors")
             }
             UnsafeMutableRawBufferPointer(parameter.values).copyMemory(from: tensor.bytes.bytes)
             guard let bits = masks[parameter.name] else { continue }
-            guard let mask = SparsityMask(rows: parameter.rows, columns: parameter.columns, stored: bits) else {
+            guard let mask = SparsityMask(rows: parameter.rows, columns: parameter.columns, stored: bits)
+            else {
                 throw TrainingError.damagedCheckpoint(
                     folder: path, reason: "the mask of \(parameter.name) is not one of \(parameter.shape)")
             }
@@ -110,7 +128,10 @@ public struct TrainingCheckpoint: Sendable {
         try trainer.optimizer.restore { states[$0] }
         guard let step = state["step"]?.integer, let tokens = state["tokens"]?.integer, step >= 0,
             let position = state["data"], trainer.data.seek(position)
-        else { throw TrainingError.damagedCheckpoint(folder: path, reason: "state.json lacks its step or position") }
+        else {
+            throw TrainingError.damagedCheckpoint(
+                folder: path, reason: "state.json lacks its step or position")
+        }
         trainer.step = step
         trainer.tokens = tokens
         try trainer.verifyMasks()
@@ -118,7 +139,8 @@ public struct TrainingCheckpoint: Sendable {
 }
 
 extension JSONValue {
-    /// The first thing, in the order of this value's keys, that another has differently; the order itself is nothing.
+    /// The first thing, in the order of this value's keys, that another has differently; the order itself is
+    /// nothing.
     fileprivate func firstDifference(from other: JSONValue?, at place: String = "") -> String? {
         if let own = object, let theirs = other?.object {
             for (key, value) in own.pairs {

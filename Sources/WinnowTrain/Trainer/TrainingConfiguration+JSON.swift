@@ -9,8 +9,8 @@ import WinnowJSON
 extension TrainingConfiguration {
     /// A recipe in JSON; what it leaves out has its default.
     ///
-    /// - Throws: ``TrainingError``, ``OptimizerError``, ``ScheduleError``; ``TrainingError/badRecipe(file:reason:)``
-    ///   for a text that is no recipe.
+    /// - Throws: ``TrainingError``, ``OptimizerError``, ``ScheduleError``;
+    ///   ``TrainingError/badRecipe(file:reason:)`` for a text that is no recipe.
     public init(json: [UInt8], file: String) throws {
         do {
             self = try JSONDecoder().decode(TrainingConfiguration.self, from: Data(json))
@@ -34,14 +34,17 @@ extension TrainingConfiguration {
     public var identity: JSONObject {
         let others: Set = ["evaluate_every", "checkpoint_every", "keep_checkpoints", "patience", "recompute"]
         return JSONObject(
-            json.pairs.filter { !others.contains($0.key) }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+            json.pairs.filter { !others.contains($0.key) }.sorted { $0.key < $1.key }.map {
+                ($0.key, $0.value)
+            })
     }
 }
 
 extension DecodingError {
     fileprivate var reason: String {
         func at(_ context: Context) -> String {
-            context.codingPath.isEmpty ? "" : " at " + context.codingPath.map(\.stringValue).joined(separator: ".")
+            context.codingPath.isEmpty
+                ? "" : " at " + context.codingPath.map(\.stringValue).joined(separator: ".")
         }
         switch self {
         case .keyNotFound(let key, let context): return "'\(key.stringValue)' is missing\(at(context))"

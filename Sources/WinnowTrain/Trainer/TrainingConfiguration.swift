@@ -24,7 +24,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
     public var keepCheckpoints = 2
     /// Evaluations without a better loss after which the run ends; nil: never.
     public var patience: Int?
-    /// Keeps only the inputs of blocks, and computes each again on the way back: less memory, a third more time.
+    /// Keeps only the inputs of blocks, and computes each again on the way back: less memory, a third more
+    /// time.
     public var recompute = false
     /// Prunes while training.
     public var pruning: GradualPruningConfiguration?
@@ -73,11 +74,14 @@ public struct GradualPruningConfiguration: Sendable, Equatable {
         guard to >= from else {
             throw .badValue(key: "pruning.to", value: "\(to)", expected: "pruning.from, \(from), or more")
         }
-        guard every > 0 else { throw .badValue(key: "pruning.every", value: "\(every)", expected: "1 or more") }
+        guard every > 0 else {
+            throw .badValue(key: "pruning.every", value: "\(every)", expected: "1 or more")
+        }
         let end = end ?? steps * 3 / 4
         guard begin >= 0, end > begin, end < steps else {
             throw .badValue(
-                key: "pruning.end", value: "\(end)", expected: "a step after \(begin) and before the last, \(steps - 1)")
+                key: "pruning.end", value: "\(end)",
+                expected: "a step after \(begin) and before the last, \(steps - 1)")
         }
     }
 }

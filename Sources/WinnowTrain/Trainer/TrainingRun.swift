@@ -3,10 +3,11 @@ import WinnowIO
 import WinnowJSON
 import WinnowModels
 
-/// A run of training in a folder of its own: checkpoints, `log.jsonl`, `report.html` and, at the end, `model`.
+/// A run of training in a folder of its own: checkpoints, `log.jsonl`, `report.html` and, at the end,
+/// `model`.
 ///
-/// A run that stopped anywhere, killed included, goes on from its last checkpoint with the same bits: the folder is
-/// looked at when the run begins.
+/// A run that stopped anywhere, killed included, goes on from its last checkpoint with the same bits: the
+/// folder is looked at when the run begins.
 public struct TrainingRun {
     public let folder: String
     public let trainer: Trainer
@@ -29,7 +30,8 @@ public struct TrainingRun {
     /// Sets up the folder, and puts the trainer where the last checkpoint was.
     ///
     /// - Parameter overwrite: removes what a run before left there.
-    /// - Throws: ``TrainingError/otherRun(folder:what:)``, ``TrainingError/damagedCheckpoint(folder:reason:)``, `FileError`.
+    /// - Throws: ``TrainingError/otherRun(folder:what:)``,
+    ///   ``TrainingError/damagedCheckpoint(folder:reason:)``, `FileError`.
     public init(
         _ trainer: Trainer, in folder: String, identity: JSONObject, overwrite: Bool = false
     ) throws {

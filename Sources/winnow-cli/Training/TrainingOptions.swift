@@ -31,11 +31,13 @@ struct TrainingOptions: ParsableArguments {
     @Option(help: "Batches whose gradients are added up for one step.") var accumulate: Int?
     @Option(
         help: ArgumentHelp(
-            "Peak learning rate: rises over the first twentieth, falls to a tenth in a cosine.", valueName: "rate"))
+            "Peak learning rate: rises over the first twentieth, falls to a tenth in a cosine.",
+            valueName: "rate"))
     var learningRate: Double?
     @Option(help: ArgumentHelp("Prune while training, to this share of zeros.", valueName: "share"))
     var sparsity: Double?
-    @Flag(help: "Compute each block again on the way back: less memory, a third more time.") var recompute = false
+    @Flag(help: "Compute each block again on the way back: less memory, a third more time.") var recompute =
+        false
     @Option(name: .customLong("output"), help: "The folder of the run.", completion: .directory)
     var destination: String
     @Flag(help: "Start anew where a run is there already, instead of going on with it.") var overwrite = false
@@ -103,7 +105,8 @@ struct TrainingOptions: ParsableArguments {
         }
         func stream(_ dataset: TokenDataset) throws -> BatchStream {
             BatchStream(
-                dataset, plan: try WindowPlan(dataset, length: configuration.length), batch: configuration.batch,
+                dataset, plan: try WindowPlan(dataset, length: configuration.length),
+                batch: configuration.batch,
                 seed: configuration.seed)
         }
         let fingerprint = try TextSource(reading: text).sha256

@@ -29,7 +29,8 @@ struct TrainingPage {
         var charts: [any PageElement] = [
             LineChart(
                 "Loss", x: "step", y: "nats a token",
-                lines: [.init("training", learned)] + (measured.isEmpty ? [] : [.init("validation", measured, isBase: true)]),
+                lines: [.init("training", learned)]
+                    + (measured.isEmpty ? [] : [.init("validation", measured, isBase: true)]),
                 note: "Mean negative log-likelihood. Training losses are of each step's own batch."),
             LineChart(
                 "Learning rate", x: "step", y: "rate",
@@ -52,10 +53,12 @@ struct TrainingPage {
 
     private var lead: String {
         guard let last = run.records.last else { return "No step was done." }
-        var text = "After \(Format.count(last.step)) steps and \(Format.count(last.tokens)) tokens the loss was "
+        var text =
+            "After \(Format.count(last.step)) steps and \(Format.count(last.tokens)) tokens the loss was "
         text += "\(Format.fixed(last.loss, 3)) nats a token"
         if let best = run.best {
-            text += "; on text that was not learned \(Format.fixed(best.loss, 3)) at best, at step \(Format.count(best.step))"
+            text +=
+                "; on text that was not learned \(Format.fixed(best.loss, 3)) at best, at step \(Format.count(best.step))"
         }
         return text + "."
     }

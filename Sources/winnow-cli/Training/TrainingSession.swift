@@ -29,6 +29,12 @@ struct TrainingSession {
 
     func run() async throws {
         let start = ContinuousClock.now
+        let context = model.configuration.contextLength
+        guard configuration.length <= context else {
+            throw TrainingError.badValue(
+                key: "length", value: "\(configuration.length)",
+                expected: "the model's context, \(context), or less")
+        }
         let progress = ProgressPrinter(output)
         let (data, validation, tokens) = try options.data(tokenizer, template, configuration, progress)
         let trainer = try Trainer(
@@ -111,7 +117,8 @@ struct TrainingSession {
         guard !output.json else {
             var json = JSONObject([
                 ("steps", .integer(Int64(run.trainer.step))), ("tokens", .integer(Int64(run.trainer.tokens))),
-                ("loss", last.map { .number($0.loss) } ?? .null), ("evalLoss", evaluation.map { .number($0) } ?? .null),
+                ("loss", last.map { .number($0.loss) } ?? .null),
+                ("evalLoss", evaluation.map { .number($0) } ?? .null),
                 ("seconds", .number(seconds)), ("path", .string(path)),
                 ("bytes", .integer(Int64(bytes))), ("ending", .string(ending.rawValue)),
                 ("peakBytes", .integer(Int64(Machine.peakMemoryBytes))),
@@ -128,7 +135,8 @@ struct TrainingSession {
         text += last.map { ", loss \(Format.fixed($0.loss, 4))" } ?? ""
         text += evaluation.map { ", validation loss \(Format.fixed($0, 4))" } ?? ""
         if zeros.zeros > 0 {
-            text += "\n\(Format.percent(Double(zeros.zeros) / Double(zeros.weights), 2)) zeros ("
+            text +=
+                "\n\(Format.percent(Double(zeros.zeros) / Double(zeros.weights), 2)) zeros ("
                 + "\(Format.count(zeros.zeros)) of \(Format.count(zeros.weights)) prunable weights)"
         }
         text += "\n\(Format.duration(seconds)), peak memory \(Format.bytes(Machine.peakMemoryBytes)); "

@@ -113,7 +113,7 @@ enum QuantizationScheme: Sendable, Equatable {
             if let own = group["format"]?.string, !known.contains(own) { throw refused(own, reader) }
             // A preset's name, `W4A16`, says it all.
             if group.array != nil, name.hasPrefix("W"),
-                let bits = Int(name.dropFirst().prefix { $0.isNumber })
+                let bits = Int(name.dropFirst().prefix { $0.isNumber }), (1...16).contains(bits)
             {
                 result.bits.insert(bits)
             }
@@ -124,12 +124,8 @@ enum QuantizationScheme: Sendable, Equatable {
             let weightReader = FieldReader(
                 fields: fields, file: "\(reader.file) (config_groups.\(name).weights)")
             result.bits.insert(try weightReader.integer("num_bits", in: 1...16, absent: 8))
-            if let block = fields["block_structure"]?.array?.map(\.integer) {
-                guard block.count == 2, let rows = block[0], let columns = block[1], rows > 0, columns > 0
-                else {
-                    throw weightReader.wrong("block_structure", "two numbers above zero")
-                }
-                result.block = [rows, columns]
+            if weightReader.has("block_structure") {
+                result.block = try blockSize("block_structure", weightReader)
             }
         }
         return .compressedTensors(result)
@@ -137,11 +133,20 @@ enum QuantizationScheme: Sendable, Equatable {
 
     private static func fp8(_ reader: FieldReader) throws(CheckpointError) -> QuantizationScheme {
         guard reader.has("weight_block_size") else { return .fp8(rows: nil, columns: nil) }
-        let sizes = reader.fields["weight_block_size"]?.array?.map(\.integer) ?? []
-        guard sizes.count == 2, let rows = sizes[0], let columns = sizes[1], rows > 0, columns > 0 else {
-            throw reader.wrong("weight_block_size", "two numbers above zero")
+        let size = try blockSize("weight_block_size", reader)
+        return .fp8(rows: size[0], columns: size[1])
+    }
+
+    /// The rows and columns that a scale covers.
+    private static func blockSize(_ key: String, _ reader: FieldReader) throws(CheckpointError) -> [Int] {
+        // Older files have a text: 128x128.
+        let text = reader.fields[key]?.string?.split(separator: "x", omittingEmptySubsequences: false)
+        let sizes =
+            text.map { $0.compactMap { Int($0) } } ?? (reader.fields[key]?.array ?? []).compactMap(\.integer)
+        guard sizes.count == 2, sizes.allSatisfy({ (1...1 << 31).contains($0) }) else {
+            throw reader.wrong(key, "two numbers from 1 to 2147483648")
         }
-        return .fp8(rows: rows, columns: columns)
+        return sizes
     }
 
     private static func awqGroups(_ reader: FieldReader) throws(CheckpointError) -> Int {
