@@ -141,7 +141,13 @@ wn_pool *wn_pool_create(size_t threads) {
         wn_worker *worker = &pool->workers[index];
         worker->pool = pool;
         worker->index = index;
-        if (pthread_create(&worker->thread, NULL, wn_worker_main, worker) != 0) {
+        // Kernels keep tiles on the stack; some systems give threads no more than 128 KiB of it.
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, 2 << 20);
+        int code = pthread_create(&worker->thread, &attributes, wn_worker_main, worker);
+        pthread_attr_destroy(&attributes);
+        if (code != 0) {
             wn_pool_destroy(pool);
             return NULL;
         }

@@ -78,6 +78,7 @@ void wn_run_attention(wn_case_run *run);
 void wn_run_logits(wn_case_run *run);
 void wn_run_select(wn_case_run *run);
 void wn_run_statistics(wn_case_run *run);
+void wn_run_linear(wn_case_run *run);
 void wn_run_train(wn_case_run *run);
 void wn_run_optimize(wn_case_run *run);
 #endif

@@ -4,7 +4,7 @@
 const char *wn_case_family_name(wn_case_family family) {
     static const char *const names[WN_CASE_FAMILY_COUNT] = {
         "product", "gated", "input", "convert", "elementwise", "attention", "logits", "select", "statistics",
-        "optimize", "train",
+        "optimize", "train", "linear",
     };
     return names[family];
 }
@@ -260,6 +260,23 @@ static void add_train(wn_list *list) {
     }
 }
 
+static void add_linear(wn_list *list) {
+    static const char *const names[] = {"gram", "sums", "product", "product turned", "product lower", "product of a lower",
+                                        "factor and inverse", "sweep", "sweep 2:4", "sweep codes", "sweep codes offset",
+                                        "sweep 2:4 scales found"};
+    static const size_t shapes[][3] = {{1, 1, 1}, {7, 5, 3}, {48, 64, 128}, {49, 65, 129}, {9, 16, 200}, {130, 97, 300}};
+    for (int32_t variant = 0; variant < 12; variant++) {
+        for (size_t i = 0; i < 6; i++) {
+            wn_case c = {.family = WN_CASE_LINEAR, .variant = variant, .rows = shapes[i][0], .columns = shapes[i][1],
+                         .tokens = shapes[i][2]};
+            if (variant == 5) c.rows = c.tokens;
+            char name[80];
+            snprintf(name, sizeof name, "%s %zux%zu depth %zu", names[variant], c.rows, c.columns, c.tokens);
+            add(list, c, name);
+        }
+    }
+}
+
 size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
@@ -272,5 +289,6 @@ size_t wn_case_list(wn_case *cases, size_t capacity) {
     add_rest(&list);
     add_optimize(&list);
     add_train(&list);
+    add_linear(&list);
     return list.count;
 }

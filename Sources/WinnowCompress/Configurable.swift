@@ -64,7 +64,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
 
     public var description: String {
         switch self {
-        case .unknownKey(let key, let known): "no setting '\(key)'; there are \(known.joined(separator: ", "))"
+        case .unknownKey(let key, let known):
+            "no setting '\(key)'; there are \(known.joined(separator: ", "))"
         case .badValue(let key, let value, let expected): "\(key) is \(value); expected \(expected)"
         case .unknownMethod(let name, let known):
             "no method '\(name)'; there are \(known.joined(separator: ", "))"
@@ -84,6 +85,38 @@ extension Double: ConfigurationValue {
     public static var expectation: String { "a number" }
 }
 
+extension Int: ConfigurationValue {
+    public init?(json: JSONValue) {
+        guard let number = json.number, let value = Int(exactly: number) else { return nil }
+        self = value
+    }
+    public var json: JSONValue { .integer(Int64(self)) }
+    public static var expectation: String { "a whole number" }
+}
+
+extension Bool: ConfigurationValue {
+    public init?(json: JSONValue) {
+        guard case .bool(let value) = json else { return nil }
+        self = value
+    }
+    public var json: JSONValue { .bool(self) }
+    public static var expectation: String { "true or false" }
+}
+
+/// A setting that is one of a few words.
+public protocol ConfigurationChoice: ConfigurationValue, RawRepresentable<String>, CaseIterable {}
+
+extension ConfigurationChoice {
+    public init?(json: JSONValue) {
+        guard let value = json.string.flatMap(Self.init(rawValue:)) else { return nil }
+        self = value
+    }
+    public var json: JSONValue { .string(rawValue) }
+    public static var expectation: String {
+        "one of " + allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    }
+}
+
 extension SparsityPattern: ConfigurationValue {
     public init?(json: JSONValue) {
         guard let value = json.string.flatMap(SparsityPattern.init) else { return nil }
@@ -95,13 +128,4 @@ extension SparsityPattern: ConfigurationValue {
     }
 }
 
-extension SelectionScope: ConfigurationValue {
-    public init?(json: JSONValue) {
-        guard let value = json.string.flatMap(SelectionScope.init(rawValue:)) else { return nil }
-        self = value
-    }
-    public var json: JSONValue { .string(rawValue) }
-    public static var expectation: String {
-        "one of " + allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-    }
-}
+extension SelectionScope: ConfigurationChoice {}

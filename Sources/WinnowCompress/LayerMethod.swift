@@ -17,6 +17,10 @@ public protocol LayerMethod: Sendable {
     /// What it needs to know of a layer's inputs; empty: no calibration.
     var statistics: StatisticsRequest { get }
     var goal: SparsityGoal { get }
+    /// Whether the layers of a block are calibrated together or one after the other.
+    var stages: StageOrder { get }
+    /// Whether weights that stay get new values.
+    var changesWeights: Bool { get }
 
     /// Prunes one layer.
     ///
@@ -25,11 +29,26 @@ public protocol LayerMethod: Sendable {
     func apply(
         to layer: inout LinearWeights, target: inout LayerTarget, statistics: ActivationStatistics
     ) throws -> LayerReport
+
+    /// Bytes that ``apply(to:target:statistics:)`` holds at once for a layer of this shape.
+    func workingBytes(rows: Int, columns: Int) -> Int
 }
 
 extension LayerMethod {
     /// All of the configuration, under its keys.
     public var settings: JSONObject { configuration.json }
+
+    public var stages: StageOrder { .together }
+    public var changesWeights: Bool { false }
+    public func workingBytes(rows: Int, columns: Int) -> Int { 0 }
+}
+
+/// When the inputs of a block's layers are observed.
+public enum StageOrder: Sendable {
+    /// All from one pass over the block as it was.
+    case together
+    /// q, k and v, then o, then gate and up, then down: each group from a pass over what has become of those before.
+    case oneByOne
 }
 
 /// A method whose score needs the weights alone, so that weights of two layers compare.
@@ -42,13 +61,18 @@ public protocol WeightScoringMethod: LayerMethod {
 public struct LayerTarget {
     /// The model's goal, or this layer's share of it.
     public var goal: SparsityGoal
+    /// Where the layer's input is; nil outside a model.
+    public var input: TapPoint?
     /// For what a method draws at random: its own for each layer.
     public var seed: UInt64
     /// Where a selection over the whole model ends; nil for other scopes.
     public internal(set) var threshold: SelectionThreshold?
 
-    public init(goal: SparsityGoal, seed: UInt64, threshold: SelectionThreshold? = nil) {
+    public init(
+        goal: SparsityGoal, seed: UInt64, threshold: SelectionThreshold? = nil, input: TapPoint? = nil
+    ) {
         self.goal = goal
+        self.input = input
         self.seed = seed
         self.threshold = threshold
     }

@@ -11,12 +11,23 @@ public struct LayerReport: Sendable, Equatable {
     public internal(set) var zeros = 0
     /// Rows that lost every weight.
     public let emptyRows: Int
-    public let formatBefore: String
+    public internal(set) var formatBefore: String
     public internal(set) var format: String
-    public let bytesBefore: Int
+    public internal(set) var bytesBefore: Int
     public internal(set) var bytes: Int
     /// SHA-256 of the mask as the written model has it.
     public internal(set) var maskSHA256 = ""
+    /// What the method measured of its own work, under the names that `winnow.json` has.
+    public private(set) var figures: [Figure] = []
+
+    public struct Figure: Sendable, Equatable {
+        public let name: String
+        public let value: Double
+    }
+
+    mutating func add(_ name: String, _ value: Double) { figures.append(Figure(name: name, value: value)) }
+
+    public subscript(figure name: String) -> Double? { figures.first { $0.name == name }?.value }
 
     init(_ layer: LinearWeights) {
         name = layer.name

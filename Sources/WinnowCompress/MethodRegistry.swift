@@ -5,11 +5,15 @@ public struct MethodRegistry: Sendable {
     public struct Entry: Sendable {
         public let name: String
         public let paper: PaperReference?
+        public let purpose: Purpose
         /// Whether it must see activations.
         public let needsCalibration: Bool
         private let build: @Sendable (JSONObject) throws -> any LayerMethod
 
-        init<Method: LayerMethod>(_ method: Method.Type, needsCalibration: Bool) {
+        public init<Method: LayerMethod>(
+            _ method: Method.Type, _ purpose: Purpose = .pruning, needsCalibration: Bool
+        ) {
+            self.purpose = purpose
             name = method.name
             paper = method.paper
             self.needsCalibration = needsCalibration
@@ -21,12 +25,27 @@ public struct MethodRegistry: Sendable {
         public func make(_ settings: JSONObject) throws -> any LayerMethod { try build(settings) }
     }
 
+    /// What a method is for.
+    public enum Purpose: Sendable {
+        case pruning, quantization
+    }
+
     public let entries: [Entry]
+
+    public init(entries: [Entry]) { self.entries = entries }
+
+    /// The names of the methods for a purpose.
+    public func names(_ purpose: Purpose) -> [String] { entries.filter { $0.purpose == purpose }.map(\.name) }
 
     /// Every method that comes with Winnow.
     public static let standard = MethodRegistry(entries: [
         Entry(Magnitude.self, needsCalibration: false),
         Entry(Wanda.self, needsCalibration: true),
+        Entry(SparseGPT.self, needsCalibration: true),
+        Entry(DSnoT.self, needsCalibration: true),
+        Entry(RTN.self, .quantization, needsCalibration: false),
+        Entry(GPTQ.self, .quantization, needsCalibration: true),
+        Entry(AWQ.self, .quantization, needsCalibration: true),
     ])
 
     /// - Throws: ``ConfigurationError/unknownMethod(name:known:)``.

@@ -33,6 +33,15 @@ public struct PrunableLayers {
     /// Bytes as stored, masks and scales with them.
     public var byteCount: Int { layers.reduce(0) { $0 + $1.parameter.matrix.byteCount } }
 
+    /// The share of zeros of each layer, under its key.
+    public func sparsities(on pool: KernelPool) -> [String: Double] {
+        var shares: [String: Double] = [:]
+        for layer in layers {
+            shares[layer.name] = Double(layer.parameter.matrix.zeros(on: pool)) / Double(layer.count)
+        }
+        return shares
+    }
+
     /// Weights that are exactly zero.
     public func zeros(on pool: KernelPool) -> Int {
         layers.reduce(0) { $0 + $1.parameter.matrix.zeros(on: pool) }

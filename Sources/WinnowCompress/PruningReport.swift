@@ -32,12 +32,15 @@ public struct PruningReport: Sendable, Equatable {
         let grown = layers.filter(\.grew)
         if !grown.isEmpty {
             let formats = Set(grown.map(\.format)).sorted().joined(separator: ", ")
-            let limit = grown.compactMap { WeightFormats.named($0.format) }.map(StoredForm.breakEven).max() ?? 0
+            let limit =
+                grown.compactMap { WeightFormats.named($0.format) }.map(StoredForm.breakEven).max() ?? 0
             notes.append(
                 "\(grown.count) of \(layers.count) matrices grew: a mask over \(formats) saves bytes only above "
                     + "\(limit * 100) % zeros")
         }
-        let dense = layers.filter { $0.format == $0.formatBefore && !$0.format.hasPrefix("masked") && $0.pruned > 0 }
+        let dense = layers.filter {
+            $0.format == $0.formatBefore && !$0.format.hasPrefix("masked") && $0.pruned > 0
+        }
         if !dense.isEmpty {
             let formats = Set(dense.map(\.format)).sorted().joined(separator: ", ")
             notes.append(
@@ -47,7 +50,23 @@ public struct PruningReport: Sendable, Equatable {
         let emptyRows = layers.filter { $0.emptyRows > 0 }
         if !emptyRows.isEmpty {
             notes.append(
-                "\(emptyRows.reduce(0) { $0 + $1.emptyRows }) rows of \(emptyRows.count) matrices lost every weight")
+                "\(emptyRows.reduce(0) { $0 + $1.emptyRows }) rows of \(emptyRows.count) matrices lost every weight"
+            )
+        }
+        let dead = layers.filter { ($0[figure: "deadChannels"] ?? 0) > 0 }
+        if !dead.isEmpty {
+            let channels = dead.reduce(0) { $0 + Int($1[figure: "deadChannels"]!) }
+            notes.append(
+                "\(channels) input channels of \(dead.count) matrices are zero in all of the calibration text: "
+                    + "their weights were pruned")
+        }
+        let raised = layers.filter {
+            ($0[figure: "damping"] ?? 0) > ($0[figure: "dampingAsked"] ?? .infinity)
+        }
+        if !raised.isEmpty {
+            notes.append(
+                "\(raised.count) matrices have inputs too alike to solve for: damping was raised, up to "
+                    + "\(raised.map { $0[figure: "damping"]! }.max()!); more calibration text helps")
         }
         return notes
     }
@@ -66,12 +85,14 @@ public struct PruningReport: Sendable, Equatable {
 
 extension LayerReport {
     var json: JSONObject {
-        JSONObject([
+        var json = JSONObject([
             ("name", .string(name)), ("shape", [.integer(Int64(rows)), .integer(Int64(columns))]),
             ("format", .string(format)), ("formatBefore", .string(formatBefore)),
             ("pruned", .integer(Int64(pruned))), ("zeros", .integer(Int64(zeros))),
             ("bytes", .integer(Int64(bytes))), ("bytesBefore", .integer(Int64(bytesBefore))),
             ("maskSHA256", .string(maskSHA256)),
         ])
+        for figure in figures { json[figure.name] = .number(figure.value) }
+        return json
     }
 }

@@ -5,14 +5,16 @@ import WinnowWeights
 
 /// Walks a model block by block: observe the block's inputs, prune its layers, run it again with what is left.
 ///
-/// A block's layers are all scored from one pass over the block as it was; the next block sees the outputs of the
-/// pruned one. The first pass stops at the last tap: its outputs would be thrown away. A method that needs no
-/// activations runs no pass at all.
+/// A block's layers are all scored from one pass over the block as it was, or, for a method that asks for it, one group
+/// after the other (``StageOrder``); the next block sees the outputs of the pruned one. A pass that only observes stops
+/// at the last point: its outputs would be thrown away. A method that needs no activations runs no pass at all.
 ///
 /// - Source: Wanda, arXiv 2306.11695, algorithm 1, and its code.
 public struct SequentialPruner {
     public let method: any LayerMethod
     public var store = StoredForm.source
+    /// How much of the model's sparsity each layer gets.
+    public var allocation = SparsityAllocation.uniform
     public var threads: Int
     /// How calibration runs products; exact by default: masks then follow float32 arithmetic.
     public var activations = ActivationMode.exact
@@ -25,6 +27,13 @@ public struct SequentialPruner {
         self.threads = threads
     }
 
+    /// Whether it must see activations.
+    public var needsCalibration: Bool {
+        if !method.statistics.isEmpty { return true }
+        if case .outliers = allocation { return true }
+        return false
+    }
+
     /// Prunes `model` in place; when it throws, the model is as it was.
     ///
     /// - Parameter windows: calibration tokens, all windows equally long; not read by a method without statistics.
@@ -35,7 +44,8 @@ public struct SequentialPruner {
         progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> PruningReport {
         let layers = PrunableLayers(model)
-        let before = layers.layers.map(\.parameter.matrix)
+        var before: [(parameter: Parameter, value: Parameter.Value)] = []
+        model.visit { before.append(($0, $0.value)) }
         do {
             let reports = try walk(model, layers, windows, cancellation, progress)
             progress(model.blocks.count, model.blocks.count)
@@ -43,9 +53,7 @@ public struct SequentialPruner {
             FreedMemory.release()
             return PruningReport(goal: method.goal, layers: reports)
         } catch {
-            for (layer, matrix) in zip(layers.layers, before) where layer.parameter.matrix !== matrix {
-                layer.parameter.replace(with: matrix)
-            }
+            for (parameter, value) in before { parameter.restore(value) }
             if case ModelError.cancelled = error { throw PruningError.cancelled }
             throw error
         }
@@ -60,10 +68,20 @@ public struct SequentialPruner {
         for block in model.blocks.indices {
             progress(block, model.blocks.count)
             try walk.checkCancellation()
-            let statistics = try walk.observe(block)
-            for layer in layers.layers(ofBlock: block) {
-                try walk.checkCancellation()
-                reports.append(try walk.prune(layer, statistics[layer.input]!))
+            let own = layers.layers(ofBlock: block)
+            let points = Set(own.map(\.input))
+            let stages = (0...3).map { stage in points.filter { $0.stage == stage } }.filter { !$0.isEmpty }
+            for stage in method.stages == .together ? [points] : stages {
+                var statistics = try walk.observe(block, at: stage)
+                try walk.prepare(block, statistics)
+                for (index, layer) in own.enumerated() where stage.contains(layer.input) {
+                    try walk.checkCancellation()
+                    reports.append(try walk.prune(layer, statistics[layer.input]!))
+                    // A Gram matrix and its factor are large: they go as soon as nobody reads them.
+                    if !own[(index + 1)...].contains(where: { $0.input == layer.input }) {
+                        statistics[layer.input] = nil
+                    }
+                }
             }
             if block + 1 < model.blocks.count { try walk.advance(block) }
         }
@@ -87,25 +105,51 @@ public struct SequentialPruner {
         plan.add(
             "the pruned matrices",
             bytes: layers.reduce(0) { $0 + store.byteCount(of: $1.parameter.matrix, keeping: kept) })
-        if store != .source {
-            // Values, the same with zeros, codes, and packed.
+        // Values, the same with zeros, codes, and packed; weights that a solver puts on the source's own grid stay codes.
+        if store != .source
+            || method.changesWeights && layers.contains(where: { $0.parameter.matrix.format.isFloat })
+        {
             plan.add("one matrix in float32, twice", bytes: (layers.map(\.count).max() ?? 0) * 8)
         }
-        guard !method.statistics.isEmpty, windows > 0 else { return plan }
+        let peak = solvingPeak(model, layers)
+        if peak.working > 0 { plan.add("the solver", bytes: peak.working) }
+        guard needsCalibration, windows > 0 else { return plan }
         let tokens = windows * length
         plan.add("calibration, \(tokens) tokens in float32", bytes: tokens * model.configuration.width * 4)
-        plan.add(
-            "statistics of one block",
-            bytes: model.blocks.map { block in
-                Walk.tapWidths(block).values.reduce(0) {
-                    $0 + ActivationStatistics.byteCount(width: $1, method.statistics)
-                }
-            }.max() ?? 0)
+        plan.add("statistics of one block", bytes: peak.statistics)
         // Planned anew after each block; the old one goes before anything is written into the new.
         let runner = runnerConfiguration(length: length)
         plan.add("workspace", bytes: ModelRunner.workspaceBytes(model, runner))
         plan.add("keys and values", bytes: ModelRunner.cacheBytes(model, runner, tokens: length))
         return plan
+    }
+
+    /// What statistics and a method's own work hold when they hold most, in any block: all points' statistics while
+    /// they are gathered, or, while the layers of a stage are worked on, its own and those of the stages after it.
+    private func solvingPeak(
+        _ model: LanguageModel, _ layers: [PrunableLayers.Layer]
+    ) -> (statistics: Int, working: Int) {
+        var peak = (statistics: 0, working: 0)
+        for (block, part) in model.blocks.enumerated() {
+            let widths = Walk.tapWidths(part)
+            func bytes(_ stages: ClosedRange<Int>) -> Int {
+                widths.reduce(0) {
+                    stages.contains($1.key.stage)
+                        ? $0 + ActivationStatistics.byteCount(width: $1.value, method.statistics) : $0
+                }
+            }
+            let own = layers.filter { $0.block == block }
+            for stage in 0...3 {
+                let held = method.stages == .together ? bytes(stage...3) : bytes(stage...stage)
+                let working =
+                    own.filter { $0.input.stage == stage }.map {
+                        method.workingBytes(
+                            rows: $0.parameter.matrix.rows, columns: $0.parameter.matrix.columns)
+                    }.max() ?? 0
+                if held + working > peak.statistics + peak.working { peak = (held, working) }
+            }
+        }
+        return peak
     }
 
     func runnerConfiguration(length: Int) -> ModelRunner.Configuration {
@@ -114,5 +158,17 @@ public struct SequentialPruner {
         configuration.kvType = .f32
         configuration.chunk = max(1, length >= stepTokens ? stepTokens : stepTokens / max(length, 1) * length)
         return configuration
+    }
+}
+
+extension TapPoint {
+    /// The group of layers of a block that may be worked on together when each sees what became of those before.
+    var stage: Int {
+        switch self {
+        case .attentionInput: 0
+        case .attentionOutput: 1
+        case .feedForwardInput, .expertInput: 2
+        case .feedForwardHidden, .expertHidden: 3
+        }
     }
 }

@@ -9,11 +9,13 @@ public struct SparsityGoal: Sendable, Hashable {
     public let scope: SelectionScope
 
     /// - Throws: ``ConfigurationError`` with the key's name.
-    public init(sparsity: Double, pattern: SparsityPattern, scope: SelectionScope) throws(ConfigurationError) {
+    public init(sparsity: Double, pattern: SparsityPattern, scope: SelectionScope) throws(ConfigurationError)
+    {
         let sparsity = pattern.sparsity ?? sparsity
         guard sparsity >= 0, sparsity < 1 else {
             throw .badValue(
-                key: "sparsity", value: "\(sparsity)", expected: "a share of zeros from 0 up to, not including, 1")
+                key: "sparsity", value: "\(sparsity)",
+                expected: "a share of zeros from 0 up to, not including, 1")
         }
         self.sparsity = sparsity
         self.pattern = pattern

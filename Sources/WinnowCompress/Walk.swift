@@ -18,6 +18,10 @@ final class Walk {
     /// Where a selection over the whole model ends; carried from layer to layer.
     private var threshold: SelectionThreshold?
     private var layersDone: UInt64 = 0
+    /// What each layer is to become, under its key.
+    private var goals: [String: SparsityGoal] = [:]
+    /// Matrices of the block as they were before a method changed it as a whole.
+    private var given: [String: WeightMatrix] = [:]
 
     init(
         _ pruner: SequentialPruner, _ model: LanguageModel, _ windows: [[TokenID]],
@@ -27,12 +31,13 @@ final class Walk {
         self.model = model
         self.cancellation = cancellation
         let length = windows.first?.count ?? 0
-        guard !pruner.method.statistics.isEmpty else {
+        guard pruner.needsCalibration else {
             runner = nil
             pool = try KernelPool(threads: pruner.threads)
             windowCount = 0
             self.length = 0
             threshold = try Walk.globalThreshold(pruner, model, on: pool)
+            goals = try pruner.allocation.goals(for: PrunableLayers(model), pruner.method.goal) { [] }
             return
         }
         guard length > 0 else { throw PruningError.needsCalibration(method: type(of: pruner.method).name) }
@@ -47,11 +52,51 @@ final class Walk {
         pool = runner.pool
         windowCount = windows.count
         self.length = length
+        hidden = Buffer(count: windows.count * length * model.configuration.width)
+        threshold = try Walk.globalThreshold(pruner, model, on: pool)
+        goals = try pruner.allocation.goals(for: PrunableLayers(model), pruner.method.goal) {
+            try embed(windows)
+            return try outlierRatios()
+        }
+        try embed(windows)
+    }
+
+    private func embed(_ windows: [[TokenID]]) throws {
+        guard let runner else { return }
         let width = model.configuration.width
-        hidden = Buffer(count: windows.count * length * width)
         for (index, window) in windows.enumerated() {
             try runner.embed(window, into: hidden.base + index * length * width)
         }
+    }
+
+    /// For each block of the model as it is: the share of its Wanda scores that are more than so many times their mean.
+    ///
+    /// One pass over the model; the hidden states are spent.
+    private func outlierRatios() throws -> [Double] {
+        guard let runner, case .outliers(let threshold, _) = pruner.allocation else { return [] }
+        return try model.blocks.indices.map { block in
+            try checkCancellation()
+            var statistics = Walk.tapWidths(model.blocks[block]).mapValues {
+                ActivationStatistics(width: $0, .squares)
+            }
+            try hidden.withMutableElements { hidden in
+                try runner.runBlock(
+                    block, hidden: hidden, windows: windowCount, length: length,
+                    observer: { [pool] values in statistics[values.point]!.add(values, on: pool) },
+                    cancellation: cancellation)
+            }
+            let scores = try model.blocks[block].linears.map { linear in
+                try checkFinite(statistics[linear.input]!, linear.parameter.name)
+                return LinearWeights(name: linear.parameter.name, matrix: linear.parameter.matrix, on: pool)
+                    .scoredRows(WandaScore(columnNorms: statistics[linear.input]!.columnNorms))
+            }
+            return try OutlierRatio.of(scores, above: threshold, on: pool)
+        }
+    }
+
+    private func checkFinite(_ statistics: ActivationStatistics, _ layer: String) throws(PruningError) {
+        guard let channel = statistics.firstNotFinite else { return }
+        throw PruningError.activationsNotFinite(layer: layer, channel: channel)
     }
 
     func checkCancellation() throws {
@@ -65,50 +110,73 @@ final class Walk {
         return widths
     }
 
-    /// Statistics of the block's inputs, before any of it is pruned.
-    func observe(_ block: Int) throws -> [TapPoint: ActivationStatistics] {
+    /// Statistics of the block's inputs at these points, of the block as it is now.
+    func observe(_ block: Int, at points: Set<TapPoint>) throws -> [TapPoint: ActivationStatistics] {
         let request = pruner.method.statistics
-        var statistics = Walk.tapWidths(model.blocks[block]).mapValues { ActivationStatistics(width: $0, request) }
-        guard let runner else { return statistics }
+        var statistics = Walk.tapWidths(model.blocks[block]).filter { points.contains($0.key) }.mapValues {
+            ActivationStatistics(width: $0, request, windowLength: length > 0 ? length : nil)
+        }
+        guard let runner, !request.isEmpty else { return statistics }
         try hidden.withMutableElements { hidden in
             try runner.runBlock(
                 block, hidden: hidden, windows: windowCount, length: length,
-                observer: { [pool] values in statistics[values.point]!.add(values, on: pool) },
-                keepsInput: true, cancellation: cancellation)
+                observer: { [pool] values in statistics[values.point]?.add(values, on: pool) },
+                keepsInput: true,
+                lastTap: points == [.attentionInput]
+                    ? .attentionInput : points == [.attentionOutput] ? .attentionOutput : nil,
+                cancellation: cancellation)
         }
-        for linear in model.blocks[block].linears {
+        for point in points { statistics[point]!.finish() }
+        for linear in model.blocks[block].linears where points.contains(linear.input) {
             if statistics[linear.input]!.count == 0 {
                 throw PruningError.expertUnseen(layer: linear.parameter.name)
             }
-            guard let channel = statistics[linear.input]!.firstNotFinite else { continue }
-            throw PruningError.activationsNotFinite(layer: linear.parameter.name, channel: channel)
+            try checkFinite(statistics[linear.input]!, linear.parameter.name)
         }
         return statistics
+    }
+
+    /// Lets a method that works on blocks as a whole have this one before its layers.
+    func prepare(_ block: Int, _ statistics: [TapPoint: ActivationStatistics]) throws {
+        guard let method = pruner.method as? any BlockMethod else { return }
+        for linear in model.blocks[block].linears { given[linear.parameter.name] = linear.parameter.matrix }
+        try method.prepare(
+            ScalableBlock(
+                model.blocks[block], form: pruner.store, isParallel: model.configuration.traits.isParallel,
+                on: pool), statistics: statistics)
     }
 
     /// Prunes one layer and puts the packed matrix in its place.
     func prune(
         _ layer: PrunableLayers.Layer, _ statistics: ActivationStatistics
     ) throws -> LayerReport {
-        var weights = LinearWeights(name: layer.name, matrix: layer.parameter.matrix, on: pool)
+        var weights = LinearWeights(
+            name: layer.name, matrix: layer.parameter.matrix, form: pruner.store, on: pool)
         var target = LayerTarget(
-            goal: pruner.method.goal, seed: pruner.seed &+ layersDone, threshold: threshold)
+            goal: goals[layer.name] ?? pruner.method.goal, seed: pruner.seed &+ layersDone,
+            threshold: threshold,
+            input: layer.input)
         layersDone += 1
         var report = try pruner.method.apply(to: &weights, target: &target, statistics: statistics)
         threshold = target.threshold
-        guard let mask = weights.mask else { return report }
-        let packed = try pruner.store.store(weights.matrix, mask, on: pool, name: layer.name)
+        guard let packed = try pruner.store.store(weights) else { return report }
         layer.parameter.replace(with: packed)
         report.format = packed.format.name
         report.bytes = packed.byteCount
         report.zeros = packed.zeros(on: pool)
-        report.maskSHA256 = mask.sha256(rowOrder: model.configuration.writtenRowOrder(of: layer.name))
+        if let before = given.removeValue(forKey: layer.name) {
+            report.formatBefore = before.format.name
+            report.bytesBefore = before.byteCount
+        }
+        if let mask = weights.mask {
+            report.maskSHA256 = mask.sha256(rowOrder: model.configuration.writtenRowOrder(of: layer.name))
+        }
         return report
     }
 
     /// Runs the pruned block over all windows: its outputs are the next block's inputs.
     func advance(_ block: Int) throws {
-        guard let runner else { return }
+        guard let runner, !pruner.method.statistics.isEmpty else { return }
         try hidden.withMutableElements { hidden in
             try runner.runBlock(
                 block, hidden: hidden, windows: windowCount, length: length, cancellation: cancellation)

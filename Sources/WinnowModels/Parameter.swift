@@ -47,6 +47,22 @@ public final class Parameter {
         value = .matrix(matrix)
         version += 1
     }
+
+    /// Puts back what stood here before; nothing is done where it still does.
+    public func restore(_ value: Value) {
+        switch value {
+        case .matrix(let matrix): if self.matrix !== matrix { replace(with: matrix) }
+        case .vector(let vector): if self.vector.bytes.base != vector.bytes.base { replace(with: vector) }
+        }
+    }
+
+    /// Puts another vector of the same length in place.
+    public func replace(with vector: Tensor) {
+        precondition(
+            vector.shape == self.vector.shape, "\(name) is \(self.vector.shape), not \(vector.shape)")
+        value = .vector(vector)
+        version += 1
+    }
 }
 
 /// A part of a model that owns parameters.

@@ -46,7 +46,7 @@ extension WeightMatrix {
     }
 
     /// The scales as an array of their own, bit for bit.
-    private func ownScales(on pool: KernelPool) -> StorageSlice? {
+    func ownScales(on pool: KernelPool) -> StorageSlice? {
         guard case .block(let count) = format.scales, !format.isMasked else { return parts.scales }
         let rowBytes = columns / 32 * 2 * count
         let scales = Buffer<UInt8>(count: rows * rowBytes)

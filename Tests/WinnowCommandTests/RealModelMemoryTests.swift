@@ -22,6 +22,7 @@ struct RealModelMemoryTests {
         ["--method", "wanda", "--sparsity", "0.5", "--samples", "4"],
         ["--method", "wanda", "--sparsity", "0.5", "--samples", "8"],
         ["--method", "wanda", "--pattern", "2:4", "--samples", "4", "--store", "int4"],
+        ["--method", "sparsegpt", "--sparsity", "0.5", "--samples", "4"],
     ])
     func prune(_ arguments: [String]) throws { try compare(["prune"] + arguments) }
 

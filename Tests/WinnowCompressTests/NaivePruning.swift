@@ -95,6 +95,10 @@ func method(_ name: String, _ settings: (String, String)...) throws -> any Layer
 
 func method(_ name: String, _ settings: [(String, String)]) throws -> any LayerMethod {
     var object = JSONObject()
-    for (key, value) in settings { object[key] = Double(value).map { .number($0) } ?? .string(value) }
+    for (key, value) in settings {
+        object[key] =
+            value == "true" || value == "false"
+            ? .bool(value == "true") : Double(value).map { .number($0) } ?? .string(value)
+    }
     return try MethodRegistry.standard.entry(name).make(object)
 }

@@ -162,8 +162,8 @@ private struct LayerCase {
         #expect(throws: ConfigurationError.globalNeedsWeightScore(method: "wanda")) {
             _ = try method("wanda", ("scope", "global"))
         }
-        #expect(throws: ConfigurationError.unknownMethod(name: "sparsegpt", known: ["magnitude", "wanda"])) {
-            _ = try method("sparsegpt")
+        #expect(throws: ConfigurationError.unknownMethod(name: "best", known: ["magnitude", "wanda", "sparsegpt", "dsnot", "rtn", "gptq", "awq"])) {
+            _ = try method("best")
         }
         let made = try method("magnitude", ("sparsity", "0.3"), ("scope", "global"))
         #expect(JSONValue.object(made.settings).text() == #"{"sparsity":0.3,"pattern":"unstructured","scope":"global"}"#)

@@ -28,6 +28,23 @@ import WinnowReport
         #expect(chart.frontier.map(\.name) == ["half", "as given", "larger"])
     }
 
+    @Test func linesShowTheirPointsAndBends() throws {
+        let chart = CurveChart(
+            ChartTests.hostile, x: "zeros", y: "perplexity",
+            series: [
+                .init("one", points: [(0.1, 20), (0.2, 21), (0.5, 900), (0.6, .infinity)], knee: 0.25),
+                .init("2:4", points: [(0.5, 300)], isScattered: true), .init("none", points: []),
+            ], reference: 19)
+        let svg = chart.svg
+        _ = try XMLChecker.elements(of: svg)
+        #expect(svg.split(separator: "<circle").count - 1 == 5)
+        #expect(svg.split(separator: "<polyline").count - 1 == 1)
+        #expect(svg.contains("one bends at 0.25"))
+        let empty = CurveChart("none", x: "", y: "", series: [])
+        #expect(empty.svg.contains("No figures"))
+        #expect(chart.html.contains("Rings are where a curve bends."))
+    }
+
     @Test func frontierOfEqualPointsIsOne() {
         let points: [ScatterChart.Point] = [
             .init("a", x: 1, y: 1), .init("b", x: 1, y: 1), .init("c", x: 2, y: 1),

@@ -12,5 +12,6 @@
 #include "wn_pack.h"
 #include "wn_select.h"
 #include "wn_encode.h"
+#include "wn_linear.h"
 #include "wn_foreign.h"
 #endif

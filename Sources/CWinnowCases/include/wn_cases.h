@@ -17,7 +17,8 @@ typedef enum {
     WN_CASE_STATISTICS = 8,
     WN_CASE_OPTIMIZE = 9,
     WN_CASE_TRAIN = 10,     // products and ways back of training
-    WN_CASE_FAMILY_COUNT = 11
+    WN_CASE_LINEAR = 11,    // float64 linear algebra
+    WN_CASE_FAMILY_COUNT = 12
 } wn_case_family;
 const char *wn_case_family_name(wn_case_family family);
 

@@ -1,0 +1,2 @@
+#define WN_TABLE wn_linear_scalar
+#include "linear_body.h"

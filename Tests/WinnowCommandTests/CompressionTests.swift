@@ -1,0 +1,142 @@
+import Glibc
+import Testing
+import WinnowJSON
+import WinnowTestKit
+
+/// Solvers, quantization and sweeps by way of the command.
+@Suite(.enabled(if: CommandRun.executable != nil, "the winnow executable is not beside the tests"))
+struct CompressionTests {
+    private func run(_ verb: String, _ output: String, _ arguments: [String]) throws -> CommandRun.Ending {
+        try CommandRun.run([verb, "--model", TinyModel.gguf, "--output", output, "--json"] + arguments)
+    }
+
+    private static let calibrating = ["--length", "64", "--samples", "4"]
+
+    @Test func sparseGPTWritesWhatItSolved() throws {
+        try TemporaryFolder.with { folder in
+            let ending = try run(
+                "prune", "\(folder)/out",
+                ["--method", "sparsegpt", "--pattern", "2:4", "--true-sequential", "--damping", "0.02"]
+                    + CompressionTests.calibrating)
+            #expect(ending.status == 0, "\(ending.errors)")
+            #expect(try ending.json()["format"] == "masked-q4_1")
+            let record = try JSONValue(parsing: TinyModel.contents("\(folder)/out/winnow.json"))
+            #expect(record["settings"]?["true_sequential"] == true && record["settings"]?["damping"] == 0.02)
+            let layers = try #require(record["result"]?["layers"]?.array)
+            #expect(layers.allSatisfy { $0["loss"]?.number ?? -1 > 0 && $0["damping"] == 0.02 })
+            let inspected = try CommandRun.run(["inspect", "--model", "\(folder)/out", "--json"]).json()
+            #expect(inspected["zeros"]?.integer == (try ending.json())["zeros"]?.integer)
+        }
+    }
+
+    @Test func allocationsAndSettingsAreTaken() throws {
+        try TemporaryFolder.with { folder in
+            for (name, arguments) in [
+                ("erk", ["--method", "wanda", "--allocation", "erk"]),
+                ("owl", ["--method", "sparsegpt", "--allocation", "owl", "--owl-threshold", "2"]),
+                (
+                    "dsnot",
+                    [
+                        "--method", "dsnot", "--start", "sparsegpt", "--statistics", "reference", "--cycles",
+                        "9",
+                    ]
+                ),
+            ] {
+                let ending = try run("prune", "\(folder)/\(name)", arguments + CompressionTests.calibrating)
+                #expect(ending.status == 0, "\(ending.errors)")
+                #expect(abs((try ending.json()["sparsity"]?.number ?? 0) - 0.5) < 0.03)
+            }
+            let profile = try run(
+                "prune", "\(folder)/profile",
+                ["--method", "magnitude", "--allocation", "profile", "--profile", "\(folder)/erk"])
+            #expect(profile.status == 0, "\(profile.errors)")
+            let record = try JSONValue(parsing: TinyModel.contents("\(folder)/owl/winnow.json"))
+            #expect(record["allocation"]?["name"] == "owl" && record["allocation"]?["threshold"]?.number == 2)
+            for (arguments, message) in [
+                (["--method", "wanda", "--damping", "0.1"], "no setting 'damping'"),
+                (["--method", "dsnot", "--repair"], "false unless start is sparsegpt"),
+                (["--method", "gptq"], "no method 'gptq'; there are magnitude, wanda, sparsegpt, dsnot"),
+                (["--method", "wanda", "--allocation", "profile"], "come together"),
+            ] {
+                let ending = try run("prune", "\(folder)/bad", arguments)
+                #expect(ending.status == 2 && ending.errors.contains(message), "\(ending.errors)")
+            }
+        }
+    }
+
+    @Test func quantizesUnderTheUsualNames() throws {
+        try TemporaryFolder.with { folder in
+            for (scheme, method, format) in [
+                ("W8A16", "rtn", "int8"), ("W8A8", "gptq", "q8_0"), ("W4A16", "gptq", "int4"),
+                ("W3A16", "awq", "int4"),
+            ] {
+                let ending = try run(
+                    "quantize", "\(folder)/\(scheme)",
+                    ["--scheme", scheme, "--method", method, "--group", "32"] + CompressionTests.calibrating)
+                #expect(ending.status == 0, "\(ending.errors)")
+                #expect(try ending.json()["format"]?.string == format)
+                let record = try JSONValue(parsing: TinyModel.contents("\(folder)/\(scheme)/winnow.json"))
+                #expect(record["scheme"]?.string == scheme && record["method"]?.string == method)
+                let spoken = try CommandRun.run(
+                    [
+                        "generate", "--model", "\(folder)/\(scheme)", "--prompt", "a", "--max-tokens", "2",
+                        "--raw",
+                    ])
+                #expect(spoken.status == 0, "\(spoken.errors)")
+            }
+            let dry = try run(
+                "quantize", "\(folder)/dry", ["--scheme", "W4A16", "--method", "rtn", "--dry-run"])
+            #expect(try dry.json()["plan"]?.array?.first?["rule"] == "rtn, W4A16")
+            #expect(try dry.json()["plan"]?.array?.first?["to"] == "int4")
+            let bad = try run("quantize", "\(folder)/bad", ["--scheme", "W5A16"])
+            #expect(
+                bad.status == 2
+                    && bad.errors.contains("--scheme is one of W8A16, W8A8, W4A16, W3A16, not W5A16"))
+        }
+    }
+
+    @Test func quantizingKeepsMasks() throws {
+        try TemporaryFolder.with { folder in
+            let pruned = try run("prune", "\(folder)/pruned", ["--method", "magnitude"])
+            let zeros = try #require(try pruned.json()["zeros"]?.integer)
+            let ending = try CommandRun.run(
+                [
+                    "quantize", "--model", "\(folder)/pruned", "--scheme", "W4A16", "--group", "32",
+                    "--output",
+                    "\(folder)/small", "--json",
+                ] + CompressionTests.calibrating)
+            #expect(ending.status == 0, "\(ending.errors)")
+            #expect(try ending.json()["format"] == "masked-int4")
+            #expect(try ending.json()["zeros"]?.integer ?? 0 >= zeros)
+        }
+    }
+
+    @Test func sweepsDrawCurvesAndGoOn() throws {
+        try TemporaryFolder.with { folder in
+            let arguments =
+                [
+                    "--method", "magnitude,wanda", "--over", "sparsity=0.2,0.5", "--window", "64",
+                    "--max-windows", "2",
+                ] + CompressionTests.calibrating
+            let ending = try run("sweep", "\(folder)/out", arguments)
+            #expect(ending.status == 0, "\(ending.errors)")
+            let runs = try #require(try ending.json()["runs"]?.array)
+            #expect(
+                runs.map { $0["name"]?.string } == [
+                    "as given", "magnitude 0.2", "magnitude 0.5", "wanda 0.2", "wanda 0.5",
+                ])
+            #expect(runs.allSatisfy { $0["perplexity"]?.number ?? 0 > 0 })
+            #expect(
+                String(decoding: TinyModel.contents("\(folder)/out/report.html"), as: UTF8.self).contains(
+                    "<svg"))
+            // The same again finds all done; other conditions do not mix with it.
+            let again = try run("sweep", "\(folder)/out", arguments)
+            #expect(again.status == 0, "\(again.errors)")
+            #expect(try again.json()["runs"] == ending.json()["runs"])
+            let other = try run("sweep", "\(folder)/out", arguments + ["--seed", "1"])
+            #expect(other.status == 1 && other.errors.contains("exists"))
+            let wrong = try run("sweep", "\(folder)/x", ["--method", "wanda", "--over", "damping=1"])
+            #expect(wrong.status == 2 && wrong.errors.contains("no setting 'damping'"))
+        }
+    }
+}
