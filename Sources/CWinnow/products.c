@@ -170,6 +170,14 @@ static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
 }
 
 // The table whose tiles and dots a matrix wants.
+// Rows that one token reads packed, matrix by matrix: a stream that is left and taken up again begins slowly.
+enum { WN_DECODE_ROWS = 64 };
+
+// Whether a table reads these packed rows itself.
+static bool wn_decodes(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    return input->tokens == 1 && table->decode && table->decode(matrix, 0, 0, input, NULL);
+}
+
 static const wn_product_table *wn_table_of(
     const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
     bool other = input->kind == WN_INPUT_BLOCK8 && table->ggml_blocks && wn_is_ggml_block(matrix->format);
@@ -251,19 +259,20 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
 static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
                             unsigned char *scratch) {
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
-    size_t at_once = wn_tile_rows(columns, product->input->kind, tokens);
     const wn_product_table *own = wn_table_of(table, product->matrix, product->input);
     const wn_product_table *gates = product->gate ? wn_table_of(table, product->gate, product->gate_input) : NULL;
+    // One token needs no tile where the table reads packed rows.
+    bool main_done = wn_decodes(own, product->matrix, product->input);
+    bool gate_done = gates && wn_decodes(gates, product->gate, product->gate_input);
+    size_t at_once = main_done && (!gates || gate_done) ? WN_DECODE_ROWS
+                                                         : wn_tile_rows(columns, product->input->kind, tokens);
     unsigned char *second = scratch + wn_tile_bytes(columns);
     float *y = (float *)(second + wn_tile_bytes(columns));
     float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t row = begin; row < end; row += at_once) {
         size_t rows = end - row < at_once ? end - row : at_once;
-        // One token needs no tile where the table reads packed rows.
-        bool one = tokens == 1;
-        bool main_done = one && own->decode && own->decode(product->matrix, row, rows, product->input, y);
-        bool gate_done = one && product->gate && gates->decode
-                         && gates->decode(product->gate, row, rows, product->gate_input, gate_y);
+        if (main_done) own->decode(product->matrix, row, rows, product->input, y);
+        if (gate_done) gates->decode(product->gate, row, rows, product->gate_input, gate_y);
         wn_side main, gate;
         if (!main_done) wn_open_side(&main, own, product->matrix, product->input, row, rows, scratch);
         if (product->gate && !gate_done) {

@@ -45,8 +45,8 @@ typedef struct wn_product_table {
     void (*dot_planes16_rows)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
     void (*prepare)(wn_input *input, size_t token, const float *x, const float *weight, float epsilon);
-    // One-token products straight from the packed form, the same bits as through a tile; false for a format that
-    // needs the tile. NULL where there are none.
+    // One-token products straight from the packed form, the same bits as through a tile, of any number of rows; false
+    // for a format that needs the tile. NULL where there are none.
     bool (*decode)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, float *out);
 } wn_product_table;
 

@@ -214,10 +214,13 @@ static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *
     case WN_INT8: {
         // The file's bytes are the codes: a tile without a copy, where rows end with a run and follow one another.
         if (m->columns % 64 != 0 || m->row_bytes != m->columns) return false;
-        wn_tile tile = {.rows = rows, .columns = m->columns, .stride = m->columns};
-        tile.codes = (uint8_t *)m->values + row * m->row_bytes;
-        memcpy(tile.row_scales, (const float *)m->scales + row, rows * sizeof(float));
-        for (size_t r = 0; r < rows; r++) planes_rows_tile(1, 1, &tile, in, r, 0, out);
+        for (size_t first = 0; first < rows; first += WN_TILE_ROWS) {
+            size_t count = rows - first < WN_TILE_ROWS ? rows - first : WN_TILE_ROWS;
+            wn_tile tile = {.rows = count, .columns = m->columns, .stride = m->columns};
+            tile.codes = (uint8_t *)m->values + (row + first) * m->row_bytes;
+            memcpy(tile.row_scales, (const float *)m->scales + row + first, count * sizeof(float));
+            for (size_t r = 0; r < count; r++) planes_rows_tile(1, 1, &tile, in, r, 0, out + first);
+        }
         return true;
     }
     case WN_MASKED_Q4_0: decode_masked_block8(WN_MASKED_Q4_0, m, row, rows, in, out); return true;

@@ -55,22 +55,7 @@ public struct CurveChart: Sendable, Equatable {
         let xScale = AxisScale(all.map(\.x), from: left + 10, to: right - 10, includesZero: true)
         let yScale = AxisScale(
             all.map(\.y) + (reference.map { [$0] } ?? []), from: bottom - 10, to: top + 10)
-        for tick in yScale.ticks {
-            let y = yScale.position(tick)
-            drawing.line(left, y, right, y, "gridline")
-            drawing.text(yScale.label(tick), x: left - 8, y: y + 4.5, "tick", anchor: .end)
-        }
-        for tick in xScale.ticks {
-            let x = xScale.position(tick)
-            drawing.line(x, bottom, x, bottom + 5, "axis")
-            drawing.text(xScale.label(tick), x: x, y: bottom + 20, "tick", anchor: .middle)
-        }
-        drawing.line(left, bottom, right, bottom, "axis")
-        drawing.text(xTitle, x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
-        drawing.text(
-            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2,
-            "axis-title",
-            anchor: .middle, turned: true)
+        drawing.axes(x: xScale, xTitle, y: yScale, yTitle, plot: (left, right, top, bottom))
         if let reference {
             drawing.line(left, yScale.position(reference), right, yScale.position(reference), "reference")
         }

@@ -70,22 +70,7 @@ public struct LineChart: Sendable, Equatable {
         let xs = shown.flatMap { $0.points.map(\.x) }
         let xScale = AxisScale(xs, from: left, to: right - 4, includesZero: true)
         let yScale = AxisScale(shown.flatMap { $0.points.map(\.y) }, from: bottom - 8, to: top + 8)
-        for tick in yScale.ticks {
-            let y = yScale.position(tick)
-            drawing.line(left, y, right, y, "gridline")
-            drawing.text(yScale.label(tick), x: left - 8, y: y + 4.5, "tick", anchor: .end)
-        }
-        for tick in xScale.ticks {
-            let x = xScale.position(tick)
-            drawing.line(x, bottom, x, bottom + 5, "axis")
-            drawing.text(xScale.label(tick), x: x, y: bottom + 20, "tick", anchor: .middle)
-        }
-        drawing.line(left, bottom, right, bottom, "axis")
-        drawing.text(xTitle, x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
-        drawing.text(
-            yTitle + (yScale.isLogarithmic ? " · logarithmic" : ""), x: 15, y: (top + bottom) / 2,
-            "axis-title",
-            anchor: .middle, turned: true)
+        drawing.axes(x: xScale, xTitle, y: yScale, yTitle, plot: (left, right, top, bottom))
         var taken: [Double] = []
         for (index, line) in shown.enumerated() {
             let style = line.isBase ? "curve base" : "curve dash-\(index % 4)"

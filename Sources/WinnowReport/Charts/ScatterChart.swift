@@ -59,22 +59,7 @@ public struct ScatterChart: Sendable, Equatable {
         let xScale = AxisScale(shown.map(\.x), from: left + 10, to: right - 10)
         let yScale = AxisScale(shown.map(\.y), from: bottom - 10, to: top + 10)
 
-        for tick in yScale.ticks {
-            let y = yScale.position(tick)
-            drawing.line(left, y, right, y, "gridline")
-            drawing.text(yScale.label(tick), x: left - 8, y: y + 4.5, "tick", anchor: .end)
-        }
-        for tick in xScale.ticks {
-            let x = xScale.position(tick)
-            drawing.line(x, bottom, x, bottom + 5, "axis")
-            drawing.text(xScale.label(tick), x: x, y: bottom + 20, "tick", anchor: .middle)
-        }
-        drawing.line(left, bottom, right, bottom, "axis")
-        drawing.text(
-            xTitle + suffix(xScale), x: (left + right) / 2, y: height - 10, "axis-title", anchor: .middle)
-        drawing.text(
-            yTitle + suffix(yScale), x: 15, y: (top + bottom) / 2, "axis-title", anchor: .middle, turned: true
-        )
+        drawing.axes(x: xScale, xTitle, y: yScale, yTitle, plot: (left, right, top, bottom))
 
         // Steps: between two points nothing better is known than the smaller one's quality.
         var path: [(x: Double, y: Double)] = []
@@ -115,8 +100,6 @@ public struct ScatterChart: Sendable, Equatable {
         }
         return drawing.svg(id: title, title: title, description: description)
     }
-
-    private func suffix(_ scale: AxisScale) -> String { scale.isLogarithmic ? " · logarithmic" : "" }
 
     private var description: String {
         let facts = shown.map {
