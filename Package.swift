@@ -14,6 +14,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: [
         // Floor 0
@@ -26,6 +27,7 @@ let package = Package(
         .target(name: "WinnowCore", dependencies: ["CWinnow", "WinnowNumbers"]),
         .target(name: "WinnowText", dependencies: ["WinnowJSON"]),
         .target(name: "WinnowReport", dependencies: ["WinnowJSON", "WinnowNumbers"]),
+        .target(name: "WinnowYAML", dependencies: ["WinnowJSON", .product(name: "Yams", package: "Yams")]),
         // Floor 2
         .target(name: "WinnowWeights", dependencies: ["WinnowCore", "WinnowNumbers"]),
         .target(name: "WinnowData", dependencies: ["WinnowCore", "WinnowText", "WinnowNumbers"]),
@@ -54,6 +56,7 @@ let package = Package(
         .testTarget(name: "WinnowCoreTests", dependencies: ["WinnowCore", "CWinnow"]),
         .testTarget(name: "WinnowKernelTests", dependencies: ["CWinnow", "CWinnowCases"]),
         .testTarget(name: "WinnowTextTests", dependencies: ["WinnowText", "WinnowData"]),
+        .testTarget(name: "WinnowYAMLTests", dependencies: ["WinnowYAML"]),
         .testTarget(name: "WinnowReportTests", dependencies: ["WinnowReport"]),
         .testTarget(name: "WinnowWeightsTests", dependencies: ["WinnowWeights", "WinnowTestKit"]),
         .testTarget(name: "WinnowIOTests", dependencies: ["WinnowIO", "WinnowTestKit"]),
