@@ -41,13 +41,16 @@ let package = Package(
         // Floor 6
         .target(name: "WinnowCompress", dependencies: ["WinnowEval"]),
         .target(name: "WinnowTrain", dependencies: ["WinnowEval", "WinnowReport", "CWinnow"]),
+        // Floor 7
+        .target(name: "WinnowRecipes", dependencies: ["WinnowCompress", "WinnowTrain", "WinnowYAML"]),
         // Facade
         .target(name: "WinnowKit", dependencies: ["WinnowGenerate", "WinnowCompress"]),
         // Floor 8
         .executableTarget(
             name: "winnow-cli",
             dependencies: [
-                "WinnowKit", "WinnowGenerate", "WinnowTrain", "WinnowData", "WinnowReport", "CWinnowTexts",
+                "WinnowKit", "WinnowGenerate", "WinnowTrain", "WinnowRecipes", "WinnowYAML", "WinnowData",
+                "WinnowReport", "CWinnowTexts",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ]),
@@ -65,6 +68,7 @@ let package = Package(
         .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
         .testTarget(name: "WinnowTrainTests", dependencies: ["WinnowTrain", "WinnowIO", "WinnowJSON", "WinnowTestKit"]),
+        .testTarget(name: "WinnowRecipesTests", dependencies: ["WinnowRecipes", "WinnowTestKit"]),
         .testTarget(name: "WinnowCommandTests", dependencies: ["winnow-cli", "WinnowJSON", "WinnowTestKit"]),
     ],
     swiftLanguageModes: [.v6]

@@ -61,6 +61,7 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
     case badValue(key: String, value: String, expected: String)
     case unknownMethod(name: String, known: [String])
     case globalNeedsWeightScore(method: String)
+    case notPrunable(pattern: String, name: String)
 
     public var description: String {
         switch self {
@@ -72,6 +73,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
         case .globalNeedsWeightScore(let method):
             "\(method) cannot choose over the whole model: its scores of two layers are not comparable; "
                 + "use the scope row or matrix, or the method magnitude"
+        case .notPrunable(let pattern, let name):
+            "the target '\(pattern)' means \(name): only the linears of blocks are pruned or quantized"
         }
     }
 }
@@ -101,6 +104,15 @@ extension Bool: ConfigurationValue {
     }
     public var json: JSONValue { .bool(self) }
     public static var expectation: String { "true or false" }
+}
+
+extension String: ConfigurationValue {
+    public init?(json: JSONValue) {
+        guard let value = json.string else { return nil }
+        self = value
+    }
+    public var json: JSONValue { .string(self) }
+    public static var expectation: String { "a text" }
 }
 
 /// A setting that is one of a few words.

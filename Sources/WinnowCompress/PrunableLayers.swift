@@ -26,6 +26,9 @@ public struct PrunableLayers {
         }
     }
 
+    /// Some of a model's.
+    init(layers: [Layer]) { self.layers = layers }
+
     /// The layers of one block.
     public func layers(ofBlock block: Int) -> [Layer] { layers.filter { $0.block == block } }
 

@@ -13,7 +13,9 @@ import WinnowWeights
 public struct SequentialPruner {
     public let method: any LayerMethod
     public var store = StoredForm.source
-    /// How much of the model's sparsity each layer gets.
+    /// Which layers are worked on; the others run as they are.
+    public var selection = LayerSelection.all
+    /// How much of the sparsity each of them gets.
     public var allocation = SparsityAllocation.uniform
     public var threads: Int
     /// How calibration runs products; exact by default: masks then follow float32 arithmetic.
@@ -38,12 +40,13 @@ public struct SequentialPruner {
     ///
     /// - Parameter windows: calibration tokens, all windows equally long; not read by a method without statistics.
     /// - Parameter progress: called with the blocks done and their number.
-    /// - Throws: ``PruningError``, ``SelectionError``, ``WeightError``, `ModelError`.
+    /// - Throws: ``PruningError``, ``ConfigurationError``, ``SelectionError``, ``WeightError``, `ModelError`.
     public func prune(
         _ model: LanguageModel, windows: [[TokenID]] = [], cancellation: CancellationFlag? = nil,
         progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> PruningReport {
-        let layers = PrunableLayers(model)
+        let layers = try selection.layers(of: model)
+        try checkWholeBlocks(layers, of: model)
         var before: [(parameter: Parameter, value: Parameter.Value)] = []
         model.visit { before.append(($0, $0.value)) }
         do {
@@ -59,19 +62,35 @@ public struct SequentialPruner {
         }
     }
 
+    /// A method that moves scales through a block needs all of its layers.
+    private func checkWholeBlocks(_ layers: PrunableLayers, of model: LanguageModel)
+        throws(ConfigurationError)
+    {
+        guard method is any BlockMethod else { return }
+        for (index, block) in model.blocks.enumerated() {
+            let count = layers.layers(ofBlock: index).count
+            guard count == 0 || count == block.linears.count else {
+                throw .badValue(
+                    key: "targets", value: "\(count) of \(block.linears.count) layers of block \(index)",
+                    expected: "all or none of a block's: \(type(of: method).name) scales them together")
+            }
+        }
+    }
+
     private func walk(
         _ model: LanguageModel, _ layers: PrunableLayers, _ windows: [[TokenID]],
         _ cancellation: CancellationFlag?, _ progress: (Int, Int) -> Void
     ) throws -> [LayerReport] {
-        let walk = try Walk(self, model, windows, cancellation)
+        let walk = try Walk(self, model, layers, windows, cancellation)
         var reports: [LayerReport] = []
         for block in model.blocks.indices {
             progress(block, model.blocks.count)
             try walk.checkCancellation()
             let own = layers.layers(ofBlock: block)
             let points = Set(own.map(\.input))
-            let stages = (0...3).map { stage in points.filter { $0.stage == stage } }.filter { !$0.isEmpty }
-            for stage in method.stages == .together ? [points] : stages {
+            let byStage = (0...3).map { stage in points.filter { $0.stage == stage } }
+            let stages = method.stages == .together ? [points] : byStage
+            for stage in stages where !stage.isEmpty {
                 var statistics = try walk.observe(block, at: stage)
                 try walk.prepare(block, statistics)
                 for (index, layer) in own.enumerated() where stage.contains(layer.input) {
@@ -85,7 +104,9 @@ public struct SequentialPruner {
             }
             if block + 1 < model.blocks.count { try walk.advance(block) }
         }
-        return reports
+        guard selection != .all else { return reports }
+        let changed = Dictionary(uniqueKeysWithValues: reports.map { ($0.name, $0) })
+        return PrunableLayers(model).layers.map { changed[$0.name] ?? walk.leave($0) }
     }
 
     /// What a run holds in memory beside the program, at its peak.
@@ -97,9 +118,10 @@ public struct SequentialPruner {
         for model: LanguageModel, windows: Int, length: Int, readsAll: Bool = true
     ) -> MemoryPlan {
         var plan = MemoryPlan()
-        let layers = PrunableLayers(model).layers
+        // A selection that makes no sense is refused when it is run.
+        let layers = (try? selection.layers(of: model).layers) ?? []
         let kept = 1 - method.goal.sparsity
-        let blocks = layers.reduce(0) { $0 + $1.parameter.matrix.byteCount }
+        let blocks = PrunableLayers(model).byteCount
         let read = readsAll ? model.byteCount : min(model.byteCount, blocks + windows * length * 4096)
         plan.add(readsAll ? "the model as stored" : "the model as far as it is read", bytes: read)
         plan.add(

@@ -24,7 +24,7 @@ final class Walk {
     private var given: [String: WeightMatrix] = [:]
 
     init(
-        _ pruner: SequentialPruner, _ model: LanguageModel, _ windows: [[TokenID]],
+        _ pruner: SequentialPruner, _ model: LanguageModel, _ layers: PrunableLayers, _ windows: [[TokenID]],
         _ cancellation: CancellationFlag?
     ) throws {
         self.pruner = pruner
@@ -36,8 +36,8 @@ final class Walk {
             pool = try KernelPool(threads: pruner.threads)
             windowCount = 0
             self.length = 0
-            threshold = try Walk.globalThreshold(pruner, model, on: pool)
-            goals = try pruner.allocation.goals(for: PrunableLayers(model), pruner.method.goal) { [] }
+            threshold = try Walk.globalThreshold(pruner, layers, on: pool)
+            goals = try pruner.allocation.goals(for: layers, pruner.method.goal) { [] }
             return
         }
         guard length > 0 else { throw PruningError.needsCalibration(method: type(of: pruner.method).name) }
@@ -53,8 +53,8 @@ final class Walk {
         windowCount = windows.count
         self.length = length
         hidden = Buffer(count: windows.count * length * model.configuration.width)
-        threshold = try Walk.globalThreshold(pruner, model, on: pool)
-        goals = try pruner.allocation.goals(for: PrunableLayers(model), pruner.method.goal) {
+        threshold = try Walk.globalThreshold(pruner, layers, on: pool)
+        goals = try pruner.allocation.goals(for: layers, pruner.method.goal) {
             try embed(windows)
             return try outlierRatios()
         }
@@ -174,6 +174,13 @@ final class Walk {
         return report
     }
 
+    /// The report of a layer that nothing was done to.
+    func leave(_ layer: PrunableLayers.Layer) -> LayerReport {
+        var report = LayerReport(LinearWeights(name: layer.name, matrix: layer.parameter.matrix, on: pool))
+        report.zeros = layer.parameter.matrix.zeros(on: pool)
+        return report
+    }
+
     /// Runs the pruned block over all windows: its outputs are the next block's inputs.
     func advance(_ block: Int) throws {
         guard let runner, !pruner.method.statistics.isEmpty else { return }
@@ -185,14 +192,13 @@ final class Walk {
 
     /// Where the smallest weights of all layers end; nil for goals of another scope.
     private static func globalThreshold(
-        _ pruner: SequentialPruner, _ model: LanguageModel, on pool: KernelPool
+        _ pruner: SequentialPruner, _ layers: PrunableLayers, on pool: KernelPool
     ) throws -> SelectionThreshold? {
         let goal = pruner.method.goal
         guard goal.pattern == .unstructured, goal.scope == .global else { return nil }
         guard let method = pruner.method as? any WeightScoringMethod else {
             throw ConfigurationError.globalNeedsWeightScore(method: type(of: pruner.method).name)
         }
-        let layers = PrunableLayers(model)
         func scores(_ score: some SaliencyScore) -> [ScoredRows] {
             layers.layers.map {
                 LinearWeights(name: $0.name, matrix: $0.parameter.matrix, on: pool).scoredRows(score)

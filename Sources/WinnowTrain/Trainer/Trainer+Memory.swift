@@ -1,4 +1,5 @@
 import WinnowCore
+import WinnowIO
 import WinnowModels
 
 extension Trainer {
@@ -9,7 +10,7 @@ extension Trainer {
         plan.add("masters and gradients", bytes: trained * 8)
         plan.add("the optimizer's state", bytes: optimizer.byteCount)
         plan.add("the model as stored", bytes: model.byteCount)
-        plan.add("activations", bytes: activationBytes)
+        plan.add("activations", bytes: Trainer.activationBytes(model.configuration, configuration))
         // What is frozen and looked up by rows, or multiplied with as a head.
         let frozen = [model.embedding, model.positions, model.head].compactMap { $0 }.filter {
             $0.training == nil
@@ -18,9 +19,27 @@ extension Trainer {
         return plan
     }
 
+    /// What training all of a model holds at most, before anything is set up: two moments for each weight.
+    public static func memoryPlan(for model: LanguageModel, _ configuration: TrainingConfiguration)
+        -> MemoryPlan
+    {
+        var plan = MemoryPlan()
+        let weights = model.parameters.reduce(0) { sum, parameter in
+            switch parameter.value {
+            case .matrix(let matrix): sum + matrix.count
+            case .vector(let vector): sum + vector.count
+            }
+        }
+        plan.add("masters, gradients and moments", bytes: weights * 16)
+        plan.add("the model as stored", bytes: model.byteCount)
+        plan.add("activations", bytes: activationBytes(model.configuration, configuration))
+        return plan
+    }
+
     /// Values that the tape keeps, and what a block's way back holds beside them.
-    private var activationBytes: Int {
-        let shape = model.configuration
+    private static func activationBytes(_ shape: ModelConfiguration, _ configuration: TrainingConfiguration)
+        -> Int
+    {
         let tokens = configuration.batch * configuration.length
         let queries = shape.heads * shape.headWidth
         let keys = shape.keyValueHeads * shape.headWidth

@@ -51,7 +51,7 @@ struct CompressionRun {
         }
         let after = try text.map { try measure(loaded, $0, progress) }
         let recipe = recipe(pruner, windows, report, before, after, text)
-        let written = try write(loaded, recipe)
+        let written = try loaded.write(to: options.destination, overwrite: options.overwrite, record: recipe)
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }
         for note in report.notes { output.note("note: \(note)") }
@@ -123,26 +123,6 @@ struct CompressionRun {
         benchmark.repeats = 3
         benchmark.seed = running.seed
         return (result, try benchmark.run(runner).decodeTokensPerSecond)
-    }
-
-    private func write(_ loaded: LoadedModel, _ recipe: JSONObject) throws -> CheckpointWriter.Written {
-        // The blocks as they are now; a method may have changed their norms too.
-        var changed: [String: CheckpointTensor] = [:]
-        for block in loaded.model.blocks {
-            block.visit { parameter in
-                switch parameter.value {
-                case .matrix(let matrix): changed[parameter.name] = .matrix(matrix)
-                case .vector(let vector):
-                    if parameter.version > 0 { changed[parameter.name] = .vector(vector) }
-                }
-            }
-        }
-        return try CheckpointWriter(options.destination, overwrite: options.overwrite).write(
-            loaded.checkpoint, recipe: recipe
-        ) {
-            if let tensor = changed[$0] { return tensor }
-            return try loaded.checkpoint.tensor($0)
-        }
     }
 
     // MARK: What is said

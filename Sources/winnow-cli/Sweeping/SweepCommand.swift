@@ -176,7 +176,8 @@ struct SweepCommand: AsyncParsableCommand {
 }
 
 extension SweepCommand {
-    fileprivate static var embeddedScoringText: TextSource {
+    /// The scoring text inside winnow.
+    static var embeddedScoringText: TextSource {
         let text = winnow_scoring_text()!.pointee
         let bytes = UnsafeBufferPointer(start: text.bytes, count: text.count)
         return TextSource(name: String(cString: text.name), bytes: Array(bytes))

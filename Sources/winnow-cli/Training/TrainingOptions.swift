@@ -4,8 +4,9 @@ import WinnowData
 import WinnowIO
 import WinnowModels
 import WinnowReport
-import WinnowTrain
 import WinnowText
+import WinnowTrain
+import WinnowYAML
 
 /// What `train` and `finetune` share: text, recipe, length of the run.
 struct TrainingOptions: ParsableArguments {
@@ -22,7 +23,11 @@ struct TrainingOptions: ParsableArguments {
     var validationShare = 0.05
     @Option(help: "The most validation batches to measure.") var validationBatches = 20
     @Option(
-        help: ArgumentHelp("Settings of the run in JSON; options given here come first.", valueName: "file"),
+        help: ArgumentHelp("What becomes of conversations over --length: fail or cut.", valueName: "rule"))
+    var longConversations = WindowPlan.Overflow.fail
+    @Option(
+        help: ArgumentHelp(
+            "Settings of the run in YAML or JSON; options given here come first.", valueName: "file"),
         completion: .file())
     var recipe: String?
     @Option(help: "Steps of the optimizer.") var steps: Int?
@@ -59,8 +64,9 @@ struct TrainingOptions: ParsableArguments {
         var configuration = TrainingConfiguration()
         if let recipe {
             let file = try Storage.mapping(recipe)
-            configuration = try TrainingConfiguration(
-                json: Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount)), file: recipe)
+            let document = try YAMLDocument(
+                parsing: Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount)), file: recipe)
+            configuration = try TrainingConfiguration(json: Array(document.value.text().utf8), file: recipe)
         }
         if let steps { configuration.steps = steps }
         if let batch { configuration.batch = batch }
@@ -83,37 +89,13 @@ struct TrainingOptions: ParsableArguments {
         return configuration
     }
 
-    /// Batches to learn from, and those to measure.
-    func data(
-        _ tokenizer: Tokenizer, _ template: ChatTemplate?, _ configuration: TrainingConfiguration,
-        _ progress: ProgressPrinter
-    ) throws -> (training: StreamedBatches, validation: [DecoderBatch], tokens: Int) {
-        let cacheFolder = "\(destination)/tokens"
-        try FilePath.makeFolder(destination)
-        try FilePath.makeFolder(cacheFolder)
-        func store(_ path: String) throws -> TokenStore {
-            try TokenCache(path, tokenizer: tokenizer, template: template, in: cacheFolder) {
-                progress.update(Progress("tokenizing", completed: $0, total: $1, unit: .bytes))
-            }.store
-        }
-        let whole = try TokenDataset([store(text)])
-        var (learned, measured): (TokenDataset, TokenDataset?)
-        if let validation {
-            (learned, measured) = (whole, try TokenDataset([store(validation)]))
-        } else {
-            (learned, measured) = try whole.split(validation: validationShare, seed: configuration.seed)
-        }
-        func stream(_ dataset: TokenDataset) throws -> BatchStream {
-            BatchStream(
-                dataset, plan: try WindowPlan(dataset, length: configuration.length),
-                batch: configuration.batch,
-                seed: configuration.seed)
-        }
-        let fingerprint = try TextSource(reading: text).sha256
-        let training = StreamedBatches(try stream(learned), fingerprint: fingerprint)
-        let validation = try measured.map {
-            StreamedBatches(try stream($0), fingerprint: "").inOrder(most: validationBatches)
-        }
-        return (training, validation ?? [], whole.tokenCount)
+    var corpus: TrainingCorpus {
+        var corpus = TrainingCorpus(text: text, validation: validation)
+        corpus.validationShare = validationShare
+        corpus.validationBatches = validationBatches
+        corpus.overflow = longConversations
+        return corpus
     }
 }
+
+extension WindowPlan.Overflow: ExpressibleByArgument {}

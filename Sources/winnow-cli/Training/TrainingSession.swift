@@ -36,7 +36,12 @@ struct TrainingSession {
                 expected: "the model's context, \(context), or less")
         }
         let progress = ProgressPrinter(output)
-        let (data, validation, tokens) = try options.data(tokenizer, template, configuration, progress)
+        let batches = try options.corpus.batches(
+            configuration, tokenizer: tokenizer, template: template, in: options.destination
+        ) {
+            progress.update(Progress("tokenizing", completed: $0, total: $1, unit: .bytes))
+        }
+        let data = batches.training
         let trainer = try Trainer(
             model, configuration, data: data, on: pool, adapter: adapter,
             distillation: distillation)
@@ -49,10 +54,10 @@ struct TrainingSession {
                 ("model", .object(identity)), ("settings", .object(configuration.identity)),
                 ("text", .string(data.fingerprint)), ("validation", .string(options.validation ?? "")),
             ]), overwrite: options.overwrite)
-        run.validation = validation
+        run.validation = batches.validation
         let weights = trainer.parameters.reduce(0) { $0 + $1.count }
         output.note(
-            "\(Format.count(weights)) weights, \(Format.count(tokens)) tokens of text, "
+            "\(Format.count(weights)) weights, \(Format.count(batches.tokens)) tokens of text, "
                 + "\(Format.count(data.tokensPerBatch * configuration.accumulate)) a step")
         if let resumed = run.resumedFrom { output.note("going on from \(resumed.path)") }
 

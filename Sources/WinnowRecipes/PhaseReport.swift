@@ -1,0 +1,74 @@
+import WinnowCompress
+import WinnowCore
+import WinnowEval
+import WinnowJSON
+import WinnowModels
+import WinnowTrain
+import WinnowWeights
+
+/// What one phase made of the model.
+public struct PhaseReport: Sendable {
+    public let summary: String
+    /// Zeros and weights of the prunable layers, and the bytes that they take.
+    public let zeros: Int
+    public let prunable: Int
+    public let bytes: Int
+    public let formats: [String]
+    public let notes: [String]
+    public internal(set) var seconds = 0.0
+    /// Of the model after the phase; nil without an evaluation.
+    public internal(set) var perplexity: Perplexity.Result?
+    /// nil for training.
+    public let compression: PruningReport?
+    /// Steps, tokens and the last validation loss; nil for other phases.
+    public let training: JSONObject?
+
+    public var sparsity: Double { prunable > 0 ? Double(zeros) / Double(prunable) : 0 }
+    public var bitsPerWeight: Double { prunable > 0 ? Double(bytes) * 8 / Double(prunable) : 0 }
+
+    init(summary: String, compression report: PruningReport) {
+        self.summary = summary
+        zeros = report.zeros
+        prunable = report.prunable
+        bytes = report.bytes
+        formats = report.formats
+        notes = report.notes
+        compression = report
+        training = nil
+    }
+
+    init(summary: String, training run: TrainingRun, layers: PrunableLayers, on pool: KernelPool) {
+        self.summary = summary
+        zeros = layers.zeros(on: pool)
+        prunable = layers.weightCount
+        bytes = layers.byteCount
+        formats = layers.layers.reduce(into: []) { names, layer in
+            let name = layer.parameter.matrix.format.name
+            if !names.contains(name) { names.append(name) }
+        }
+        notes = []
+        compression = nil
+        training = JSONObject([
+            ("steps", .integer(Int64(run.trainer.step))), ("tokens", .integer(Int64(run.trainer.tokens))),
+            ("loss", run.records.last.map { .number($0.loss) } ?? .null),
+            (
+                "evalLoss",
+                run.records.last { $0.evaluationLoss != nil }?.evaluationLoss.map { .number($0) } ?? .null
+            ),
+        ])
+    }
+
+    /// - Parameter layers: whether each layer is listed.
+    public func json(layers: Bool) -> JSONObject {
+        var json = JSONObject([
+            ("phase", .string(summary)), ("sparsity", .number(sparsity)), ("zeros", .integer(Int64(zeros))),
+            ("prunable", .integer(Int64(prunable))), ("prunableBytes", .integer(Int64(bytes))),
+            ("bitsPerWeight", .number(bitsPerWeight)), ("format", .string(formats.joined(separator: ", "))),
+            ("seconds", .number(seconds)),
+        ])
+        if let perplexity { json["perplexity"] = .number(perplexity.perplexity) }
+        if let training { json["training"] = .object(training) }
+        if layers, let compression { json["layers"] = compression.json["layers"] }
+        return json
+    }
+}

@@ -1,0 +1,111 @@
+import WinnowCompress
+import WinnowData
+import WinnowJSON
+import WinnowModels
+import WinnowTrain
+import WinnowWeights
+
+/// What is done to a model, phase after phase, as data.
+public struct Recipe: Sendable {
+    public var seed: UInt64 = 0
+    public var calibration = Calibration()
+    /// nil: nothing is measured.
+    public var evaluation: Evaluation?
+    public var phases: [Phase] = []
+
+    public init() {}
+
+    /// The text that phases calibrate on.
+    public struct Calibration: Sendable {
+        /// nil: the one inside Winnow.
+        public var text: String?
+        public var samples = 128
+        public var length = 512
+        public var activations = ActivationMode.exact
+
+        public init() {}
+    }
+
+    /// Perplexity before the first phase and after each.
+    public struct Evaluation: Sendable {
+        /// nil: the one inside Winnow.
+        public var text: String?
+        public var window = 512
+        /// nil: all.
+        public var maxWindows: Int?
+
+        public init() {}
+    }
+
+    public enum Phase: Sendable {
+        case compress(CompressionPhase)
+        case finetune(FinetunePhase)
+    }
+}
+
+/// Pruning or quantization by one method.
+public struct CompressionPhase: Sendable {
+    public var method: any LayerMethod
+    public var purpose: MethodRegistry.Purpose
+    public var store: StoredForm
+    public var allocation = SparsityAllocation.uniform
+    public var selection = LayerSelection.all
+    /// The name that bits of weights and inputs go by.
+    public var scheme: String?
+
+    public init(
+        _ method: any LayerMethod, _ purpose: MethodRegistry.Purpose = .pruning, store: StoredForm = .source
+    ) {
+        self.method = method
+        self.purpose = purpose
+        self.store = store
+    }
+
+    public var methodName: String { type(of: method).name }
+
+    /// `wanda, 0.5 by row`.
+    public var summary: String { "\(methodName), \(scheme ?? method.goal.summary)" }
+
+    func pruner(threads: Int, seed: UInt64, _ calibration: Recipe.Calibration) -> SequentialPruner {
+        var pruner = SequentialPruner(method, threads: threads)
+        pruner.store = store
+        pruner.allocation = allocation
+        pruner.selection = selection
+        pruner.activations = calibration.activations
+        pruner.seed = seed
+        return pruner
+    }
+}
+
+/// Training of all weights; what is zero in the linears stays zero.
+public struct FinetunePhase: Sendable {
+    public var corpus: TrainingCorpus
+    public var training = TrainingConfiguration()
+    public var teacher: Teacher?
+    public var distillation = DistillationWeights()
+    /// How trained matrices are kept; `source` rounds to the grid that a matrix had. nil: float32.
+    public var store: StoredForm? = .source
+
+    public init(_ corpus: TrainingCorpus) { self.corpus = corpus }
+
+    /// Whom the student is held to.
+    public enum Teacher: Sendable, Equatable {
+        /// The model as it was given, before the first phase.
+        case given
+        case model(String)
+    }
+
+    /// `finetune on book.txt, 200 steps`.
+    public var summary: String {
+        "finetune on \(corpus.text), \(training.steps) steps" + (teacher == nil ? "" : ", distilled")
+    }
+}
+
+extension Recipe.Phase {
+    public var summary: String {
+        switch self {
+        case .compress(let phase): phase.summary
+        case .finetune(let phase): phase.summary
+        }
+    }
+}

@@ -1,0 +1,216 @@
+import ArgumentParser
+import WinnowCompress
+import WinnowCore
+import WinnowData
+import WinnowIO
+import WinnowJSON
+import WinnowModels
+import WinnowRecipes
+import WinnowReport
+
+struct CompressCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compress",
+        abstract: "Follow a recipe: prune, quantize and retrain a model, phase after phase.",
+        discussion: """
+            A recipe in YAML (or JSON), each phase beginning with its verb:
+
+              calibration: {text: book.txt, samples: 128}
+              evaluation: {text: other.txt, max_windows: 16}
+              phases:
+                - prune: sparsegpt
+                  sparsity: 0.5
+                  ignore: ["re:.*down_proj"]
+                - finetune: book.txt
+                  steps: 100
+                  teacher: given
+
+            Other keys are those of the method, or of 'winnow train --recipe', in snake case; a key that is not \
+            known is an error. Without a text the ones inside winnow are used. Recipes of llm-compressor with \
+            modifiers that are done here are read too, and so is the winnow.json of a model that a recipe made. \
+            Paths are relative to where the command runs. Training keeps its checkpoints in OUTPUT.run: a run that \
+            was stopped goes on from there.
+
+            Examples:
+              winnow compress --model smollm2-135m-q4_1 --recipe recipe.yaml --dry-run \
+                --output small
+              winnow compress --model smollm2-135m-q4_1 --recipe recipe.yaml --output small
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var running: RunOptions
+    @OptionGroup var output: OutputOptions
+    @Option(help: ArgumentHelp("What to do, phase after phase.", valueName: "file"), completion: .file())
+    var recipe: String
+    @Option(
+        help: ArgumentHelp("Text to measure perplexity on, in place of the recipe's.", valueName: "file"),
+        completion: .file())
+    var eval: String?
+    @Option(help: "The most windows of it to score (default: all).") var evalWindows: Int?
+    @Option(name: .customLong("output"), help: "The folder to write.", completion: .directory)
+    var destination: String
+    @Flag(help: "Replace an existing output.") var overwrite = false
+    @Flag(help: "Print each matrix with its rule and the memory it takes, and write nothing.") var dryRun =
+        false
+
+    func validate() throws {
+        if let evalWindows, evalWindows < 1 { throw ValidationError("--eval-windows is at least 1") }
+    }
+
+    func run() async throws {
+        let start = ContinuousClock.now
+        FreedMemory.returnLargeBlocks()
+        running.selectInstructionSet()
+        let steps = try decodedRecipe()
+        if !dryRun { try AtomicOutput.check(destination, .folder, overwrite: overwrite) }
+        let loaded = try LoadedModel(opening: try await model.resolve(output))
+        let progress = ProgressPrinter(output)
+        var run = RecipeRun(steps, on: loaded, threads: running.threadCount)
+        run.standardTexts = (CompressionRun.embeddedText, SweepCommand.embeddedScoringText)
+        run.workFolder = "\(destination).run"
+        run.progress = { [steps] in progress.show($0, of: steps) }
+        run.trained = { trained, ending, index in
+            guard case .finetune(let phase) = steps.phases[index] else { return }
+            try TrainingPage(run: trained, text: phase.corpus.text, ending: ending, model: model.model)
+                .write(to: trained.folder)
+        }
+        let rules = try run.layerRules()
+        let windows = try run.calibrationWindows()
+        var plan = run.memoryPlan(windows: windows?.windows.count ?? 0)
+        plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
+        if dryRun { return show(rules, plan) }
+        output.note("predicted peak memory \(Format.bytes(plan.total))")
+        try plan.check(limit: running.memoryBytes)
+
+        let result = try await Interruption.stopping { flag in
+            run.cancellation = flag
+            do { return Result<RecipeRun.Result?, any Error>.success(try run.run()) } catch
+                ModelError.cancelled, PruningError.cancelled
+            { return .success(nil) } catch { return .failure(error) }
+        }.0.get()
+        guard let result else {
+            output.note("stopped; the same command does the quick phases again and goes on with training")
+            throw ExitCode(130)
+        }
+        let written = try loaded.write(
+            to: destination, overwrite: overwrite, record: record(steps, result))
+        for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }
+        for note in Set(result.phases.flatMap(\.notes)).sorted() { output.note("note: \(note)") }
+        for index in steps.phases.indices {
+            AtomicOutput.remove("\(run.workFolder!)/phase-\(index)/checkpoints")
+        }
+        answer(loaded.checkpoint, result, written, seconds: (ContinuousClock.now - start) / .seconds(1))
+    }
+
+    private func decodedRecipe() throws -> Recipe {
+        let file = try Storage.mapping(recipe)
+        let bytes = Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount))
+        var steps = try RecipeDecoder().decode(bytes, file: recipe)
+        if running.seed != 0 { steps.seed = running.seed }
+        if eval != nil || evalWindows != nil {
+            var evaluation = steps.evaluation ?? Recipe.Evaluation()
+            if let eval { evaluation.text = eval }
+            if let evalWindows { evaluation.maxWindows = evalWindows }
+            steps.evaluation = evaluation
+        }
+        return steps
+    }
+
+    // MARK: What is said
+
+    /// For `winnow.json`: the recipe with its defaults, the texts' hashes, and what each phase made.
+    private func record(_ recipe: Recipe, _ result: RecipeRun.Result) -> JSONObject {
+        var record = JSONObject([
+            ("winnow", .string(WinnowVersion.current)), ("recipe", .object(recipe.json)),
+            ("model", .string(model.model)),
+        ])
+        if let windows = result.calibration {
+            record["calibration"] = [
+                "source": .string(windows.source), "sha256": .string(windows.sha256),
+                "windows": .integer(Int64(windows.windows.count)), "length": .integer(Int64(windows.length)),
+                "activations": .string(recipe.calibration.activations.rawValue),
+            ]
+        }
+        if let text = result.scoring, let before = result.before {
+            record["evaluation"] = [
+                "source": .string(text.name), "before": .object(before.json(textSha256: text.sha256)),
+            ]
+        }
+        record["phases"] = .array(result.phases.map { .object($0.json(layers: true)) })
+        return record
+    }
+
+    private func answer(
+        _ source: Checkpoint, _ result: RecipeRun.Result, _ written: CheckpointWriter.Written, seconds: Double
+    ) {
+        guard !output.json else {
+            var json = JSONObject([
+                ("path", .string(written.path)), ("bytes", .integer(Int64(written.bytes))),
+                ("bytesBefore", .integer(Int64(source.fileBytes))), ("seconds", .number(seconds)),
+                ("peakBytes", .integer(Int64(Machine.peakMemoryBytes))),
+                ("phases", .array(result.phases.map { .object($0.json(layers: false)) })),
+            ])
+            if let before = result.before { json["perplexityBefore"] = .number(before.perplexity) }
+            return StandardOutput.write(.object(json))
+        }
+        let isMeasured = result.before != nil
+        var table = Table(
+            [.init("phase"), .init("zeros", .trailing), .init("bits a weight", .trailing)]
+                + (isMeasured ? [.init("perplexity", .trailing)] : []) + [.init("took", .trailing)])
+        if let before = result.before {
+            table.add(["as given", "", "", Format.fixed(before.perplexity, 3), ""])
+        }
+        for phase in result.phases {
+            table.add(
+                [phase.summary, Format.percent(phase.sparsity, 2), Format.fixed(phase.bitsPerWeight, 2)]
+                    + (phase.perplexity.map { [Format.fixed($0.perplexity, 3)] } ?? [])
+                    + [Format.duration(phase.seconds)])
+        }
+        StandardOutput.write(
+            """
+            \(written.path): \(Format.bytes(written.bytes)), was \(Format.bytes(source.fileBytes))
+            \(Format.duration(seconds)), peak memory \(Format.bytes(Machine.peakMemoryBytes))
+
+            \(table.text)
+            """)
+    }
+
+    private func show(_ rules: [(phase: String, layers: [RecipeRun.LayerRule])], _ plan: MemoryPlan) {
+        guard !output.json else {
+            return StandardOutput.write([
+                "path": .string(destination), "predictedPeakBytes": .integer(Int64(plan.total)),
+                "memory": plan.json,
+                "phases": .array(
+                    rules.map { rule in
+                        [
+                            "phase": .string(rule.phase),
+                            "plan": .array(
+                                rule.layers.map {
+                                    [
+                                        "name": .string($0.name), "rule": .string($0.rule),
+                                        "from": .string($0.from),
+                                        "to": .string($0.to),
+                                    ]
+                                }),
+                        ]
+                    }),
+            ])
+        }
+        for (index, rule) in rules.enumerated() {
+            StandardOutput.write("phase \(index): \(rule.phase)\n")
+            guard !rule.layers.isEmpty else { continue }
+            var table = Table([.init("layer"), .init("stored as")])
+            for layer in rule.layers { table.add([layer.name, "\(layer.from) -> \(layer.to)"]) }
+            StandardOutput.write(table.text + "\n")
+        }
+        StandardOutput.write(plan.table.text)
+    }
+}
+
+extension ProgressPrinter {
+    func show(_ step: RecipeProgress, of recipe: Recipe) {
+        let place = step.phase.map { "phase \($0 + 1) of \(recipe.phases.count), " } ?? ""
+        let unit = step.unit + (step.loss.map { ", loss \(Format.fixed($0, 3))" } ?? "")
+        update(place + step.what, step.done, of: step.total, unit)
+    }
+}

@@ -1,0 +1,160 @@
+import Testing
+import WinnowCompress
+import WinnowJSON
+import WinnowRecipes
+import WinnowTrain
+import WinnowYAML
+
+private func decode(_ text: String) throws -> Recipe {
+    try RecipeDecoder().decode(Array(text.utf8), file: "r.yaml")
+}
+
+private func compression(_ recipe: Recipe, _ index: Int) throws -> CompressionPhase {
+    guard case .compress(let phase) = recipe.phases[index] else { throw Missing() }
+    return phase
+}
+
+private struct Missing: Error {}
+
+@Suite struct RecipeDecoderTests {
+    @Test func readsPhasesInOrderWithTheirOwnKeys() throws {
+        let recipe = try decode(
+            """
+            seed: 7
+            calibration: {text: c.txt, samples: 16, length: 256, activations: fast}
+            evaluation: {max_windows: 4}
+            phases:
+              - prune: sparsegpt
+                pattern: 2:4
+                damping: 0.02
+                ignore: ["re:.*down_proj", lm_head]
+                allocation: uniform
+                store: int4
+                group: 64
+              - finetune: book.txt
+                steps: 20
+                learning_rate: 1e-4
+                teacher: given
+                distillation: {divergence: 0.5}
+                overflow: cut
+                store: f32
+              - quantize: gptq
+                scheme: W4A16
+                act_order: true
+            """)
+        #expect(recipe.seed == 7 && recipe.calibration.samples == 16 && recipe.evaluation?.maxWindows == 4)
+        #expect(recipe.calibration.activations == .fast && recipe.evaluation?.window == 512)
+        let prune = try compression(recipe, 0)
+        #expect(prune.method.goal.pattern == .nOfM(n: 2, m: 4) && prune.store == .int4(group: 64))
+        #expect(prune.selection.ignore == ["re:.*down_proj", "lm_head"])
+        guard case .finetune(let finetune) = recipe.phases[1] else { throw Missing() }
+        #expect(finetune.training.steps == 20 && finetune.teacher == .given && finetune.store == nil)
+        #expect(finetune.distillation.divergence == 0.5 && finetune.corpus.overflow == .cut)
+        #expect(finetune.training.learningRate.value(at: 3, of: 20) == 1e-4)
+        let quantize = try compression(recipe, 2)
+        #expect(quantize.scheme == "W4A16" && quantize.method.settings["act_order"] == true)
+        #expect(quantize.store == .int4(group: 128))
+    }
+
+    @Test func whatIsWrittenReadsBackWithAllDefaults() throws {
+        let recipe = try decode(
+            """
+            evaluation: {}
+            phases:
+              - {prune: dsnot, start: sparsegpt, sparsity: 0.6, allocation: owl, owl_spread: 0.1}
+              - {finetune: a.txt, teacher: other, pruning: {to: 0.7}, steps: 100}
+              - {quantize: awq, scheme: W3A16, group: 32, targets: [Linear]}
+            """)
+        let text = JSONValue.object(recipe.json).yaml()
+        let again = try decode(text)
+        #expect(again.json == recipe.json)
+        #expect(text.contains("pattern: unstructured") && text.contains("owl_threshold: 5"))
+        // A model's winnow.json is read as the recipe inside it.
+        let record = JSONObject([("winnow", "0.1.0"), ("recipe", .object(recipe.json)), ("phases", [])])
+        #expect(try decode(JSONValue.object(record).text()).json == recipe.json)
+    }
+
+    @Test(arguments: [
+        (
+            "phases:\n  - prune: wanda\n    sparsty: 0.5", 3, "phases[0].sparsty",
+            "there are sparsity, pattern"
+        ),
+        ("phases:\n  - prune: wand", 2, "phases[0].prune", "no method 'wand'; there are magnitude"),
+        ("phases:\n  - prune: gptq", 2, "phases[0].prune", "no method 'gptq'"),
+        (
+            "phases:\n  - prune: wanda\n    sparsity: high", 3, "phases[0].sparsity",
+            "\"high\" is not a number"
+        ),
+        ("phases:\n  - prune: wanda\n    pattern: 4:2", 3, "phases[0].pattern", "N:M"),
+        ("phases:\n  - prune: wanda\n    sparsity: 1.5", 3, "phases[0].sparsity", "1.5 is not a share"),
+        ("phases:\n  - sparsity: 0.5", 2, "phases[0]", "begins with one of"),
+        ("phases:\n  - {prune: wanda, quantize: rtn}", 2, "phases[0]", "begins with one of"),
+        ("phases: wanda", 1, "phases", "expected a list"), ("phases: []", 1, "phases", "no phase"),
+        ("seed: 1", 1, "", "phases"),
+        ("phases:\n- {prune: wanda}\ncalibraton: {}", 3, "calibraton", "there are seed, calibration"),
+        (
+            "phases:\n- {prune: wanda}\ncalibration: {samples: 0}", 3, "calibration.samples",
+            "0 is not 1 or more"
+        ),
+        ("phases:\n- {prune: wanda}\ncalibration: {text: 5}", 3, "calibration.text", "5 is not a text"),
+        ("phases:\n- {prune: wanda}\nseed: -1", 3, "seed", "negative"),
+        ("phases:\n- {prune: wanda, store: q9}", 2, "phases[0].store", "q9 is not source"),
+        ("phases:\n- {prune: wanda, group: 48}", 2, "phases[0].group", "48 is not 32"),
+        ("phases:\n- {prune: wanda, owl_spread: 0.1}", 2, "phases[0].owl_spread", "only allocation: owl"),
+        ("phases:\n- {quantize: gptq}", 2, "phases[0]", "needs a scheme"),
+        ("phases:\n- {quantize: rtn, scheme: W5A5}", 2, "phases[0].scheme", "W5A5 is not W8A16"),
+        ("phases:\n- {finetune: a, stepz: 4}", 2, "phases[0]", "no key 'stepz'"),
+        ("phases:\n- {finetune: a, optimizer: {kind: adamw, bta: 1}}", 2, "phases[0]", "no key 'bta'"),
+        ("phases:\n- {finetune: a, distillation: {}}", 2, "phases[0].distillation", "needs a teacher"),
+        (
+            "phases:\n- {finetune: a, teacher: given,\n   distillation: {temperature: 0}}", 3,
+            "phases[0].distillation",
+            "more than 0"
+        ),
+        ("phases:\n- {finetune: a, overflow: drop}", 2, "phases[0].overflow", "fail or cut"),
+    ])
+    func namesTheLineTheKeyAndWhatIsKnown(text: String, line: Int, path: String, words: String) throws {
+        let error = #expect(throws: RecipeError.self) { try decode(text) }
+        #expect(error?.path == path && error?.line == line, "\(error?.description ?? "")")
+        #expect(error?.reason.contains(words) == true, "\(error?.description ?? "")")
+    }
+
+    @Test func readsTheModifiersOfLLMCompressor() throws {
+        let recipe = try decode(
+            """
+            sparsity_stage:
+              run_type: oneshot
+              sparsity_modifiers:
+                SparseGPTModifier:
+                  sparsity: 0.5
+                  mask_structure: "1:4"
+                  dampening_frac: 0.05
+                  targets: [Linear]
+                  ignore: ["re:.*lm_head"]
+                ConstantPruningModifier: {targets: ['re:.*q_proj.weight']}
+                WandaPruningModifier: {sparsity: 0.6, mask_structure: "0:0", sparsity_profile: owl, owl_m: 7}
+            quantization_stage:
+              quantization_modifiers:
+                GPTQModifier: {scheme: W4A16, actorder: static, ignore: lm_head}
+            """)
+        #expect(recipe.phases.count == 3)
+        let sparse = try compression(recipe, 0)
+        // It prunes 1 of 4; ours keeps 3 of 4.
+        #expect(sparse.methodName == "sparsegpt" && sparse.method.goal.pattern == .nOfM(n: 3, m: 4))
+        #expect(sparse.method.settings["damping"] == 0.05 && sparse.selection.targets == ["Linear"])
+        #expect(try compression(recipe, 1).allocation == .outliers(threshold: 7, spread: 0.05))
+        #expect(try compression(recipe, 1).method.goal.sparsity == 0.6)
+        let quantized = try compression(recipe, 2)
+        #expect(quantized.scheme == "W4A16" && quantized.method.settings["act_order"] == true)
+        for (text, words) in [
+            ("SmoothQuantModifier: {smoothing_strength: 0.8}", "not done here"),
+            ("GPTQModifier: {scheme: W4A16, actorder: group}", "not done here"),
+            ("GPTQModifier: {scheme: W4A16, kv_cache_scheme: {}}", "no such key"),
+            ("WandaPruningModifier: {mask_structure: a}", "a is no N:M"),
+            ("x_stage: {y: 1}", "expected a stage"), ("ConstantPruningModifier: {targets: a}", "no modifier"),
+        ] {
+            let error = #expect(throws: RecipeError.self) { try decode(text) }
+            #expect(error?.reason.contains(words) == true, "\(error?.description ?? "")")
+        }
+    }
+}
