@@ -17,12 +17,21 @@ public struct SparsitySweep {
         cancellation: CancellationFlag? = nil, progress: (Int, Int) -> Void = { _, _ in },
         measure: (PruningReport) throws -> Result
     ) throws -> Result {
+        try model.keepingWeights {
+            let report = try pruner(method).prune(
+                model, windows: windows, cancellation: cancellation, progress: progress)
+            return try measure(report)
+        }
+    }
+}
+
+extension LanguageModel {
+    /// Runs what changes weights, and puts them back as they were.
+    public func keepingWeights<Result>(_ body: () throws -> Result) rethrows -> Result {
         var before: [(parameter: Parameter, value: Parameter.Value)] = []
-        model.visit { before.append(($0, $0.value)) }
+        visit { before.append(($0, $0.value)) }
         defer { for (parameter, value) in before { parameter.restore(value) } }
-        let report = try pruner(method).prune(
-            model, windows: windows, cancellation: cancellation, progress: progress)
-        return try measure(report)
+        return try body()
     }
 }
 
