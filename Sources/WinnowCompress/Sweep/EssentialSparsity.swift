@@ -1,31 +1,3 @@
-import WinnowCore
-import WinnowModels
-import WinnowText
-
-/// One model pruned in many ways, each from the weights as they were.
-public struct SparsitySweep {
-    public let pruner: (any LayerMethod) -> SequentialPruner
-
-    /// - Parameter pruner: how a method walks the model.
-    public init(_ pruner: @escaping (any LayerMethod) -> SequentialPruner) { self.pruner = pruner }
-
-    /// Prunes `model`, shows it to `measure`, and puts its weights back.
-    ///
-    /// - Throws: what pruning or measuring throws; the model is as it was in any case.
-    public func run<Result>(
-        _ method: any LayerMethod, on model: LanguageModel, windows: [[TokenID]],
-        cancellation: CancellationFlag? = nil, progress: (Int, Int) -> Void = { _, _ in },
-        measure: (PruningReport) throws -> Result
-    ) throws -> Result {
-        var before: [(parameter: Parameter, value: Parameter.Value)] = []
-        model.visit { before.append(($0, $0.value)) }
-        defer { for (parameter, value) in before { parameter.restore(value) } }
-        let report = try pruner(method).prune(
-            model, windows: windows, cancellation: cancellation, progress: progress)
-        return try measure(report)
-    }
-}
-
 /// How far a model can be pruned before its quality falls: what a curve of sparsities says.
 public struct EssentialSparsity: Sendable, Equatable {
     /// Where log perplexity over sparsity bends; nil when it does not, or for fewer than five levels.
