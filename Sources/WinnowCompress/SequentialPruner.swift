@@ -49,8 +49,7 @@ public struct SequentialPruner {
     ) throws -> PruningReport {
         let layers = try selection.layers(of: model)
         try checkWholeBlocks(layers, of: model)
-        var before: [(parameter: Parameter, value: Parameter.Value)] = []
-        model.visit { before.append(($0, $0.value)) }
+        let before = WeightSnapshot(model)
         do {
             let reports = try walk(model, layers, windows, cancellation, progress)
             progress(model.blocks.count, model.blocks.count)
@@ -58,7 +57,7 @@ public struct SequentialPruner {
             FreedMemory.release()
             return PruningReport(goal: method.goal, layers: reports)
         } catch {
-            for (parameter, value) in before { parameter.restore(value) }
+            before.restore()
             if case ModelError.cancelled = error { throw PruningError.cancelled }
             throw error
         }

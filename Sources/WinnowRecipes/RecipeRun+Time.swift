@@ -37,12 +37,12 @@ extension RecipeRun {
         pruner.allocation = .uniform
         pruner.blockLimit = 1
         let blocks = Double(loaded.model.blocks.count)
+        let snapshot = WeightSnapshot(loaded.model)
         func walk(_ count: Int) throws -> Double {
+            defer { snapshot.restore() }
             let start = ContinuousClock.now
-            try loaded.model.keepingWeights {
-                _ = try pruner.prune(
-                    loaded.model, windows: Array(windows.prefix(count)), cancellation: cancellation)
-            }
+            _ = try pruner.prune(
+                loaded.model, windows: Array(windows.prefix(count)), cancellation: cancellation)
             return (ContinuousClock.now - start) / .seconds(1)
         }
         // The first walk reads pages that later ones find in memory.

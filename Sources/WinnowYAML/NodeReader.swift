@@ -61,8 +61,8 @@ struct NodeReader {
 
 /// What a scalar without quotes means: YAML 1.2, section 10.3.2 (the core schema), without the numbers that are
 /// not finite, which stay words.
-enum PlainScalar {
-    static func value(of text: String) -> JSONValue {
+public enum PlainScalar {
+    public static func value(of text: String) -> JSONValue {
         switch text {
         case "", "~", "null", "Null", "NULL": return .null
         case "true", "True", "TRUE": return .bool(true)

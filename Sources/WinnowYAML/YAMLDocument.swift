@@ -9,7 +9,7 @@ import Yams
 /// whose aliases unfold to more than ``nodeLimit`` values.
 public struct YAMLDocument: Sendable {
     public let file: String
-    public internal(set) var value: JSONValue
+    public let value: JSONValue
     private let lines: [YAMLPath: Int]
 
     /// Values that one document may hold once its aliases are followed.
@@ -66,19 +66,6 @@ public struct YAMLPath: Hashable, Sendable, CustomStringConvertible {
     public let steps: [Step]
 
     public init(_ steps: [Step] = []) { self.steps = steps }
-
-    /// Reads `phases[1].sparsity` or `phases.1.sparsity`; nil for an empty step.
-    public init?(parsing text: String) {
-        var steps: [Step] = []
-        for part in text.replacing("[", with: ".").replacing("]", with: "").split(
-            separator: ".", omittingEmptySubsequences: false)
-        {
-            guard !part.isEmpty else { return nil }
-            steps.append(
-                part.allSatisfy(\.isNumber) ? Int(part).map(Step.index) ?? .key(String(part)) : .key(String(part)))
-        }
-        self.steps = steps
-    }
 
     public func appending(_ key: String) -> YAMLPath { YAMLPath(steps + [.key(key)]) }
     public func appending(_ index: Int) -> YAMLPath { YAMLPath(steps + [.index(index)]) }

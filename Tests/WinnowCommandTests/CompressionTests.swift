@@ -139,4 +139,86 @@ struct CompressionTests {
             #expect(wrong.status == 2 && wrong.errors.contains("no setting 'damping'"))
         }
     }
+
+    @Test func sweepsFollowRecipesAndMeetRivals() throws {
+        try TemporaryFolder.with { folder in
+            let recipe = "calibration: {samples: 4, length: 64}\nphases:\n- {prune: sparsegpt, store: int4}"
+            try TemporaryFolder.write(Array(recipe.utf8), to: "\(folder)/joint.yaml")
+            let arguments = [
+                "--recipe", "\(folder)/joint.yaml", "--over", "phases.0.sparsity=0.3,0.5", "--seeds", "0,1",
+                "--speed",
+                "--prompt", "Once", "--rivals", "\(TinyModel.fixtures)/tied-q4_0.gguf", "--window", "64",
+                "--max-windows", "2",
+            ]
+            let ending = try run("sweep", "\(folder)/out", arguments)
+            #expect(ending.status == 0, "\(ending.errors)")
+            let json = try ending.json()
+            let runs = try #require(json["runs"]?.array)
+            #expect(
+                runs.map { $0["name"]?.string } == [
+                    "as given", "joint 0.3, seed 0", "joint 0.3, seed 1", "joint 0.5, seed 0",
+                    "joint 0.5, seed 1",
+                    "tied-q4_0.gguf",
+                ])
+            #expect(runs[1]["perplexity"] != runs[2]["perplexity"])
+            #expect(
+                runs.dropFirst().allSatisfy {
+                    ($0["blockErrors"]?.array ?? []).allSatisfy { $0.number ?? 0 > 0 }
+                })
+            #expect(runs.allSatisfy { $0["decodeRatio"]?.number ?? 0 > 0 && $0["sample"]?.string != nil })
+            #expect(json["verdict"]?.string?.contains("only quantized") == true)
+            #expect(json["curves"]?.array?.map { $0["name"]?.string } == ["joint"])
+            for (arguments, message) in [
+                (
+                    ["--recipe", "\(folder)/joint.yaml", "--over", "phases.1.sparsity=0.3"],
+                    "the path of a key"
+                ),
+                (["--rivals", "\(TinyModel.fixtures)/tied-q4_0.gguf", "--seeds", "0,0"], "--seeds"),
+                ([], "give --method, --recipe or --rivals"),
+            ] {
+                let wrong = try run("sweep", "\(folder)/x", arguments)
+                #expect(wrong.status == 2 && wrong.errors.contains(message), "\(wrong.errors)")
+            }
+        }
+    }
+
+    @Test func compressFollowsARecipe() throws {
+        try TemporaryFolder.with { folder in
+            let text = (0..<400).map { "word\($0 % 61)" }.joined(separator: " ")
+            try TemporaryFolder.write(Array(text.utf8), to: "\(folder)/text.txt")
+            let recipe = """
+                calibration: {samples: 4, length: 64}
+                evaluation: {text: \(folder)/text.txt, window: 64, max_windows: 2}
+                phases:
+                  - {prune: wanda, pattern: 2:4, ignore: down_proj}
+                  - {finetune: \(folder)/text.txt, steps: 4, batch: 2, length: 32, teacher: given}
+                  - {quantize: rtn, scheme: W8A16}
+                """
+            try TemporaryFolder.write(Array(recipe.utf8), to: "\(folder)/recipe.yaml")
+            let plan = try run(
+                "compress", "\(folder)/out", ["--recipe", "\(folder)/recipe.yaml", "--dry-run"])
+            #expect(plan.status == 0, "\(plan.errors)")
+            #expect(try plan.json()["phases"]?.array?.map { $0["plan"]?.array?.count } == [12, 0, 14])
+            #expect(try plan.json()["predictedPeakBytes"]?.integer ?? 0 > 0)
+            let ending = try run("compress", "\(folder)/out", ["--recipe", "\(folder)/recipe.yaml"])
+            #expect(ending.status == 0, "\(ending.errors)")
+            let phases = try #require(try ending.json()["phases"]?.array)
+            let zeros = phases.map { $0["zeros"]?.integer ?? 0 }
+            #expect(phases.count == 3 && zeros[0] <= zeros[1] && zeros[1] <= zeros[2])
+            #expect(phases.allSatisfy { $0["perplexity"]?.number ?? 0 > 0 })
+            #expect(TinyModel.contents("\(folder)/out.run/phase-1/report.html").count > 1000)
+            // What was written says what made it, and makes it again.
+            let again = try run("compress", "\(folder)/again", ["--recipe", "\(folder)/out/winnow.json"])
+            #expect(again.status == 0, "\(again.errors)")
+            #expect(
+                TinyModel.contents("\(folder)/again/model.safetensors")
+                    == TinyModel.contents("\(folder)/out/model.safetensors"))
+            let inspected = try CommandRun.run(["inspect", "--model", "\(folder)/out", "--json"]).json()
+            #expect(inspected["zeros"]?.integer == zeros[2])
+            try TemporaryFolder.write(
+                Array("phases: [{prune: wanda, sparsty: 1}]".utf8), to: "\(folder)/bad.yaml")
+            let bad = try run("compress", "\(folder)/bad", ["--recipe", "\(folder)/bad.yaml"])
+            #expect(bad.status == 1 && bad.errors.contains("bad.yaml:1: phases[0].sparsty"), "\(bad.errors)")
+        }
+    }
 }

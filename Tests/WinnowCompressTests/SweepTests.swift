@@ -36,22 +36,31 @@ import WinnowModels
         #expect(EssentialSparsity([(sparsity: 0.1, perplexity: 11)], dense: 10).withinTolerance == nil)
     }
 
-    @Test func everyRunBeginsWithTheModelAsGiven() throws {
+    @Test func aSnapshotPutsEveryWeightBack() throws {
         let model = try TinyLlama.model("tied-q4_1.gguf")
         let before = PrunableLayers(model).layers.map { ObjectIdentifier($0.parameter.matrix) }
-        let sweep = SparsitySweep { SequentialPruner($0, threads: 1) }
+        let snapshot = WeightSnapshot(model)
         for sparsity in ["0.2", "0.5", "0.3"] {
-            let zeros = try sweep.run(
-                try method("magnitude", ("sparsity", sparsity), ("scope", "global")), on: model, windows: []
-            ) { $0.pruned }
+            let pruner = SequentialPruner(
+                try method("magnitude", ("sparsity", sparsity), ("scope", "global")), threads: 1)
             let wanted = (Double(PrunableLayers(model).weightCount) * Double(sparsity)!).rounded()
-            #expect(zeros == Int(wanted))
+            #expect(try pruner.prune(model).pruned == Int(wanted))
+            snapshot.restore()
             #expect(PrunableLayers(model).layers.map { ObjectIdentifier($0.parameter.matrix) } == before)
         }
-        struct Stop: Error {}
-        #expect(throws: Stop.self) {
-            try sweep.run(try method("magnitude"), on: model, windows: []) { _ in throw Stop() }
-        }
-        #expect(PrunableLayers(model).layers.map { ObjectIdentifier($0.parameter.matrix) } == before)
+    }
+
+    @Test func theRivalIsTheBestQuantizedModelOfThatSize() {
+        let curve = QuantizedFrontier([
+            .init(cost: 4, perplexity: 20), .init(cost: 2, perplexity: 80), .init(cost: 3, perplexity: 90),
+            .init(cost: 8, perplexity: 10), .init(cost: 9, perplexity: .nan), .init(cost: 5, perplexity: 20),
+        ])
+        #expect(curve.points.map(\.cost) == [2, 4, 8])
+        #expect(abs(curve.perplexity(at: 3)! - 40) < 1e-9)
+        #expect(
+            curve.perplexity(at: 1.9) == nil && curve.perplexity(at: 100) == 10
+                && curve.perplexity(at: 2) == 80)
+        #expect(abs(curve.ratio(.init(cost: 6, perplexity: 10))! - 1 / 2.0.squareRoot()) < 1e-9)
+        #expect(QuantizedFrontier([]).perplexity(at: 1) == nil)
     }
 }

@@ -83,12 +83,12 @@ public struct Recommender {
     /// - Throws: what following a recipe and writing throw; the model in memory is as it was.
     public func recommend(into folder: String, overwrite: Bool) throws -> Recommendation {
         var trials = try trials()
+        let snapshot = WeightSnapshot(loaded.model)
         trials[0].quick = try figures(of: nil, quick)
         for index in trials.indices.dropFirst() {
             if let bytes = target.bytes, Double(trials[index].predictedBytes) > Double(bytes) * 1.02 { continue }
-            trials[index].quick = try loaded.model.keepingWeights {
-                try figures(of: trials[index], quick)
-            }
+            defer { snapshot.restore() }
+            trials[index].quick = try figures(of: trials[index], quick)
         }
         let given = trials[0].quick!
         let whole = try figures(of: nil, full)

@@ -4,27 +4,33 @@ import WinnowCompress
 import WinnowCore
 import WinnowData
 import WinnowEval
+import WinnowGenerate
 import WinnowIO
 import WinnowJSON
 import WinnowModels
+import WinnowRecipes
 import WinnowReport
+import WinnowWeights
 
 struct SweepCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sweep",
-        abstract: "Prune a model at many levels, measure each, and draw the curves.",
+        abstract: "Compress a model in many ways, measure each, and draw the curves.",
         discussion: """
-            Every run begins with the model as given. --over KEY=V1,V2… gives a setting of the method several \
-            values; given twice, all pairs are run. The folder gets report.html and sweep.json; a sweep that was \
-            interrupted goes on where it was when it is started again with the same settings.
+            Every run begins with the model as given. --over KEY=V1,V2… gives a setting several values: a key of the \
+            method, or a path into the recipe such as phases.0.sparsity; given twice, all pairs are run. --rivals are \
+            other files of the same model, such as the quantized ones that a sparse model has to beat. The folder gets \
+            report.html and sweep.json; a sweep that was interrupted goes on where it was when it is started again \
+            with the same settings.
 
-            A curve's knee is where log perplexity bends: the break of the two lines that fit it best.
+            A curve's knee is where log perplexity bends: the break of the two lines that fit it best. With --speed \
+            each run decodes in turns with the model as given; the ratio of the two holds on a machine that drifts.
 
             Examples:
-              winnow sweep --model smollm2-135m-q4_1 --method magnitude,wanda \\
+              winnow sweep --model smollm2-135m-q4_1 --method magnitude,wanda \
                 --over sparsity=0.1,0.2,0.3,0.4,0.5,0.6 --output curves
-              winnow sweep --model smollm2-135m-q4_1 --method sparsegpt \\
-                --over pattern=2:4,4:8 --text book.txt --output patterns
+              winnow sweep --model smollm2-135m-q4_1 --recipe joint.yaml \
+                --over phases.0.sparsity=0.3,0.5 --rivals model-q3_k_m.gguf --speed --output frontier
             """)
 
     @OptionGroup var model: ModelOptions
@@ -32,8 +38,24 @@ struct SweepCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @Option(
         help: "One or more, with commas: \(MethodRegistry.standard.names(.pruning).joined(separator: ", ")).")
-    var method: String
-    @Option(help: ArgumentHelp("A setting and its values.", valueName: "key=v1,v2…")) var over: [String]
+    var method: String?
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Recipes to follow; what they calibrate on is theirs.", valueName: "file"),
+        completion: .file())
+    var recipe: [String] = []
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Other models to measure beside, as they are.", valueName: "model"),
+        completion: .file())
+    var rivals: [String] = []
+    @Option(help: ArgumentHelp("A setting and its values.", valueName: "key=v1,v2…")) var over: [String] = []
+    @Option(help: ArgumentHelp("Repeat each run with these seeds (default: --seed).", valueName: "s1,s2…"))
+    var seeds: String?
+    @Flag(help: "Measure decode speed, in turns with the model as given.") var speed = false
+    @Option(
+        help: ArgumentHelp("Let each run go on from this text, and show what it writes.", valueName: "text"))
+    var prompt: String?
     @Option(
         help: ArgumentHelp("Text to score (default: the one inside winnow).", valueName: "file"),
         completion: .file())
@@ -64,84 +86,46 @@ struct SweepCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--store is one of \(StoredForm.names.joined(separator: ", ")), not \(store)")
         }
-        do {
-            let runs = try SweepPlan(methods: method, over: over).runs
-            guard !runs.isEmpty else { throw ValidationError("--over names no value") }
-        } catch let error as ConfigurationError { throw ValidationError("\(error)") }
+        guard method != nil || !recipe.isEmpty || !rivals.isEmpty else {
+            throw ValidationError("give --method, --recipe or --rivals")
+        }
+        guard seedList != nil else {
+            throw ValidationError("--seeds is whole numbers with commas, each once")
+        }
+        do { _ = try plan() } catch let error as ConfigurationError { throw ValidationError("\(error)") }
+    }
+
+    private var seedList: [UInt64]? {
+        guard let seeds else { return [running.seed] }
+        let numbers = seeds.split(separator: ",", omittingEmptySubsequences: false).map { UInt64($0) }
+        guard !numbers.contains(nil), Set(numbers).count == numbers.count else { return nil }
+        return numbers.compactMap { $0 }
+    }
+
+    private func plan() throws -> SweepPlan {
+        var base = Recipe.Calibration()
+        base.text = calibration
+        base.samples = samples
+        base.length = length
+        return try SweepPlan(
+            methods: method, recipes: recipe, rivals: rivals, over: over, seeds: seedList ?? [],
+            store: StoredForm(store, group: group)!, calibration: base)
     }
 
     func run() async throws {
         FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
-        let plan = try SweepPlan(methods: method, over: over)
-        let loaded = try LoadedModel(opening: try await model.resolve(output))
+        let plan = try plan()
+        let path = try await model.resolve(output)
+        let loaded = try LoadedModel(opening: path)
         let scoring = try text.map { try TextSource(reading: $0) } ?? SweepCommand.embeddedScoringText
-        let calibrating = try calibration.map { try TextSource(reading: $0) } ?? CompressionRun.embeddedText
-        let needsCalibration = try plan.runs.contains { !(try $0.makeMethod().statistics.isEmpty) }
-        let windows =
-            needsCalibration
-            ? try CalibrationWindows(
-                calibrating, tokenizer: loaded.tokenizer, samples: samples, length: length, seed: running.seed
-            ) : nil
-        let conditions = JSONObject([
-            ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
-            ("text", .string(scoring.name)), ("textSha256", .string(scoring.sha256)),
-            ("window", .integer(Int64(window))),
-            ("maxWindows", maxWindows.map { .integer(Int64($0)) } ?? .null),
-            ("calibration", windows.map { .string($0.source) } ?? .null),
-            ("calibrationSha256", windows.map { .string($0.sha256) } ?? .null),
-            ("samples", windows.map { .integer(Int64($0.windows.count)) } ?? .null),
-            ("length", windows.map { .integer(Int64($0.length)) } ?? .null), ("store", .string(store)),
-            ("group", .integer(Int64(group))), ("seed", .integer(Int64(bitPattern: running.seed))),
-            ("activations", .string(running.activations.rawValue)),
-            ("winnow", .string(WinnowVersion.current)),
-        ])
-        let record = try SweepRecord(destination, conditions: conditions, overwrite: overwrite)
-        try admit(plan, loaded, windows: windows?.windows.count ?? 0)
-
-        let progress = ProgressPrinter(output)
-        let sweep = SparsitySweep { method in
-            var pruner = SequentialPruner(method, threads: running.threadCount)
-            pruner.store = StoredForm(store, group: group)!
-            pruner.seed = running.seed
-            return pruner
-        }
-        func measure(_ name: String) throws -> Perplexity.Result {
-            let runner = try ModelRunner(loaded.model, runnerConfiguration)
-            var perplexity = Perplexity()
-            perplexity.window = window
-            perplexity.maxWindows = maxWindows
-            return try perplexity.evaluate(scoring.joined, tokenizer: loaded.tokenizer, on: runner) {
-                progress.update("scoring, \(name)", $0, of: $1, "windows")
-            }
-        }
-        if record["as given"] == nil {
-            let result = try measure("as given")
-            let layers = PrunableLayers(loaded.model)
-            try record.add(
-                SweepRecord.Run(
-                    name: "as given", method: "", settings: JSONObject(),
-                    sparsity: Double(layers.zeros(on: try KernelPool(threads: running.threadCount)))
-                        / Double(layers.weightCount),
-                    bitsPerWeight: Double(layers.byteCount) * 8 / Double(layers.weightCount),
-                    perplexity: result.perplexity, standardError: result.standardError, emptyRows: 0,
-                    seconds: 0))
-        }
+        let record = try SweepRecord(
+            destination, conditions: conditions(loaded, scoring, plan), overwrite: overwrite)
+        try admit(plan, loaded)
+        let measuring = try SweepMeasurement(self, loaded, scoring, ProgressPrinter(output))
+        if record["as given"] == nil { try record.add(try measuring.given()) }
         for run in plan.runs where record[run.name] == nil {
-            let start = ContinuousClock.now
-            let found = try sweep.run(try run.makeMethod(), on: loaded.model, windows: windows?.windows ?? [])
-            {
-                progress.update("pruning, \(run.name)", $0, of: $1, "blocks")
-            } measure: { report in
-                let seconds = (ContinuousClock.now - start) / .seconds(1)
-                return (report, try measure(run.name), seconds)
-            }
-            try record.add(
-                SweepRecord.Run(
-                    name: run.name, method: run.method, settings: run.settings, sparsity: found.0.sparsity,
-                    bitsPerWeight: found.0.bitsPerWeight, perplexity: found.1.perplexity,
-                    standardError: found.1.standardError,
-                    emptyRows: found.0.layers.reduce(0) { $0 + $1.emptyRows }, seconds: found.2))
+            try record.add(try measuring.measure(run, in: destination))
         }
         let report = SweepReport(record: record, model: model.model)
         try record.write(report.page)
@@ -153,25 +137,47 @@ struct SweepCommand: AsyncParsableCommand {
         }
     }
 
-    private var runnerConfiguration: ModelRunner.Configuration {
+    /// What makes this sweep what it is: one under other conditions is not gone on with.
+    private func conditions(_ loaded: LoadedModel, _ scoring: TextSource, _ plan: SweepPlan) throws
+        -> JSONObject
+    {
+        let calibrating = try calibration.map { try TextSource(reading: $0) } ?? CompressionRun.embeddedText
+        return JSONObject([
+            ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
+            ("text", .string(scoring.name)), ("textSha256", .string(scoring.sha256)),
+            ("window", .integer(Int64(window))),
+            ("maxWindows", maxWindows.map { .integer(Int64($0)) } ?? .null),
+            ("calibration", method == nil ? .null : .string(calibrating.name)),
+            ("calibrationSha256", method == nil ? .null : .string(calibrating.sha256)),
+            ("samples", method == nil ? .null : .integer(Int64(samples))),
+            ("length", method == nil ? .null : .integer(Int64(length))),
+            ("store", method == nil ? .null : .string(store)), ("group", .integer(Int64(group))),
+            ("recipes", .array(recipe.map { .string($0) })),
+            ("seed", .integer(Int64(bitPattern: running.seed))),
+            ("activations", .string(running.activations.rawValue)),
+            ("prompt", prompt.map { .string($0) } ?? .null),
+            ("winnow", .string(WinnowVersion.current)),
+        ])
+    }
+
+    var runnerConfiguration: ModelRunner.Configuration {
         var configuration = running.runnerConfiguration(chunk: 512)
         configuration.logitRows = 64
         return configuration
     }
 
     /// The model twice, for the walk and for scoring, and the most that a run's walk holds.
-    private func admit(_ plan: SweepPlan, _ loaded: LoadedModel, windows: Int) throws {
-        var largest: MemoryPlan?
-        for run in plan.runs {
-            let pruner = SequentialPruner(try run.makeMethod(), threads: running.threadCount)
-            let own = pruner.memoryPlan(for: loaded.model, windows: windows, length: length)
-            if own.total > largest?.total ?? 0 { largest = own }
+    private func admit(_ plan: SweepPlan, _ loaded: LoadedModel) throws {
+        var largest = MemoryPlan()
+        for case .recipe(let recipe) in plan.runs.map(\.making) {
+            let own = RecipeRun(recipe, on: loaded, threads: running.threadCount)
+                .memoryPlan(windows: recipe.calibration.samples)
+            if own.total > largest.total { largest = own }
         }
-        var total = largest ?? MemoryPlan()
-        total.add("evaluation", bytes: ModelRunner.workspaceBytes(loaded.model, runnerConfiguration))
-        total.add("the program, tokenizer and text", bytes: Machine.residentBytes)
-        output.note("predicted peak memory \(Format.bytes(total.total)), \(plan.runs.count) runs")
-        try total.check(limit: running.memoryBytes)
+        largest.add("evaluation", bytes: ModelRunner.workspaceBytes(loaded.model, runnerConfiguration))
+        largest.add("the program, tokenizer and text", bytes: Machine.residentBytes)
+        output.note("predicted peak memory \(Format.bytes(largest.total)), \(plan.runs.count) runs")
+        try largest.check(limit: running.memoryBytes)
     }
 }
 

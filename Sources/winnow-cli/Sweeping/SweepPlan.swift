@@ -1,25 +1,107 @@
 import WinnowCompress
+import WinnowCore
 import WinnowJSON
+import WinnowRecipes
+import WinnowWeights
+import WinnowYAML
 
-/// The runs that `--method` and `--over` ask for.
+/// The runs of a sweep: methods or recipes with other values of some keys, for each seed, and rivals as they are.
 struct SweepPlan {
     struct Run {
         let name: String
+        /// What runs that differ in their seed alone share.
+        let group: String
         let method: String
         let settings: JSONObject
+        let seed: UInt64
+        let making: Making
 
-        func makeMethod() throws -> any LayerMethod {
-            try MethodRegistry.standard.entry(method).make(settings)
+        enum Making {
+            case recipe(Recipe)
+            /// Another file of the same model.
+            case file(String)
         }
     }
 
-    let runs: [Run]
+    private(set) var runs: [Run] = []
+    private let seeds: [UInt64]
 
-    /// - Parameter methods: names with commas between.
+    /// - Parameter methods: names with commas between; their keys are varied.
+    /// - Parameter recipes: files; paths into them are varied, `phases.0.sparsity`.
+    /// - Parameter rivals: models that are only measured.
     /// - Parameter over: `key=v1,v2…`, each once.
-    /// - Throws: ``ConfigurationError`` for what a method does not know, before any run.
-    init(methods: String, over: [String]) throws {
-        var choices: [[(key: String, value: JSONValue)]] = [[]]
+    /// - Parameter base: what runs calibrate on.
+    /// - Throws: ``ConfigurationError``, ``RecipeError``, `YAMLError` for what is not known, before any run.
+    init(
+        methods: String?, recipes: [String], rivals: [String], over: [String], seeds: [UInt64],
+        store: StoredForm, calibration: Recipe.Calibration
+    ) throws {
+        self.seeds = seeds
+        let choices = try SweepPlan.choices(over)
+        for name in methods?.split(separator: ",").map(String.init) ?? [] {
+            let entry = try MethodRegistry.standard.entry(name)
+            guard entry.purpose == .pruning else {
+                throw ConfigurationError.unknownMethod(
+                    name: name, known: MethodRegistry.standard.names(.pruning))
+            }
+            for choice in choices {
+                var recipe = Recipe()
+                recipe.calibration = calibration
+                recipe.phases = [.compress(CompressionPhase(try entry.make(choice), store: store))]
+                add(name, choice, recipe)
+            }
+        }
+        for path in recipes {
+            let name = String((path.split(separator: "/").last ?? "").split(separator: ".").first ?? "recipe")
+            let file = try Storage.mapping(path)
+            let bytes = Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount))
+            let document = try YAMLDocument(parsing: bytes, file: path)
+            for choice in choices {
+                var value = document.value
+                for (key, setting) in choice.pairs {
+                    guard value.set(setting, at: key.split(separator: ".")[...]) else {
+                        throw ConfigurationError.badValue(
+                            key: "over", value: key,
+                            expected: "the path of a key in \(path), like phases.0.sparsity")
+                    }
+                }
+                let text = choice.count == 0 ? bytes : Array(value.text().utf8)
+                var recipe = try RecipeDecoder().decode(text, file: path)
+                // The sweep's own text and windows make runs comparable.
+                recipe.evaluation = nil
+                add(name, choice, recipe)
+            }
+        }
+        for path in rivals {
+            let name = String(path.split(separator: "/").last ?? "rival")
+            runs.append(
+                Run(
+                    name: name, group: name, method: "rival", settings: JSONObject([("file", .string(path))]),
+                    seed: 0, making: .file(path)))
+        }
+    }
+
+    private mutating func add(_ method: String, _ settings: JSONObject, _ recipe: Recipe) {
+        let words = settings.pairs.map { pair -> String in
+            let key = String(pair.key.split(separator: ".").last ?? "")
+            return ["sparsity", "pattern", "scheme"].contains(key)
+                ? pair.value.word : "\(key) \(pair.value.word)"
+        }
+        let group = ([method] + words).joined(separator: " ")
+        guard !runs.contains(where: { $0.group == group }) else { return }
+        for seed in seeds {
+            var own = recipe
+            own.seed = seed
+            runs.append(
+                Run(
+                    name: seeds.count > 1 ? "\(group), seed \(seed)" : group, group: group, method: method,
+                    settings: settings, seed: seed, making: .recipe(own)))
+        }
+    }
+
+    /// All ways to choose one value of each key; without keys, one way.
+    private static func choices(_ over: [String]) throws(ConfigurationError) -> [JSONObject] {
+        var choices: [[(String, JSONValue)]] = [[]]
         var keys: [String] = []
         for text in over {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -29,40 +111,38 @@ struct SweepPlan {
                     key: "over", value: text, expected: "KEY=V1,V2…, each key once")
             }
             keys.append(key)
-            let values = parts[1].split(separator: ",").map { SweepPlan.value(String($0)) }
+            let values = parts[1].split(separator: ",").map { PlainScalar.value(of: String($0)) }
             choices = choices.flatMap { before in values.map { before + [(key, $0)] } }
         }
-        var runs: [Run] = []
-        for method in methods.split(separator: ",").map(String.init) {
-            let entry = try MethodRegistry.standard.entry(method)
-            guard entry.purpose == .pruning else {
-                throw ConfigurationError.unknownMethod(
-                    name: method, known: MethodRegistry.standard.names(.pruning))
-            }
-            for choice in choices {
-                let settings = JSONObject(choice.map { ($0.key, $0.value) })
-                _ = try entry.make(settings)
-                let words = choice.map {
-                    $0.key == "sparsity" || $0.key == "pattern" ? $0.value.word : "\($0.key) \($0.value.word)"
-                }
-                let name = ([method] + words).joined(separator: " ")
-                guard !runs.contains(where: { $0.name == name }) else { continue }
-                runs.append(Run(name: name, method: method, settings: settings))
-            }
-        }
-        self.runs = runs
-    }
-
-    private static func value(_ text: String) -> JSONValue {
-        switch text {
-        case "true": true
-        case "false": false
-        default: Int64(text).map { .integer($0) } ?? Double(text).map { .number($0) } ?? .string(text)
-        }
+        return choices.map { JSONObject($0) }
     }
 }
 
 extension JSONValue {
     /// As a name has it: text without quotes.
     fileprivate var word: String { string ?? text() }
+
+    /// Sets what a path of keys and places leads to; the last key may be new.
+    ///
+    /// - Returns: whether the path leads anywhere.
+    fileprivate mutating func set(_ new: JSONValue, at path: ArraySlice<Substring>) -> Bool {
+        guard let step = path.first else {
+            self = new
+            return true
+        }
+        let rest = path.dropFirst()
+        switch self {
+        case .array(var elements):
+            guard let place = Int(step), elements.indices.contains(place) else { return false }
+            guard elements[place].set(new, at: rest) else { return false }
+            self = .array(elements)
+        case .object(var object):
+            guard var child = object[String(step)] ?? (rest.isEmpty ? .null : nil) else { return false }
+            guard child.set(new, at: rest) else { return false }
+            object[String(step)] = child
+            self = .object(object)
+        default: return false
+        }
+        return true
+    }
 }

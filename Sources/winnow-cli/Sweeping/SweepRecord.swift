@@ -8,16 +8,32 @@ import WinnowReport
 final class SweepRecord {
     struct Run {
         var name: String
+        /// What runs that differ in their seed alone share.
+        var group: String
+        /// A method, a recipe's name, "rival", or "" for the model as given.
         var method: String
         var settings: JSONObject
         /// Zeros of the prunable weights.
         var sparsity: Double
         var bitsPerWeight: Double
+        /// Of the whole model in memory.
+        var bytes: Int
         var perplexity: Double
         var standardError: Double
+        /// Over that of the model as given, measured in turns with it; nil where speed was not asked for.
+        var decodeRatio: Double?
+        var decodeTokensPerSecond: Double?
+        /// For each block: how far its matrices are from those given, ‖W' - W‖ / ‖W‖ over all of them.
+        var blockErrors: [Double] = []
+        /// What it writes when asked to go on from the prompt.
+        var sample: String?
         /// Rows that lost every weight, over all matrices.
         var emptyRows: Int
         var seconds: Double
+
+        var isGiven: Bool { method.isEmpty }
+        /// Whether zeros were made; a few weights that rounded to zero are none.
+        var isSparse: Bool { sparsity >= 0.08 && method != "rival" && !isGiven }
     }
 
     let folder: String
@@ -47,8 +63,13 @@ final class SweepRecord {
 
     subscript(name: String) -> Run? { runs.first { $0.name == name } }
 
+    /// Adds a run, or puts it in place of the one of that name.
     func add(_ run: Run) throws {
-        runs.append(run)
+        if let place = runs.firstIndex(where: { $0.name == run.name }) {
+            runs[place] = run
+        } else {
+            runs.append(run)
+        }
         try write("sweep.json", JSONValue.object(json).text(sortedKeys: true, indent: 2) + "\n")
     }
 
@@ -73,22 +94,33 @@ extension SweepRecord.Run {
     init?(_ json: JSONValue) {
         guard let name = json["name"]?.string, let method = json["method"]?.string,
             let settings = json["settings"]?.object, let sparsity = json["sparsity"]?.number,
-            let bits = json["bitsPerWeight"]?.number, let perplexity = json["perplexity"]?.number,
-            let error = json["standardError"]?.number, let empty = json["emptyRows"]?.number,
-            let seconds = json["seconds"]?.number
+            let bits = json["bitsPerWeight"]?.number, let bytes = json["bytes"]?.integer,
+            let perplexity = json["perplexity"]?.number, let error = json["standardError"]?.number,
+            let empty = json["emptyRows"]?.integer, let seconds = json["seconds"]?.number
         else { return nil }
         self.init(
-            name: name, method: method, settings: settings, sparsity: sparsity, bitsPerWeight: bits,
-            perplexity: perplexity, standardError: error, emptyRows: Int(empty), seconds: seconds)
+            name: name, group: json["group"]?.string ?? name, method: method, settings: settings,
+            sparsity: sparsity, bitsPerWeight: bits, bytes: bytes, perplexity: perplexity,
+            standardError: error,
+            decodeRatio: json["decodeRatio"]?.number,
+            decodeTokensPerSecond: json["decodeTokensPerSecond"]?.number,
+            blockErrors: json["blockErrors"]?.array?.map { $0.number ?? .nan } ?? [],
+            sample: json["sample"]?.string, emptyRows: empty, seconds: seconds)
     }
 
     var json: JSONValue {
-        .object(
-            JSONObject([
-                ("name", .string(name)), ("method", .string(method)), ("settings", .object(settings)),
-                ("sparsity", .number(sparsity)), ("bitsPerWeight", .number(bitsPerWeight)),
-                ("perplexity", .number(perplexity)), ("standardError", .number(standardError)),
-                ("emptyRows", .integer(Int64(emptyRows))), ("seconds", .number(seconds)),
-            ]))
+        var json = JSONObject([
+            ("name", .string(name)), ("group", .string(group)), ("method", .string(method)),
+            ("settings", .object(settings)), ("sparsity", .number(sparsity)),
+            ("bitsPerWeight", .number(bitsPerWeight)), ("bytes", .integer(Int64(bytes))),
+            ("perplexity", .number(perplexity)), ("standardError", .number(standardError)),
+            ("blockErrors", .array(blockErrors.map { .number($0) })),
+            ("emptyRows", .integer(Int64(emptyRows))),
+            ("seconds", .number(seconds)),
+        ])
+        if let decodeRatio { json["decodeRatio"] = .number(decodeRatio) }
+        if let decodeTokensPerSecond { json["decodeTokensPerSecond"] = .number(decodeTokensPerSecond) }
+        if let sample { json["sample"] = .string(sample) }
+        return .object(json)
     }
 }
