@@ -1,5 +1,6 @@
 import WinnowCompress
 import WinnowCore
+import WinnowData
 import WinnowGenerate
 import WinnowModels
 import WinnowText
