@@ -19,11 +19,14 @@ import WinnowTestKit
         let text = TextSource(name: "words", bytes: Array(RecommenderTests.text.utf8))
         var recommender = Recommender(loaded, target: target, texts: (text, text), threads: 1)
         recommender.space = RecommendationSpace(
-            try ["{quantize: rtn, scheme: W8A16}", "{prune: magnitude, sparsity: 0.5}", "{prune: magnitude, sparsity: 0.9}"]
-                .map {
-                    let recipe = try RecipeDecoder().decode(Array("phases: [\($0)]".utf8), file: "space")
-                    return RecommendationSpace.Candidate($0, recipe)
-                })
+            try [
+                "{quantize: rtn, scheme: W8A16}", "{prune: magnitude, sparsity: 0.5}",
+                "{prune: magnitude, sparsity: 0.9}",
+            ]
+            .map {
+                let recipe = try RecipeDecoder().decode(Array("phases: [\($0)]".utf8), file: "space")
+                return RecommendationSpace.Candidate($0, recipe)
+            })
         recommender.quick = .init(samples: 2, windows: 1)
         recommender.full = .init(samples: 4, windows: 2)
         return recommender

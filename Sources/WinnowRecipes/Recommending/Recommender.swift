@@ -86,7 +86,9 @@ public struct Recommender {
         let snapshot = WeightSnapshot(loaded.model)
         trials[0].quick = try figures(of: nil, quick)
         for index in trials.indices.dropFirst() {
-            if let bytes = target.bytes, Double(trials[index].predictedBytes) > Double(bytes) * 1.02 { continue }
+            if let bytes = target.bytes, Double(trials[index].predictedBytes) > Double(bytes) * 1.02 {
+                continue
+            }
             defer { snapshot.restore() }
             trials[index].quick = try figures(of: trials[index], quick)
         }
