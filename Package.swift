@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .executable(name: "winnow", targets: ["winnow-cli"]),
         .library(name: "WinnowKit", targets: ["WinnowKit"]),
+        .library(name: "WinnowRecipes", targets: ["WinnowRecipes"]),
     ],
     traits: [
         .trait(name: "Server", description: "Reserved for the OpenAI-compatible server; off by default."),
@@ -42,7 +43,9 @@ let package = Package(
         .target(name: "WinnowCompress", dependencies: ["WinnowEval"]),
         .target(name: "WinnowTrain", dependencies: ["WinnowEval", "WinnowReport", "CWinnow"]),
         // Floor 7
-        .target(name: "WinnowRecipes", dependencies: ["WinnowCompress", "WinnowTrain", "WinnowYAML"]),
+        .target(
+            name: "WinnowRecipes",
+            dependencies: ["WinnowCompress", "WinnowTrain", "WinnowGenerate", "WinnowYAML"]),
         // Facade
         .target(name: "WinnowKit", dependencies: ["WinnowGenerate", "WinnowCompress"]),
         // Floor 8

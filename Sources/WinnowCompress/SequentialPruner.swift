@@ -23,6 +23,8 @@ public struct SequentialPruner {
     public var seed: UInt64 = 0
     /// Tokens that run together while calibrating: a weight is unpacked once for all of them. Changes no mask.
     public var stepTokens = 1024
+    /// Blocks to walk before the walk ends; nil: all. For timing what a walk takes.
+    package var blockLimit: Int?
 
     public init(_ method: any LayerMethod, threads: Int) {
         self.method = method
@@ -82,7 +84,7 @@ public struct SequentialPruner {
     ) throws -> [LayerReport] {
         let walk = try Walk(self, model, layers, windows, cancellation)
         var reports: [LayerReport] = []
-        for block in model.blocks.indices {
+        for block in model.blocks.indices.prefix(blockLimit ?? model.blocks.count) {
             progress(block, model.blocks.count)
             try walk.checkCancellation()
             let own = layers.layers(ofBlock: block)
@@ -103,7 +105,7 @@ public struct SequentialPruner {
             }
             if block + 1 < model.blocks.count { try walk.advance(block) }
         }
-        guard selection != .all else { return reports }
+        guard selection != .all, blockLimit == nil else { return reports }
         let changed = Dictionary(uniqueKeysWithValues: reports.map { ($0.name, $0) })
         return PrunableLayers(model).layers.map { changed[$0.name] ?? walk.leave($0) }
     }

@@ -84,7 +84,7 @@ public enum StoredForm: Sendable, Hashable {
     }
 
     /// Bytes that a matrix of this many kept weights takes, within the rounding of rows.
-    func byteCount(of matrix: WeightMatrix, keeping share: Double) -> Int {
+    package func byteCount(of matrix: WeightMatrix, keeping share: Double) -> Int {
         let format = format(of: matrix)
         let group = max(group(of: matrix), 1)
         // Where nothing is pruned there is no mask.

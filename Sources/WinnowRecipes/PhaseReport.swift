@@ -20,7 +20,7 @@ public struct PhaseReport: Sendable {
     public internal(set) var perplexity: Perplexity.Result?
     /// nil for training.
     public let compression: PruningReport?
-    /// Steps, tokens and the last validation loss; nil for other phases.
+    /// The text's hash, steps, tokens and the last validation loss; nil for other phases.
     public let training: JSONObject?
 
     public var sparsity: Double { prunable > 0 ? Double(zeros) / Double(prunable) : 0 }
@@ -37,7 +37,9 @@ public struct PhaseReport: Sendable {
         training = nil
     }
 
-    init(summary: String, training run: TrainingRun, layers: PrunableLayers, on pool: KernelPool) {
+    init(
+        summary: String, training run: TrainingRun, text: String, layers: PrunableLayers, on pool: KernelPool
+    ) {
         self.summary = summary
         zeros = layers.zeros(on: pool)
         prunable = layers.weightCount
@@ -49,6 +51,7 @@ public struct PhaseReport: Sendable {
         notes = []
         compression = nil
         training = JSONObject([
+            ("textSha256", .string(text)),
             ("steps", .integer(Int64(run.trainer.step))), ("tokens", .integer(Int64(run.trainer.tokens))),
             ("loss", run.records.last.map { .number($0.loss) } ?? .null),
             (

@@ -55,10 +55,17 @@ struct RecipeNode {
         return RecipeNode(document, path.appending(key), found)
     }
 
+    /// What a path leads to, there or not: for errors.
+    func child(_ path: String) -> RecipeNode {
+        path.split(separator: ".").reduce(self) { node, key in
+            let key = String(key)
+            return RecipeNode(document, node.path.appending(key), node.value[key] ?? .null)
+        }
+    }
+
     func refuseOthers(than known: [String]) throws(RecipeError) {
         for key in try keys() where !known.contains(key) {
-            let node = RecipeNode(document, path.appending(key), .null)
-            throw node.error("there is no such key; there are \(known.joined(separator: ", "))")
+            throw child(key).error("there is no such key; there are \(known.joined(separator: ", "))")
         }
     }
 

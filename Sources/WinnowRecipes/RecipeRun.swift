@@ -18,6 +18,8 @@ public struct RecipeRun {
     public var workFolder: String?
     /// What a recipe that names no text calibrates on and scores.
     public var standardTexts: (calibration: TextSource?, scoring: TextSource?) = (nil, nil)
+    /// Whether an evaluation begins with the model as given.
+    public var measuresBefore = true
     public var cancellation: CancellationFlag?
     /// Called with what is being done, how far, and of how much.
     public var progress: (RecipeProgress) -> Void = { _ in }
@@ -45,7 +47,7 @@ public struct RecipeRun {
         try checkTexts()
         let windows = try calibrationWindows()
         let scoring = try scoringText()
-        let before = try scoring.map { try measure($0, phase: nil) }
+        let before = measuresBefore ? try scoring.map { try measure($0, phase: nil) } : nil
         var reports: [PhaseReport] = []
         for (index, phase) in recipe.phases.enumerated() {
             let start = ContinuousClock.now
@@ -134,7 +136,7 @@ public struct RecipeRun {
         }
     }
 
-    private func needsCalibration(_ phase: Recipe.Phase) -> Bool {
+    func needsCalibration(_ phase: Recipe.Phase) -> Bool {
         guard case .compress(let phase) = phase else { return false }
         return phase.pruner(threads: threads, seed: recipe.seed, recipe.calibration).needsCalibration
     }
@@ -211,7 +213,9 @@ public struct RecipeRun {
         try trainer.verifyMasks()
         try trained(run, ending, index)
         try store(phase, on: pool)
-        return PhaseReport(summary: phase.summary, training: run, layers: PrunableLayers(model), on: pool)
+        return PhaseReport(
+            summary: phase.summary, training: run, text: batches.training.fingerprint,
+            layers: PrunableLayers(model), on: pool)
     }
 
     /// Puts what was learned in place of the weights, in the phase's form.

@@ -50,7 +50,7 @@ struct CompressCommand: AsyncParsableCommand {
     @Option(name: .customLong("output"), help: "The folder to write.", completion: .directory)
     var destination: String
     @Flag(help: "Replace an existing output.") var overwrite = false
-    @Flag(help: "Print each matrix with its rule and the memory it takes, and write nothing.") var dryRun =
+    @Flag(help: "Print each matrix with its rule, and the memory and time it takes; write nothing.") var dryRun =
         false
 
     func validate() throws {
@@ -78,7 +78,10 @@ struct CompressCommand: AsyncParsableCommand {
         let windows = try run.calibrationWindows()
         var plan = run.memoryPlan(windows: windows?.windows.count ?? 0)
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
-        if dryRun { return show(rules, plan) }
+        if dryRun {
+            output.note("timing a little of each phase")
+            return show(rules, try run.expectedSeconds(windows: windows), plan)
+        }
         output.note("predicted peak memory \(Format.bytes(plan.total))")
         try plan.check(limit: running.memoryBytes)
 
@@ -92,8 +95,10 @@ struct CompressCommand: AsyncParsableCommand {
             output.note("stopped; the same command does the quick phases again and goes on with training")
             throw ExitCode(130)
         }
+        let record = RecipeRecord(steps, result, model: model.model, version: WinnowVersion.current)
         let written = try loaded.write(
-            to: destination, overwrite: overwrite, record: record(steps, result))
+            to: destination, overwrite: overwrite, record: record.json,
+            notes: [(RecipeRecord.recipeName, record.yaml)])
         for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }
         for note in Set(result.phases.flatMap(\.notes)).sorted() { output.note("note: \(note)") }
         for index in steps.phases.indices {
@@ -117,28 +122,6 @@ struct CompressCommand: AsyncParsableCommand {
     }
 
     // MARK: What is said
-
-    /// For `winnow.json`: the recipe with its defaults, the texts' hashes, and what each phase made.
-    private func record(_ recipe: Recipe, _ result: RecipeRun.Result) -> JSONObject {
-        var record = JSONObject([
-            ("winnow", .string(WinnowVersion.current)), ("recipe", .object(recipe.json)),
-            ("model", .string(model.model)),
-        ])
-        if let windows = result.calibration {
-            record["calibration"] = [
-                "source": .string(windows.source), "sha256": .string(windows.sha256),
-                "windows": .integer(Int64(windows.windows.count)), "length": .integer(Int64(windows.length)),
-                "activations": .string(recipe.calibration.activations.rawValue),
-            ]
-        }
-        if let text = result.scoring, let before = result.before {
-            record["evaluation"] = [
-                "source": .string(text.name), "before": .object(before.json(textSha256: text.sha256)),
-            ]
-        }
-        record["phases"] = .array(result.phases.map { .object($0.json(layers: true)) })
-        return record
-    }
 
     private func answer(
         _ source: Checkpoint, _ result: RecipeRun.Result, _ written: CheckpointWriter.Written, seconds: Double
@@ -175,35 +158,38 @@ struct CompressCommand: AsyncParsableCommand {
             """)
     }
 
-    private func show(_ rules: [(phase: String, layers: [RecipeRun.LayerRule])], _ plan: MemoryPlan) {
+    private func show(
+        _ rules: [(phase: String, layers: [RecipeRun.LayerRule])], _ seconds: [Double?], _ plan: MemoryPlan
+    ) {
         guard !output.json else {
             return StandardOutput.write([
                 "path": .string(destination), "predictedPeakBytes": .integer(Int64(plan.total)),
                 "memory": plan.json,
-                "phases": .array(
-                    rules.map { rule in
-                        [
-                            "phase": .string(rule.phase),
-                            "plan": .array(
-                                rule.layers.map {
-                                    [
-                                        "name": .string($0.name), "rule": .string($0.rule),
-                                        "from": .string($0.from),
-                                        "to": .string($0.to),
-                                    ]
-                                }),
-                        ]
-                    }),
+                "phases": .array(zip(rules, seconds).map { json($0.phase, $0.layers, $1) }),
             ])
         }
         for (index, rule) in rules.enumerated() {
-            StandardOutput.write("phase \(index): \(rule.phase)\n")
+            let time = seconds[index].map { ", about \(Format.duration($0))" } ?? ""
+            StandardOutput.write("phase \(index): \(rule.phase)\(time)\n")
             guard !rule.layers.isEmpty else { continue }
-            var table = Table([.init("layer"), .init("stored as")])
-            for layer in rule.layers { table.add([layer.name, "\(layer.from) -> \(layer.to)"]) }
+            var table = Table([.init("layer"), .init("rule"), .init("stored as")])
+            for layer in rule.layers { table.add([layer.name, layer.rule, "\(layer.from) -> \(layer.to)"]) }
             StandardOutput.write(table.text + "\n")
         }
         StandardOutput.write(plan.table.text)
+    }
+
+    private func json(_ phase: String, _ layers: [RecipeRun.LayerRule], _ seconds: Double?) -> JSONValue {
+        [
+            "phase": .string(phase), "predictedSeconds": seconds.map { .number($0) } ?? .null,
+            "plan": .array(
+                layers.map {
+                    [
+                        "name": .string($0.name), "rule": .string($0.rule), "from": .string($0.from),
+                        "to": .string($0.to),
+                    ]
+                }),
+        ]
     }
 }
 

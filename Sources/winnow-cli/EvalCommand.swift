@@ -81,17 +81,3 @@ struct EvalPerplexityCommand: AsyncParsableCommand {
 }
 
 extension Perplexity.Score: ExpressibleByArgument {}
-
-extension Perplexity.Result {
-    /// The keys of `cli.md`.
-    func json(textSha256: String) -> JSONObject {
-        JSONObject([
-            ("perplexity", .number(perplexity)), ("standardError", .number(standardError)),
-            ("nll", .number(negativeLogLikelihood)), ("tokens", .integer(Int64(tokens))),
-            ("scoredTokens", .integer(Int64(scoredTokens))), ("windows", .integer(Int64(windows))),
-            ("window", .integer(Int64(window))), ("score", .string(score.rawValue)), ("bos", .bool(bos)),
-            ("activations", .string(activations.rawValue)), ("textSha256", .string(textSha256)),
-            ("tokensPerSecond", .number(tokensPerSecond)),
-        ])
-    }
-}

@@ -77,7 +77,7 @@ struct TrainTests {
             try TemporaryFolder.write(Array(#"{"stepz": 4}"#.utf8), to: "\(folder)/wrong.json")
             #expect(
                 try error(["--recipe", "\(folder)/wrong.json"]).contains(
-                    "no key 'stepz' in training; there are steps"))
+                    "wrong.json:1: stepz: there is no such key; there are steps"))
             #expect(try error(["--heads", "3"]).contains("a width of 16 does not divide by 3 heads"))
             try TemporaryFolder.write(Array("to".utf8), to: "\(folder)/short.txt")
             #expect(try error(["--text", "\(folder)/short.txt"]).hasPrefix("error: "))

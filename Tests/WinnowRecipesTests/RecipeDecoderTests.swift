@@ -103,8 +103,26 @@ private struct Missing: Error {}
         ("phases:\n- {prune: wanda, owl_spread: 0.1}", 2, "phases[0].owl_spread", "only allocation: owl"),
         ("phases:\n- {quantize: gptq}", 2, "phases[0]", "needs a scheme"),
         ("phases:\n- {quantize: rtn, scheme: W5A5}", 2, "phases[0].scheme", "W5A5 is not W8A16"),
-        ("phases:\n- {finetune: a, stepz: 4}", 2, "phases[0]", "no key 'stepz'"),
-        ("phases:\n- {finetune: a, optimizer: {kind: adamw, bta: 1}}", 2, "phases[0]", "no key 'bta'"),
+        ("phases:\n- finetune: a\n  stepz: 4", 3, "phases[0].stepz", "there are steps, batch"),
+        ("phases:\n- finetune: a\n  steps: 0", 3, "phases[0].steps", "0 is not 1 or more"),
+        ("phases:\n- finetune: a\n  steps: high", 2, "phases[0]", "expected Int at steps"),
+        (
+            "phases:\n- finetune: a\n  optimizer:\n    kind: adamw\n    bta: 1", 5, "phases[0].optimizer.bta",
+            "there are kind"
+        ),
+        (
+            "phases:\n- finetune: a\n  optimizer: {kind: adamw,\n   beta1: 2}", 4, "phases[0].optimizer.beta1",
+            "2.0 is not 0 to less than 1"
+        ),
+        (
+            "phases:\n- finetune: a\n  learning_rate: {kind: cosine, frm: 1}", 3, "phases[0].learning_rate",
+            "no key 'frm' in a cosine schedule"
+        ),
+        (
+            "phases:\n- finetune: a\n  pruning:\n    too: 0.5", 4, "phases[0].pruning.too",
+            "there are from, to"
+        ),
+        ("phases:\n- finetune: a\n  pruning:\n    to: 1.5", 4, "phases[0].pruning.to", "1.5 is not 0 to less"),
         ("phases:\n- {finetune: a, distillation: {}}", 2, "phases[0].distillation", "needs a teacher"),
         (
             "phases:\n- {finetune: a, teacher: given,\n   distillation: {temperature: 0}}", 3,

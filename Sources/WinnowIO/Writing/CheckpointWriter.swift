@@ -13,6 +13,8 @@ public struct CheckpointWriter: Sendable {
     public var overwrite: Bool
     /// A file ends before the tensor that would make it larger.
     public var maxShardBytes: Int
+    /// Texts to keep beside the model, under their file names.
+    public var notes: [(name: String, text: String)] = []
 
     public init(_ path: String, overwrite: Bool = false, maxShardBytes: Int = 5_000_000_000) {
         self.path = path
@@ -122,6 +124,7 @@ public struct CheckpointWriter: Sendable {
         let isTokenized = !copied.isDisjoint(with: ["tokenizer.json"] + ModelFolder.tokenizerModels)
         if !isTokenized, configuration.traits.image == nil { try writeTokenizer(tokenizer, folder: folder) }
         if let recipe { try write(recipe, "winnow.json") }
+        for note in notes { try OutputFile.write(note.text, to: "\(folder)/\(note.name)") }
 
         // What was written must be a model before it takes the place of one.
         let written = try Checkpoint.open(folder)

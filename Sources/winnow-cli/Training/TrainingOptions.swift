@@ -3,6 +3,7 @@ import WinnowCore
 import WinnowData
 import WinnowIO
 import WinnowModels
+import WinnowRecipes
 import WinnowReport
 import WinnowText
 import WinnowTrain
@@ -66,7 +67,7 @@ struct TrainingOptions: ParsableArguments {
             let file = try Storage.mapping(recipe)
             let document = try YAMLDocument(
                 parsing: Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount)), file: recipe)
-            configuration = try TrainingConfiguration(json: Array(document.value.text().utf8), file: recipe)
+            configuration = try RecipeDecoder().training(document)
         }
         if let steps { configuration.steps = steps }
         if let batch { configuration.batch = batch }

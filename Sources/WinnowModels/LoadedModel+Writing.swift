@@ -1,12 +1,17 @@
 import WinnowIO
 import WinnowJSON
-import WinnowModels
 
 extension LoadedModel {
     /// Writes the model as it is now: what changed in memory, the rest from its file.
     ///
     /// - Parameter record: what made it, kept as `winnow.json`.
-    func write(to folder: String, overwrite: Bool, record: JSONObject) throws -> CheckpointWriter.Written {
+    /// - Parameter notes: texts to keep beside it, under their file names.
+    /// - Throws: `CheckpointError` when the folder is there and `overwrite` is not set, `FileError`.
+    @discardableResult
+    public func write(
+        to folder: String, overwrite: Bool = false, record: JSONObject? = nil,
+        notes: [(name: String, text: String)] = []
+    ) throws -> CheckpointWriter.Written {
         var changed: [String: CheckpointTensor] = [:]
         // Matrices of blocks have the shape and place that the model gave them, changed or not.
         for block in model.blocks {
@@ -21,7 +26,9 @@ extension LoadedModel {
             case .vector(let vector): changed[parameter.name] = .vector(vector)
             }
         }
-        return try CheckpointWriter(folder, overwrite: overwrite).write(checkpoint, recipe: record) {
+        var writer = CheckpointWriter(folder, overwrite: overwrite)
+        writer.notes = notes
+        return try writer.write(checkpoint, recipe: record) {
             if let tensor = changed[$0] { return tensor }
             return try checkpoint.tensor($0)
         }
