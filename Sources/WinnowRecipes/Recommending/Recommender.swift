@@ -81,7 +81,7 @@ public struct Recommender {
 
     /// - Parameter folder: where what is recommended is written.
     /// - Throws: what following a recipe and writing throw; the model in memory is as it was.
-    public func recommend(into folder: String, overwrite: Bool) throws -> Recommendation {
+    public func recommend(into folder: String, overwrite: Bool = false) throws -> Recommendation {
         var trials = try trials()
         let snapshot = WeightSnapshot(loaded.model)
         trials[0].quick = try figures(of: nil, quick)
@@ -97,18 +97,17 @@ public struct Recommender {
         let order = trials.indices.filter {
             trials[$0].quick.map { target.miss($0, given: given) == 0 } ?? false
         }.sorted { target.prefers(trials[$0].quick!, to: trials[$1].quick!) }
-        var isWritten = false
+        // What does not hold never stands under the name.
+        let place = try AtomicOutput(folder, .folder, overwrite: overwrite)
         for index in order.prefix(attempts) {
             if index > 0 {
-                found.trials[index].verified = try verify(
-                    found.trials[index], in: folder, overwrite: overwrite || isWritten)
-                isWritten = true
+                found.trials[index].verified = try verify(found.trials[index], in: place.partialPath)
             }
             guard target.miss(found.trials[index].verified!, given: whole) == 0 else { continue }
             found.chosen = index
+            if index > 0 { try place.commit() }
             break
         }
-        if isWritten, found.chosen == nil || found.chosen == 0 { AtomicOutput.remove(folder) }
         func distance(_ trial: Recommendation.Trial) -> Double? {
             trial.verified.map { target.miss($0, given: whole) }
                 ?? trial.quick.map { target.miss($0, given: given) }
@@ -178,15 +177,13 @@ public struct Recommender {
     }
 
     /// Follows a recipe from the file, writes what it makes, and measures what was written.
-    private func verify(
-        _ trial: Recommendation.Trial, in folder: String, overwrite: Bool
-    ) throws -> Recommendation.Figures {
+    private func verify(_ trial: Recommendation.Trial, in folder: String) throws -> Recommendation.Figures {
         let fresh = try LoadedModel(opening: loaded.checkpoint.path)
         let recipe = effort(trial.recipe ?? Recipe(), full)
         let result = try run(recipe, on: fresh, "verifying \(trial.name)").run()
         let record = RecipeRecord(recipe, result, model: loaded.checkpoint.path, version: version)
         try fresh.write(
-            to: folder, overwrite: overwrite, record: record.json,
+            to: folder, overwrite: true, record: record.json,
             notes: [(RecipeRecord.recipeName, record.yaml)])
         return try figures(of: nil, full, on: try LoadedModel(opening: folder))
     }
