@@ -66,6 +66,12 @@ import WinnowTestKit
             // The fixture's folder has more beside its weights than its GGUF.
             var target = RecommendationTarget(bytes: bytes + 40_000)
             let found = try recommender(target, loaded).recommend(into: "\(folder)/out", overwrite: false)
+            // Each trial has the size of what it made, not that of the model as given.
+            for trial in found.trials {
+                guard let quick = trial.quick else { continue }
+                #expect(abs(quick.bytes - trial.predictedBytes) < trial.predictedBytes / 50, "\(trial.name)")
+            }
+            #expect(found.trials[3].quick.map { $0.bytes < loaded.checkpoint.fileBytes } == true)
             let chosen = try #require(found.chosen)
             let figures = try #require(found.trials[chosen].verified)
             #expect(figures.bytes <= bytes + 40_000 && found.distance == 0)

@@ -51,6 +51,8 @@ public struct Recommender {
         self.target = target
         self.texts = texts
         self.threads = threads
+        // Of the weights as given: a trial changes those in memory.
+        besideWeights = max(0, loaded.checkpoint.fileBytes - loaded.model.byteCount)
     }
 
     /// The space with predicted sizes on disk, the model as given first; nothing is run.
@@ -66,8 +68,8 @@ public struct Recommender {
             }
     }
 
-    /// Files beside the weights: the tokenizer.
-    private var besideWeights: Int { max(0, loaded.checkpoint.fileBytes - loaded.model.byteCount) }
+    /// Files beside the weights as given: the tokenizer.
+    private let besideWeights: Int
 
     /// What is held in the recipe that holds most, beside the program.
     public func memoryPlan(windows: Int) -> MemoryPlan {
