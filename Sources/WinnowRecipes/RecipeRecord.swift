@@ -53,7 +53,8 @@ public struct RecipeRecord {
             lines.append("as given: perplexity \(before.perplexity)")
         }
         for (index, phase) in result.phases.enumerated() {
-            var line = "phase \(index), \(phase.summary): sparsity \(phase.sparsity), "
+            var line =
+                "phase \(index), \(phase.summary): sparsity \(phase.sparsity), "
                 + "\(phase.bitsPerWeight) bits a weight"
             if let perplexity = phase.perplexity { line += ", perplexity \(perplexity.perplexity)" }
             if let sum = phase.training?["textSha256"]?.string { line += ", text sha256 \(sum)" }

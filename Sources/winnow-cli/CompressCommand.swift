@@ -50,7 +50,8 @@ struct CompressCommand: AsyncParsableCommand {
     @Option(name: .customLong("output"), help: "The folder to write.", completion: .directory)
     var destination: String
     @Flag(help: "Replace an existing output.") var overwrite = false
-    @Flag(help: "Print each matrix with its rule, and the memory and time it takes; write nothing.") var dryRun =
+    @Flag(help: "Print each matrix with its rule, and the memory and time it takes; write nothing.")
+    var dryRun =
         false
 
     func validate() throws {

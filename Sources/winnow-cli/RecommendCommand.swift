@@ -28,7 +28,8 @@ struct RecommendCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @Option(help: ArgumentHelp("The most bytes on disk, e.g. 80MiB.", valueName: "size"))
     var targetBytes: ByteCount?
-    @Option(help: ArgumentHelp("The least speed of decoding.", valueName: "rate")) var targetTokensPerSecond: Double?
+    @Option(help: ArgumentHelp("The least speed of decoding.", valueName: "rate")) var targetTokensPerSecond:
+        Double?
     @Option(
         help: ArgumentHelp("The most that perplexity may rise, as a share: 0.05 is 5 %.", valueName: "share"))
     var maxPerplexityIncrease: Double?
@@ -158,7 +159,8 @@ struct RecommendCommand: AsyncParsableCommand {
                 + (nearest.verified == nil ? " by its quick figures." : ".")
         }
         guard chosen > 0, let figures = nearest.verified else {
-            return "The model as given meets the target, and no recipe that was tried is better: nothing was written."
+            return
+                "The model as given meets the target, and no recipe that was tried is better: nothing was written."
         }
         return "\(nearest.name) meets the target: \(destination), \(Format.bytes(figures.bytes)), perplexity "
             + "\(Format.fixed(figures.perplexity, 2)) (as given \(Format.fixed(found.given.full.perplexity, 2))), "

@@ -14,7 +14,10 @@ struct RecipeCommandTests {
                 Array(yaml.replacing("TEXT", with: "\(folder)/text.txt").utf8), to: "\(folder)/recipe.yaml")
             try body(
                 folder,
-                ["compress", "--model", TinyModel.gguf, "--recipe", "\(folder)/recipe.yaml", "--json", "--quiet"])
+                [
+                    "compress", "--model", TinyModel.gguf, "--recipe", "\(folder)/recipe.yaml", "--json",
+                    "--quiet",
+                ])
         }
     }
 
@@ -35,11 +38,14 @@ struct RecipeCommandTests {
             #expect(phases.count == 3 && phases[1]["training"]?["textSha256"]?.string?.count == 64)
             let recipe = String(
                 decoding: TinyModel.contents("\(folder)/out/winnow-recipe.yaml"), as: UTF8.self)
-            #expect(recipe.hasPrefix("# Winnow ") && recipe.contains("sha256") && recipe.contains("damping: 0.01"))
+            #expect(
+                recipe.hasPrefix("# Winnow ") && recipe.contains("sha256") && recipe.contains("damping: 0.01")
+            )
             let record = try JSONValue(parsing: TinyModel.contents("\(folder)/out/winnow.json"))
             #expect(record["recipe"]?["phases"]?.array?.count == 3)
             let again = try CommandRun.run([
-                "compress", "--model", TinyModel.gguf, "--recipe", "\(folder)/out/winnow-recipe.yaml", "--quiet",
+                "compress", "--model", TinyModel.gguf, "--recipe", "\(folder)/out/winnow-recipe.yaml",
+                "--quiet",
                 "--output", "\(folder)/again",
             ])
             #expect(again.status == 0, "\(again.errors)")

@@ -111,7 +111,8 @@ private struct Missing: Error {}
             "there are kind"
         ),
         (
-            "phases:\n- finetune: a\n  optimizer: {kind: adamw,\n   beta1: 2}", 4, "phases[0].optimizer.beta1",
+            "phases:\n- finetune: a\n  optimizer: {kind: adamw,\n   beta1: 2}", 4,
+            "phases[0].optimizer.beta1",
             "2.0 is not 0 to less than 1"
         ),
         (
@@ -122,7 +123,10 @@ private struct Missing: Error {}
             "phases:\n- finetune: a\n  pruning:\n    too: 0.5", 4, "phases[0].pruning.too",
             "there are from, to"
         ),
-        ("phases:\n- finetune: a\n  pruning:\n    to: 1.5", 4, "phases[0].pruning.to", "1.5 is not 0 to less"),
+        (
+            "phases:\n- finetune: a\n  pruning:\n    to: 1.5", 4, "phases[0].pruning.to",
+            "1.5 is not 0 to less"
+        ),
         ("phases:\n- {finetune: a, distillation: {}}", 2, "phases[0].distillation", "needs a teacher"),
         (
             "phases:\n- {finetune: a, teacher: given,\n   distillation: {temperature: 0}}", 3,

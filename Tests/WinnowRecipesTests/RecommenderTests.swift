@@ -19,11 +19,14 @@ import WinnowTestKit
         let text = TextSource(name: "words", bytes: Array(RecommenderTests.text.utf8))
         var recommender = Recommender(loaded, target: target, texts: (text, text), threads: 1)
         recommender.space = RecommendationSpace(
-            try ["{quantize: rtn, scheme: W8A16}", "{prune: magnitude, sparsity: 0.5}", "{prune: magnitude, sparsity: 0.9}"]
-                .map {
-                    let recipe = try RecipeDecoder().decode(Array("phases: [\($0)]".utf8), file: "space")
-                    return RecommendationSpace.Candidate($0, recipe)
-                })
+            try [
+                "{quantize: rtn, scheme: W8A16}", "{prune: magnitude, sparsity: 0.5}",
+                "{prune: magnitude, sparsity: 0.9}",
+            ]
+            .map {
+                let recipe = try RecipeDecoder().decode(Array("phases: [\($0)]".utf8), file: "space")
+                return RecommendationSpace.Candidate($0, recipe)
+            })
         recommender.quick = .init(samples: 2, windows: 1)
         recommender.full = .init(samples: 4, windows: 2)
         return recommender
@@ -63,6 +66,12 @@ import WinnowTestKit
             // The fixture's folder has more beside its weights than its GGUF.
             var target = RecommendationTarget(bytes: bytes + 40_000)
             let found = try recommender(target, loaded).recommend(into: "\(folder)/out", overwrite: false)
+            // Each trial has the size of what it made, not that of the model as given.
+            for trial in found.trials {
+                guard let quick = trial.quick else { continue }
+                #expect(abs(quick.bytes - trial.predictedBytes) < trial.predictedBytes / 50, "\(trial.name)")
+            }
+            #expect(found.trials[3].quick.map { $0.bytes < loaded.checkpoint.fileBytes } == true)
             let chosen = try #require(found.chosen)
             let figures = try #require(found.trials[chosen].verified)
             #expect(figures.bytes <= bytes + 40_000 && found.distance == 0)

@@ -51,6 +51,8 @@ public struct Recommender {
         self.target = target
         self.texts = texts
         self.threads = threads
+        // Of the weights as given: a trial changes those in memory.
+        besideWeights = max(0, loaded.checkpoint.fileBytes - loaded.model.byteCount)
     }
 
     /// The space with predicted sizes on disk, the model as given first; nothing is run.
@@ -66,8 +68,8 @@ public struct Recommender {
             }
     }
 
-    /// Files beside the weights: the tokenizer.
-    private var besideWeights: Int { max(0, loaded.checkpoint.fileBytes - loaded.model.byteCount) }
+    /// Files beside the weights as given: the tokenizer.
+    private let besideWeights: Int
 
     /// What is held in the recipe that holds most, beside the program.
     public func memoryPlan(windows: Int) -> MemoryPlan {
@@ -86,7 +88,9 @@ public struct Recommender {
         let snapshot = WeightSnapshot(loaded.model)
         trials[0].quick = try figures(of: nil, quick)
         for index in trials.indices.dropFirst() {
-            if let bytes = target.bytes, Double(trials[index].predictedBytes) > Double(bytes) * 1.02 { continue }
+            if let bytes = target.bytes, Double(trials[index].predictedBytes) > Double(bytes) * 1.02 {
+                continue
+            }
             defer { snapshot.restore() }
             trials[index].quick = try figures(of: trials[index], quick)
         }
