@@ -119,8 +119,8 @@ public struct SequentialPruner {
         for model: LanguageModel, windows: Int, length: Int, readsAll: Bool = true
     ) -> MemoryPlan {
         var plan = MemoryPlan()
-        // A selection that makes no sense is refused when it is run.
-        let layers = (try? selection.layers(of: model).layers) ?? []
+        // A selection that makes no sense is refused when it is run; until then it is taken for all.
+        let layers = (try? selection.layers(of: model).layers) ?? PrunableLayers(model).layers
         let kept = 1 - method.goal.sparsity
         let blocks = PrunableLayers(model).byteCount
         let read = readsAll ? model.byteCount : min(model.byteCount, blocks + windows * length * 4096)

@@ -64,6 +64,10 @@ struct ModifierAliases {
         // A magnitude modifier prunes gradually from `init_sparsity`; in one shot its end is what counts.
         let amount = method == "magnitude" ? "final_sparsity" : "sparsity"
         try node.refuseOthers(than: [amount] + own + profileKeys + others)
+        // What they ask for is how it is done here; what they would turn off cannot be.
+        for key in ["preserve_sparsity_mask", "sequential_update"] {
+            if let node = node[key], node.value != true { throw node.error("it is always true here") }
+        }
         var settings = JSONObject()
         if let sparsity = node[amount] { settings["sparsity"] = sparsity.value }
         if let structure = node["mask_structure"] {

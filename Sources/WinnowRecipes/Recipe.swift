@@ -15,6 +15,24 @@ public struct Recipe: Sendable {
 
     public init() {}
 
+    /// Whether any phase makes zeros.
+    public var prunes: Bool {
+        phases.contains { phase in
+            switch phase {
+            case .compress(let phase): phase.method.goal.sparsity > 0
+            case .finetune(let phase): phase.training.pruning != nil
+            }
+        }
+    }
+
+    /// Whether another seed gives another model: calibration windows are drawn, and batches.
+    public var dependsOnSeed: Bool {
+        phases.contains { phase in
+            guard case .compress(let phase) = phase else { return true }
+            return phase.pruner(threads: 1, seed: seed, calibration).needsCalibration
+        }
+    }
+
     /// The text that phases calibrate on.
     public struct Calibration: Sendable {
         /// nil: the one inside Winnow.

@@ -13,6 +13,9 @@ public struct RecipeRun {
     public let recipe: Recipe
     public let loaded: LoadedModel
     public var threads: Int
+    /// How evaluations run; phases calibrate and train as the recipe says.
+    public var activations = ActivationMode.fast
+    public var kvType = KVType.f16
     /// Where phases of training keep tokens, checkpoints and logs, one folder a phase; a run that was stopped goes on
     /// from there. nil: a recipe with such a phase is refused.
     public var workFolder: String?
@@ -54,7 +57,7 @@ public struct RecipeRun {
             var report: PhaseReport
             switch phase {
             case .compress(let phase): report = try compress(phase, index, windows)
-            case .finetune(let phase): report = try finetune(phase, index)
+            case .finetune(let phase): report = try finetune(phase, index, windows)
             }
             report.seconds = (ContinuousClock.now - start) / .seconds(1)
             report.perplexity = try scoring.map { try measure($0, phase: index) }
@@ -152,6 +155,8 @@ public struct RecipeRun {
 
     private func measure(_ text: TextSource, phase: Int?) throws -> Perplexity.Result {
         var configuration = ModelRunner.Configuration(threads: threads)
+        configuration.activations = activations
+        configuration.kvType = kvType
         configuration.chunk = 512
         configuration.logitRows = 64
         let runner = try ModelRunner(loaded.model, configuration)
@@ -179,7 +184,9 @@ public struct RecipeRun {
         return PhaseReport(summary: phase.summary, compression: report)
     }
 
-    private func finetune(_ phase: FinetunePhase, _ index: Int) throws -> PhaseReport {
+    private func finetune(
+        _ phase: FinetunePhase, _ index: Int, _ windows: CalibrationWindows?
+    ) throws -> PhaseReport {
         guard let workFolder else { throw RecipeRunError.noWorkFolder }
         try FilePath.makeFolder(workFolder)
         let folder = "\(workFolder)/phase-\(index)"
@@ -201,7 +208,9 @@ public struct RecipeRun {
             model, configuration, data: batches.training, on: pool,
             distillation: try distillation(phase, pool))
         var run = try TrainingRun(
-            trainer, in: folder, identity: identity(phase, index, batches.training.fingerprint))
+            trainer, in: folder,
+            identity: identity(phase, index, text: batches.training.fingerprint, calibration: windows?.sha256)
+        )
         run.validation = batches.validation
         let ending = try run.run(cancellation: cancellation) { record in
             progress(
@@ -247,7 +256,9 @@ public struct RecipeRun {
     }
 
     /// What makes a phase of training what it is: all that came before it.
-    private func identity(_ phase: FinetunePhase, _ index: Int, _ text: String) -> JSONObject {
+    private func identity(
+        _ phase: FinetunePhase, _ index: Int, text: String, calibration: String?
+    ) -> JSONObject {
         var before = recipe
         before.phases = Array(recipe.phases[..<index])
         before.evaluation = nil
@@ -255,7 +266,7 @@ public struct RecipeRun {
             ("model", .string(loaded.checkpoint.path)),
             ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
             ("before", .object(before.json)), ("settings", .object(phase.training.identity)),
-            ("text", .string(text)),
+            ("text", .string(text)), ("calibration", calibration.map { .string($0) } ?? .null),
             ("teacher", phase.json["teacher"] ?? .null),
             ("distillation", phase.json["distillation"] ?? .null),
         ])

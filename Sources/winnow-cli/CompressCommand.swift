@@ -28,8 +28,8 @@ struct CompressCommand: AsyncParsableCommand {
             Other keys are those of the method, or of 'winnow train --recipe', in snake case; a key that is not \
             known is an error. Without a text the ones inside winnow are used. Recipes of llm-compressor with \
             modifiers that are done here are read too, and so is the winnow.json of a model that a recipe made. \
-            Paths are relative to where the command runs. Training keeps its checkpoints in OUTPUT.run: a run that \
-            was stopped goes on from there.
+            --eval and --eval-windows come before the recipe's evaluation. Paths are relative to where the command \
+            runs. Training keeps its checkpoints in OUTPUT.run: a run that was stopped goes on from there.
 
             Examples:
               winnow compress --model smollm2-135m-q4_1 --recipe recipe.yaml --dry-run \
@@ -42,33 +42,23 @@ struct CompressCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @Option(help: ArgumentHelp("What to do, phase after phase.", valueName: "file"), completion: .file())
     var recipe: String
-    @Option(
-        help: ArgumentHelp("Text to measure perplexity on, in place of the recipe's.", valueName: "file"),
-        completion: .file())
-    var eval: String?
-    @Option(help: "The most windows of it to score (default: all).") var evalWindows: Int?
-    @Option(name: .customLong("output"), help: "The folder to write.", completion: .directory)
-    var destination: String
-    @Flag(help: "Replace an existing output.") var overwrite = false
-    @Flag(help: "Print each matrix with its rule, and the memory and time it takes; write nothing.")
-    var dryRun =
-        false
-
-    func validate() throws {
-        if let evalWindows, evalWindows < 1 { throw ValidationError("--eval-windows is at least 1") }
-    }
+    @OptionGroup var options: CompressionOptions
 
     func run() async throws {
         let start = ContinuousClock.now
         FreedMemory.returnLargeBlocks()
         running.selectInstructionSet()
         let steps = try decodedRecipe()
-        if !dryRun { try AtomicOutput.check(destination, .folder, overwrite: overwrite) }
+        if !options.dryRun {
+            try AtomicOutput.check(options.destination, .folder, overwrite: options.overwrite)
+        }
         let loaded = try LoadedModel(opening: try await model.resolve(output))
         let progress = ProgressPrinter(output)
         var run = RecipeRun(steps, on: loaded, threads: running.threadCount)
         run.standardTexts = (CompressionRun.embeddedText, SweepCommand.embeddedScoringText)
-        run.workFolder = "\(destination).run"
+        run.activations = running.activations
+        run.kvType = running.kvType
+        run.workFolder = "\(options.destination).run"
         run.progress = { [steps] in progress.show($0, of: steps) }
         run.trained = { trained, ending, index in
             guard case .finetune(let phase) = steps.phases[index] else { return }
@@ -79,7 +69,7 @@ struct CompressCommand: AsyncParsableCommand {
         let windows = try run.calibrationWindows()
         var plan = run.memoryPlan(windows: windows?.windows.count ?? 0)
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
-        if dryRun {
+        if options.dryRun {
             output.note("timing a little of each phase")
             return show(rules, try run.expectedSeconds(windows: windows), plan)
         }
@@ -98,7 +88,7 @@ struct CompressCommand: AsyncParsableCommand {
         }
         let record = RecipeRecord(steps, result, model: model.model, version: WinnowVersion.current)
         let written = try loaded.write(
-            to: destination, overwrite: overwrite, record: record.json,
+            to: options.destination, overwrite: options.overwrite, record: record.json,
             notes: [(RecipeRecord.recipeName, record.yaml)])
         for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }
         for note in Set(result.phases.flatMap(\.notes)).sorted() { output.note("note: \(note)") }
@@ -113,10 +103,10 @@ struct CompressCommand: AsyncParsableCommand {
         let bytes = Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount))
         var steps = try RecipeDecoder().decode(bytes, file: recipe)
         if running.seed != 0 { steps.seed = running.seed }
-        if eval != nil || evalWindows != nil {
+        if options.eval != nil || options.evalWindows != nil {
             var evaluation = steps.evaluation ?? Recipe.Evaluation()
-            if let eval { evaluation.text = eval }
-            if let evalWindows { evaluation.maxWindows = evalWindows }
+            if let eval = options.eval { evaluation.text = eval }
+            if let windows = options.evalWindows { evaluation.maxWindows = windows }
             steps.evaluation = evaluation
         }
         return steps
@@ -164,7 +154,7 @@ struct CompressCommand: AsyncParsableCommand {
     ) {
         guard !output.json else {
             return StandardOutput.write([
-                "path": .string(destination), "predictedPeakBytes": .integer(Int64(plan.total)),
+                "path": .string(options.destination), "predictedPeakBytes": .integer(Int64(plan.total)),
                 "memory": plan.json,
                 "phases": .array(zip(rules, seconds).map { json($0.phase, $0.layers, $1) }),
             ])

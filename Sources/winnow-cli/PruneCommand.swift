@@ -34,6 +34,7 @@ struct PruneCommand: AsyncParsableCommand {
     @Option(help: "One of: \(MethodRegistry.standard.names(.pruning).joined(separator: ", ")).")
     var method: String
     @OptionGroup var settings: MethodOptions
+    @OptionGroup var calibration: CalibrationOptions
     @OptionGroup var compressing: CompressionOptions
     @Option(help: "How pruned matrices are kept: \(StoredForm.names.joined(separator: ", ")).")
     var store = "source"
@@ -58,7 +59,7 @@ struct PruneCommand: AsyncParsableCommand {
     func run() async throws {
         var run = CompressionRun(
             verb: "pruning", methodName: method, model: model, running: running, output: output,
-            options: compressing)
+            calibration: calibration, options: compressing)
         run.allocation = try settings.makeAllocation(running)
         try await run.run(try makeMethod(), StoredForm(store, group: group)!)
     }

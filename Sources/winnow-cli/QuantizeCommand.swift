@@ -40,6 +40,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Flag(help: "gptq: take the columns with the largest inputs first.") var actOrder = false
     @Flag(help: "gptq: calibrate each layer on what the rounded ones before it in its block make.")
     var trueSequential = false
+    @OptionGroup var calibration: CalibrationOptions
     @OptionGroup var compressing: CompressionOptions
 
     func validate() throws {
@@ -58,7 +59,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     func run() async throws {
         var run = CompressionRun(
             verb: "quantizing", methodName: method, model: model, running: running, output: output,
-            options: compressing)
+            calibration: calibration, options: compressing)
         run.scheme = scheme
         try await run.run(try makeMethod(), form!)
     }

@@ -78,6 +78,8 @@ struct RecommendCommand: AsyncParsableCommand {
                 try calibration.map { try TextSource(reading: $0) } ?? CompressionRun.embeddedText,
                 try eval.map { try TextSource(reading: $0) } ?? SweepCommand.embeddedScoringText
             ), threads: running.threadCount)
+        recommender.activations = running.activations
+        recommender.kvType = running.kvType
         recommender.seed = running.seed
         recommender.full = .init(samples: samples, windows: evalWindows)
         recommender.quick = .init(samples: min(16, samples), windows: min(4, evalWindows))

@@ -161,6 +161,9 @@ struct CompressionTests {
                     "tied-q4_0.gguf",
                 ])
             #expect(runs[1]["perplexity"] != runs[2]["perplexity"])
+            // The rival's grid rounds a tenth of its weights to zero: that is not pruning.
+            #expect(runs.map { $0["isPruned"]?.bool } == [false, true, true, true, true, false])
+            #expect(runs[5]["sparsity"]?.number ?? 0 > 0.1)
             #expect(
                 runs.dropFirst().allSatisfy {
                     ($0["blockErrors"]?.array ?? []).allSatisfy { $0.number ?? 0 > 0 }
@@ -168,6 +171,19 @@ struct CompressionTests {
             #expect(runs.allSatisfy { $0["decodeRatio"]?.number ?? 0 > 0 && $0["sample"]?.string != nil })
             #expect(json["verdict"]?.string?.contains("only quantized") == true)
             #expect(json["curves"]?.array?.map { $0["name"]?.string } == ["joint"])
+            // Another recipe under the same name is another sweep.
+            try TemporaryFolder.write(Array((recipe + " # other").utf8), to: "\(folder)/joint.yaml")
+            let other = try run("sweep", "\(folder)/out", arguments)
+            #expect(other.status == 1 && other.errors.contains("exists"), "\(other.errors)")
+            // Magnitude looks at no text: one seed is as good as two.
+            let unseeded = try run(
+                "sweep", "\(folder)/unseeded",
+                [
+                    "--method", "magnitude", "--over", "sparsity=0.5", "--seeds", "0,1", "--window", "64",
+                    "--max-windows", "2",
+                ])
+            let names = try unseeded.json()["runs"]?.array?.map { $0["name"]?.string }
+            #expect(names == ["as given", "magnitude 0.5"])
             for (arguments, message) in [
                 (
                     ["--recipe", "\(folder)/joint.yaml", "--over", "phases.1.sparsity=0.3"],
@@ -207,9 +223,17 @@ struct CompressionTests {
             #expect(phases.count == 3 && zeros[0] <= zeros[1] && zeros[1] <= zeros[2])
             #expect(phases.allSatisfy { $0["perplexity"]?.number ?? 0 > 0 })
             #expect(TinyModel.contents("\(folder)/out.run/phase-1/report.html").count > 1000)
-            // What was written says what made it, and makes it again.
-            let again = try run("compress", "\(folder)/again", ["--recipe", "\(folder)/out/winnow.json"])
+            func mode(_ name: String) throws -> JSONValue? {
+                try JSONValue(parsing: TinyModel.contents("\(folder)/\(name)/winnow.json"))["evaluation"]?[
+                    "before"]?[
+                        "activations"]
+            }
+            // What was written says what made it, and makes it again; how it is measured changes nothing.
+            let again = try run(
+                "compress", "\(folder)/again",
+                ["--recipe", "\(folder)/out/winnow.json", "--activations", "exact"])
             #expect(again.status == 0, "\(again.errors)")
+            #expect(try mode("out") == "fast" && mode("again") == "exact")
             #expect(
                 TinyModel.contents("\(folder)/again/model.safetensors")
                     == TinyModel.contents("\(folder)/out/model.safetensors"))

@@ -173,6 +173,7 @@ private struct Missing: Error {}
             ("GPTQModifier: {scheme: W4A16, actorder: group}", "not done here"),
             ("GPTQModifier: {scheme: W4A16, kv_cache_scheme: {}}", "no such key"),
             ("WandaPruningModifier: {mask_structure: a}", "a is no N:M"),
+            ("SparseGPTModifier: {sparsity: 0.5, sequential_update: false}", "always true here"),
             ("x_stage: {y: 1}", "expected a stage"), ("ConstantPruningModifier: {targets: a}", "no modifier"),
         ] {
             let error = #expect(throws: RecipeError.self) { try decode(text) }

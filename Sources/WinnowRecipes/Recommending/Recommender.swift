@@ -5,6 +5,7 @@ import WinnowGenerate
 import WinnowIO
 import WinnowJSON
 import WinnowModels
+import WinnowWeights
 
 /// Looks for the recipe that makes the best model under a target, on this machine.
 ///
@@ -17,6 +18,9 @@ public struct Recommender {
     public let texts: (calibration: TextSource, scoring: TextSource)
     public var space = RecommendationSpace.standard
     public var threads: Int
+    /// How models run when they are scored and timed.
+    public var activations = ActivationMode.fast
+    public var kvType = KVType.f16
     public var seed: UInt64 = 0
     /// Of quick runs.
     public var quick = Effort(samples: 16, windows: 4)
@@ -142,6 +146,8 @@ public struct Recommender {
     private func run(_ recipe: Recipe, on model: LoadedModel, _ name: String) -> RecipeRun {
         var run = RecipeRun(recipe, on: model, threads: threads)
         run.standardTexts = (texts.calibration, texts.scoring)
+        run.activations = activations
+        run.kvType = kvType
         run.cancellation = cancellation
         run.progress = { progress(name, $0) }
         return run
@@ -176,7 +182,10 @@ public struct Recommender {
         benchmark.repeats = 3
         benchmark.samplesBandwidth = false
         benchmark.seed = seed
-        let runner = try ModelRunner(model.model, ModelRunner.Configuration(threads: threads))
+        var configuration = ModelRunner.Configuration(threads: threads)
+        configuration.activations = activations
+        configuration.kvType = kvType
+        let runner = try ModelRunner(model.model, configuration)
         return try benchmark.run(runner, cancellation: cancellation).decodeTokensPerSecond
     }
 

@@ -18,6 +18,7 @@ struct CompressionRun {
     let model: ModelOptions
     let running: RunOptions
     let output: OutputOptions
+    let calibration: CalibrationOptions
     let options: CompressionOptions
     var allocation = SparsityAllocation.uniform
     /// Said in the record, beside the method.
@@ -34,7 +35,7 @@ struct CompressionRun {
         var pruner = SequentialPruner(method, threads: running.threadCount)
         pruner.store = store
         pruner.allocation = allocation
-        pruner.activations = options.calibrationActivations
+        pruner.activations = calibration.activations
         pruner.seed = running.seed
         let windows = try calibrationWindows(loaded, pruner)
         let text = try options.eval.map { try TextSource(reading: $0) }
@@ -64,10 +65,10 @@ struct CompressionRun {
         -> CalibrationWindows?
     {
         guard pruner.needsCalibration else { return nil }
-        let (samples, length) = (options.samples, options.length)
+        let (samples, length) = (calibration.samples, calibration.length)
         let context = loaded.model.configuration.contextLength
         guard length <= context else { throw PruningError.windowTooLong(tokens: length, context: context) }
-        let text = try options.calibration.map { try TextSource(reading: $0) } ?? CompressionRun.embeddedText
+        let text = try calibration.text.map { try TextSource(reading: $0) } ?? CompressionRun.embeddedText
         let windows = try CalibrationWindows(
             text, tokenizer: loaded.tokenizer, samples: samples, length: length, seed: running.seed)
         if windows.windows.count < samples {
@@ -89,7 +90,7 @@ struct CompressionRun {
     private func memoryPlan(_ pruner: SequentialPruner, _ loaded: LoadedModel, windows: Int) -> MemoryPlan {
         let model = loaded.model
         let walk = pruner.memoryPlan(
-            for: model, windows: windows, length: options.length, readsAll: options.eval != nil)
+            for: model, windows: windows, length: calibration.length, readsAll: options.eval != nil)
         var later = pruner.memoryPlan(for: model, windows: 0, length: 0)
         let writing = CheckpointWriter.checkingBytes(model.configuration)
         let evaluation = options.eval == nil ? 0 : ModelRunner.workspaceBytes(model, evaluationConfiguration)

@@ -62,12 +62,7 @@ struct SweepCommand: AsyncParsableCommand {
     var text: String?
     @Option(help: "Tokens of a scored window.") var window = 512
     @Option(help: "The most windows of it to score (default: all).") var maxWindows: Int?
-    @Option(
-        help: ArgumentHelp("Text to calibrate on (default: the one inside winnow).", valueName: "file"),
-        completion: .file())
-    var calibration: String?
-    @Option(help: "Calibration windows, fewer where the text is shorter.") var samples = 128
-    @Option(help: "Tokens of a calibration window.") var length = 512
+    @OptionGroup var calibration: CalibrationOptions
     @Option(help: "How pruned matrices are kept: \(StoredForm.names.joined(separator: ", ")).") var store =
         "source"
     @Option(help: "Columns that share a scale in int4: 32, 64 or 128.") var group = 32
@@ -76,7 +71,6 @@ struct SweepCommand: AsyncParsableCommand {
     @Flag(help: "Begin anew where another sweep stands.") var overwrite = false
 
     func validate() throws {
-        guard samples > 0, length > 0 else { throw ValidationError("--samples and --length are at least 1") }
         guard window >= 2 else { throw ValidationError("--window is at least 2, not \(window)") }
         if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is at least 1") }
         guard [32, 64, 128].contains(group) else {
@@ -104,9 +98,10 @@ struct SweepCommand: AsyncParsableCommand {
 
     private func plan() throws -> SweepPlan {
         var base = Recipe.Calibration()
-        base.text = calibration
-        base.samples = samples
-        base.length = length
+        base.text = calibration.text
+        base.samples = calibration.samples
+        base.length = calibration.length
+        base.activations = calibration.activations
         return try SweepPlan(
             methods: method, recipes: recipe, rivals: rivals, over: over, seeds: seedList ?? [],
             store: StoredForm(store, group: group)!, calibration: base)
@@ -141,21 +136,27 @@ struct SweepCommand: AsyncParsableCommand {
     private func conditions(_ loaded: LoadedModel, _ scoring: TextSource, _ plan: SweepPlan) throws
         -> JSONObject
     {
-        let calibrating = try calibration.map { try TextSource(reading: $0) } ?? CompressionRun.embeddedText
+        let calibrating =
+            try calibration.text.map { try TextSource(reading: $0) } ?? CompressionRun.embeddedText
+        let recipes = try recipe.map { path -> JSONValue in
+            let file = try Storage.mapping(path)
+            let bytes = UnsafeRawBufferPointer(start: file.base, count: file.byteCount)
+            return ["file": .string(path), "sha256": .string(SHA256.hexadecimal(of: bytes))]
+        }
         return JSONObject([
             ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
             ("text", .string(scoring.name)), ("textSha256", .string(scoring.sha256)),
             ("window", .integer(Int64(window))),
             ("maxWindows", maxWindows.map { .integer(Int64($0)) } ?? .null),
-            ("calibration", method == nil ? .null : .string(calibrating.name)),
-            ("calibrationSha256", method == nil ? .null : .string(calibrating.sha256)),
-            ("samples", method == nil ? .null : .integer(Int64(samples))),
-            ("length", method == nil ? .null : .integer(Int64(length))),
-            ("store", method == nil ? .null : .string(store)), ("group", .integer(Int64(group))),
-            ("recipes", .array(recipe.map { .string($0) })),
+            ("calibration", .string(calibrating.name)), ("calibrationSha256", .string(calibrating.sha256)),
+            ("samples", .integer(Int64(calibration.samples))),
+            ("length", .integer(Int64(calibration.length))),
+            ("calibrationActivations", .string(calibration.activations.rawValue)),
+            ("store", .string(store)), ("group", .integer(Int64(group))), ("recipes", .array(recipes)),
             ("seed", .integer(Int64(bitPattern: running.seed))),
             ("activations", .string(running.activations.rawValue)),
-            ("prompt", prompt.map { .string($0) } ?? .null),
+            ("kvType", .string(running.kvType.rawValue)),
+            ("speed", .bool(speed)), ("prompt", prompt.map { .string($0) } ?? .null),
             ("winnow", .string(WinnowVersion.current)),
         ])
     }

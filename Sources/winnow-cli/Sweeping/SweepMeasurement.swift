@@ -78,6 +78,7 @@ struct SweepMeasurement {
         }
         var result = SweepRecord.Run(
             name: run.name, group: run.group, method: run.method, settings: run.settings,
+            isPruned: isPruned(run, layers),
             sparsity: Double(layers.zeros(on: pool)) / Double(layers.weightCount),
             bitsPerWeight: Double(layers.byteCount) * 8 / Double(layers.weightCount),
             bytes: other.model.byteCount,
@@ -91,6 +92,13 @@ struct SweepMeasurement {
         result.blockErrors = run.method.isEmpty ? [] : blockErrors(layers)
         result.sample = try command.prompt.map { try sample($0, other, runner) }
         return result
+    }
+
+    private func isPruned(_ run: SweepPlan.Run, _ layers: PrunableLayers) -> Bool {
+        if layers.layers.contains(where: { $0.parameter.matrix.format.isMasked }) { return true }
+        // Formats of plain numbers have no mask.
+        guard case .recipe(let recipe) = run.making else { return false }
+        return recipe.prunes
     }
 
     /// Decoded tokens a second, in turns with the model as given: medians of five rounds.

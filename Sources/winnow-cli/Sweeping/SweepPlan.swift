@@ -89,12 +89,14 @@ struct SweepPlan {
         }
         let group = ([method] + words).joined(separator: " ")
         guard !runs.contains(where: { $0.group == group }) else { return }
-        for seed in seeds {
+        // What looks at no text is the same for all of them.
+        for seed in recipe.dependsOnSeed ? seeds : Array(seeds.prefix(1)) {
             var own = recipe
             own.seed = seed
             runs.append(
                 Run(
-                    name: seeds.count > 1 ? "\(group), seed \(seed)" : group, group: group, method: method,
+                    name: seeds.count > 1 && recipe.dependsOnSeed ? "\(group), seed \(seed)" : group,
+                    group: group, method: method,
                     settings: settings, seed: seed, making: .recipe(own)))
         }
     }

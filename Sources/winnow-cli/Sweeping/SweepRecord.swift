@@ -13,6 +13,8 @@ final class SweepRecord {
         /// A method, a recipe's name, "rival", or "" for the model as given.
         var method: String
         var settings: JSONObject
+        /// Whether zeros are by a mask's choice; weights that a coarse grid rounds to zero are not.
+        var isPruned: Bool
         /// Zeros of the prunable weights.
         var sparsity: Double
         var bitsPerWeight: Double
@@ -32,8 +34,6 @@ final class SweepRecord {
         var seconds: Double
 
         var isGiven: Bool { method.isEmpty }
-        /// Whether zeros were made; a few weights that rounded to zero are none.
-        var isSparse: Bool { sparsity >= 0.08 && method != "rival" && !isGiven }
     }
 
     let folder: String
@@ -93,14 +93,15 @@ final class SweepRecord {
 extension SweepRecord.Run {
     init?(_ json: JSONValue) {
         guard let name = json["name"]?.string, let method = json["method"]?.string,
-            let settings = json["settings"]?.object, let sparsity = json["sparsity"]?.number,
+            let settings = json["settings"]?.object, let isPruned = json["isPruned"]?.bool,
+            let sparsity = json["sparsity"]?.number,
             let bits = json["bitsPerWeight"]?.number, let bytes = json["bytes"]?.integer,
             let perplexity = json["perplexity"]?.number, let error = json["standardError"]?.number,
             let empty = json["emptyRows"]?.integer, let seconds = json["seconds"]?.number
         else { return nil }
         self.init(
             name: name, group: json["group"]?.string ?? name, method: method, settings: settings,
-            sparsity: sparsity, bitsPerWeight: bits, bytes: bytes, perplexity: perplexity,
+            isPruned: isPruned, sparsity: sparsity, bitsPerWeight: bits, bytes: bytes, perplexity: perplexity,
             standardError: error,
             decodeRatio: json["decodeRatio"]?.number,
             decodeTokensPerSecond: json["decodeTokensPerSecond"]?.number,
@@ -111,7 +112,7 @@ extension SweepRecord.Run {
     var json: JSONValue {
         var json = JSONObject([
             ("name", .string(name)), ("group", .string(group)), ("method", .string(method)),
-            ("settings", .object(settings)), ("sparsity", .number(sparsity)),
+            ("settings", .object(settings)), ("isPruned", .bool(isPruned)), ("sparsity", .number(sparsity)),
             ("bitsPerWeight", .number(bitsPerWeight)), ("bytes", .integer(Int64(bytes))),
             ("perplexity", .number(perplexity)), ("standardError", .number(standardError)),
             ("blockErrors", .array(blockErrors.map { .number($0) })),

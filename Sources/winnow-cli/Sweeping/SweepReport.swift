@@ -115,7 +115,7 @@ struct SweepReport {
 
     /// How the sparse runs stand to the curve of those that are only quantized, at equal cost.
     private func verdict(of what: String, _ cost: (SweepRecord.Run) -> Double) -> String? {
-        let (sparse, dense) = (averaged.filter(\.isSparse), averaged.filter { !$0.isSparse })
+        let (sparse, dense) = (averaged.filter(\.isPruned), averaged.filter { !$0.isPruned })
         guard !sparse.isEmpty, dense.count > 1 else { return nil }
         func point(_ run: SweepRecord.Run) -> QuantizedFrontier.Point {
             .init(cost: cost(run), perplexity: run.perplexity)
@@ -189,7 +189,9 @@ struct SweepReport {
         if !samples.isEmpty { sections.append(.init("What they write", isGrid: true, samples)) }
         return Page(
             "Winnow sweep: \(model)", lead: lead, sections: sections,
-            conditions: record.conditions.pairs.map { ($0.key, $0.value.string ?? $0.value.text()) },
+            conditions: record.conditions.pairs.filter { !$0.value.isNull && $0.value != .array([]) }.map {
+                ($0.key, $0.value.string ?? $0.value.text())
+            },
             data: .object(json))
     }
 
