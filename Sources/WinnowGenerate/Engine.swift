@@ -18,6 +18,10 @@ public actor Engine {
         public var runner: ModelRunner.Configuration
         /// Tokens of prompt and text together; nil for the model's own length.
         public var context: Int?
+        /// What guesses tokens for the model to verify; nil: nothing.
+        public var draft: DraftSource?
+        /// The most tokens guessed at once.
+        public var draftTokens = 8
 
         public init(threads: Int) { runner = ModelRunner.Configuration(threads: threads) }
     }
@@ -48,8 +52,13 @@ public actor Engine {
         self.checkpoint = checkpoint
         let model = try LanguageModel(checkpoint)
         try model.requireHead()
-        let runner = try ModelRunner(model, configuration.runner)
-        generator = TextGenerator(runner: runner, tokenizer: tokenizer, context: configuration.context)
+        var settings = configuration.runner
+        if configuration.draft != nil { settings.logitRows = max(settings.logitRows, configuration.draftTokens + 1) }
+        let runner = try ModelRunner(model, settings)
+        let drafter = try configuration.draft?.open(
+            for: runner, tokenizer, configuration.runner, context: configuration.context)
+        generator = TextGenerator(
+            runner: runner, tokenizer: tokenizer, context: configuration.context, drafter: drafter)
     }
 
     /// The ids of a prompt: through the model's chat template, or as it stands.
@@ -87,7 +96,7 @@ public actor Engine {
     }
 
     /// What a generation that fills the context holds in memory at its peak.
-    public var memoryPlan: MemoryPlan { generator.runner.memoryPlan(tokens: generator.context) }
+    public var memoryPlan: MemoryPlan { generator.memoryPlan }
 
     /// Runs work that needs the model itself (evaluation, pruning) on the engine's thread.
     public func run<Result: Sendable>(

@@ -35,12 +35,16 @@ public struct GenerationOptions: Sendable, Equatable, Codable {
 public enum GenerationError: Error, Equatable, Sendable, CustomStringConvertible {
     case badOption(name: String, value: String, expected: String)
     case notFinite(position: Int)
+    /// A draft whose ids stand for other texts than the model's.
+    case otherVocabulary(draft: String)
 
     public var description: String {
         switch self {
         case .badOption(let name, let value, let expected): "\(name) is \(value); expected \(expected)"
         case .notFinite(let position):
             "the model's logits at position \(position) are not finite: its weights are damaged"
+        case .otherVocabulary(let draft):
+            "\(draft) has another vocabulary than the model: a draft must be made from the same tokens"
         }
     }
 }

@@ -35,9 +35,41 @@ public struct Sampler: Sendable {
 
     /// The next token; `observe` is included.
     public mutating func pick(_ logits: UnsafeBufferPointer<Float>) -> TokenID {
-        let token = options.temperature == 0 ? greedy(logits) : drawn(logits)
+        let token =
+            options.temperature == 0 ? greedy(logits) : distribution(logits).draw(using: &random)
         observe(token)
         return token
+    }
+
+    /// The next token where another model has drafted one: the drafted one, if it is kept. What comes out is
+    /// distributed as ``pick(_:)`` is (Leviathan et al., arXiv 2211.17192, section 2.3), and for a token that was
+    /// chosen, not drawn, it is the token that ``pick(_:)`` would have taken.
+    public mutating func verify(_ draft: DraftedToken, _ logits: UnsafeBufferPointer<Float>) -> TokenID {
+        guard options.temperature > 0, let drafted = draft.distribution else { return pick(logits) }
+        let own = distribution(logits)
+        let isKept =
+            random.uniformDouble() * drafted.probability(of: draft.token) < own.probability(of: draft.token)
+        let token = isKept ? draft.token : own.beyond(drafted).draw(using: &random)
+        observe(token)
+        return token
+    }
+
+    /// A token for another model to verify; `observe` is included.
+    package mutating func draft(_ logits: UnsafeBufferPointer<Float>) -> DraftedToken {
+        guard options.temperature > 0 else { return DraftedToken(pick(logits)) }
+        let distribution = distribution(logits)
+        let token = distribution.draw(using: &random)
+        observe(token)
+        return DraftedToken(token, drawnFrom: distribution)
+    }
+
+    /// This sampler with a source of chance of its own, so that a drafter does not foresee its draws.
+    ///
+    /// - Parameter position: in the text; the same seed and position give the same draws.
+    func drafting(at position: Int) -> Sampler {
+        var copy = self
+        copy.random = Random(seed: options.seed &+ UInt64(position) &* 0xD134_2543_DE82_EF95)
+        return copy
     }
 
     private mutating func greedy(_ logits: UnsafeBufferPointer<Float>) -> TokenID {
@@ -46,24 +78,19 @@ public struct Sampler: Sendable {
         return TokenID(wn_argmax(scaled, scaled.count))
     }
 
-    private mutating func drawn(_ logits: UnsafeBufferPointer<Float>) -> TokenID {
+    /// What is drawn from at a temperature over 0.
+    private mutating func distribution(_ logits: UnsafeBufferPointer<Float>) -> TokenDistribution {
         penalize(logits)
-        var kept = candidates()
-        kept = nucleus(kept)
+        var kept = nucleus(candidates())
         if options.minP > 0, let best = kept.first {
             // p / pBest >= minP, in logits.
             let threshold = scaled[Int(best)] + logf(options.minP)
             kept = kept.prefix { scaled[Int($0)] >= threshold }
         }
         let best = scaled[Int(kept[kept.startIndex])]
-        var total = 0.0
-        for id in kept { total += exp(Double((scaled[Int(id)] - best) / options.temperature)) }
-        var left = random.uniformDouble() * total
-        for id in kept {
-            left -= exp(Double((scaled[Int(id)] - best) / options.temperature))
-            if left < 0 { return TokenID(id) }
-        }
-        return TokenID(kept[kept.index(before: kept.endIndex)])
+        return TokenDistribution(
+            ids: kept.map { TokenID($0) },
+            weights: kept.map { exp(Double((scaled[Int($0)] - best) / options.temperature)) })
     }
 
     private mutating func penalize(_ logits: UnsafeBufferPointer<Float>) {

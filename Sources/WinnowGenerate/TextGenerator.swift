@@ -3,53 +3,38 @@ import WinnowCore
 import WinnowModels
 import WinnowText
 
-/// Why a generation ended.
-public enum FinishReason: String, Sendable, Codable {
-    /// An end-of-text token or a stop text.
-    case stop
-    /// `maxTokens`, or the context is full.
-    case length
-    case cancelled
-}
-
-/// What a generation did, with its speed.
-public struct GenerationResult: Sendable {
-    public var text: String
-    /// Ids generated, end-of-text tokens not among them.
-    public var tokens: [TokenID]
-    public var promptTokens: Int
-    /// Prompt tokens whose keys and values were already cached.
-    public var reusedTokens: Int
-    public var prefillSeconds: Double
-    public var decodeSeconds: Double
-    /// Tokens that decode steps made: the first comes out of the prefill.
-    public var decodedTokens: Int
-    public var finishReason: FinishReason
-
-    public var prefillTokensPerSecond: Double {
-        prefillSeconds > 0 ? Double(promptTokens - reusedTokens) / prefillSeconds : 0
-    }
-
-    public var decodeTokensPerSecond: Double { decodeSeconds > 0 ? Double(decodedTokens) / decodeSeconds : 0 }
-}
-
 /// Continues token sequences with a ``ModelRunner``, keeping the cache of the last one: a prompt that begins as
 /// the last one did is not computed again.
+///
+/// With a ``Drafter`` a decode step reads the guesses for several tokens at once, and keeps those that the model
+/// would have written: the same text at temperature 0, the same distribution above.
 public final class TextGenerator {
     public let runner: ModelRunner
     public let tokenizer: Tokenizer
-    private var sequence: KVSequence
-    private var cached: [TokenID] = []
+    private let cache: CachedSequence
+    private let drafter: (any Drafter)?
 
     /// - Parameter context: tokens of prompt and text together; the model's own length by default.
-    public init(runner: ModelRunner, tokenizer: Tokenizer, context: Int? = nil) {
+    /// - Parameter drafter: guesses up to `logitRows` - 1 of the runner's configuration at once.
+    public init(
+        runner: ModelRunner, tokenizer: Tokenizer, context: Int? = nil, drafter: (any Drafter)? = nil
+    ) {
         self.runner = runner
         self.tokenizer = tokenizer
-        let length = runner.model.configuration.contextLength
-        sequence = runner.makeSequence(capacity: min(context ?? length, length))
+        self.drafter = drafter
+        cache = CachedSequence(runner, capacity: context)
     }
 
-    public var context: Int { sequence.capacity }
+    public var context: Int { cache.capacity }
+
+    /// What a generation that fills the context holds in memory at its peak.
+    public var memoryPlan: MemoryPlan {
+        var plan = cache.memoryPlan
+        if let drafter = drafter as? ModelDrafter {
+            for part in drafter.memoryPlan.items { plan.add("the draft: \(part.name)", bytes: part.bytes) }
+        }
+        return plan
+    }
 
     /// Generates, handing over text as soon as it is whole characters.
     ///
@@ -60,96 +45,82 @@ public final class TextGenerator {
     ) throws -> GenerationResult {
         try options.validate()
         guard !prompt.isEmpty else { throw ModelError.emptyPrompt }
-        guard prompt.count < sequence.capacity else {
-            throw ModelError.promptTooLong(tokens: prompt.count, context: sequence.capacity)
+        guard prompt.count < cache.capacity else {
+            throw ModelError.promptTooLong(tokens: prompt.count, context: cache.capacity)
         }
-        var result = GenerationResult(
-            text: "", tokens: [], promptTokens: prompt.count, reusedTokens: 0, prefillSeconds: 0,
-            decodeSeconds: 0, decodedTokens: 0, finishReason: .length)
-        var sampler = Sampler(options)
-        for token in prompt.suffix(Sampler.penaltyWindow) { sampler.observe(token) }
-        // After text, the space of the first token is one between words; after a control token, it is no part of
-        // the answer.
-        let continues = prompt.last.map { !tokenizer.isSpecial($0) } ?? false
-        var detokenizer = StreamingDetokenizer(tokenizer, continues: continues)
-        var stops = StopMatcher(options.stop)
-        func show(_ text: String) {
-            guard !text.isEmpty else { return }
-            result.text += text
-            onText(text)
-        }
-
-        let clock = ContinuousClock()
+        var continuation = Continuation(prompt, options, tokenizer)
+        func show(_ text: String) { if !text.isEmpty { onText(text) } }
         do {
+            let clock = ContinuousClock()
             let start = clock.now
-            result.reusedTokens = reuse(prompt)
-            var logits = try prefill(prompt[result.reusedTokens...], cancellation)
-            result.prefillSeconds = (clock.now - start) / .seconds(1)
-
+            let reused = cache.reuse(prompt)
+            var logits = try cache.append(prompt[reused...], cancellation: cancellation)
+            continuation.record {
+                $0.reusedTokens = reused
+                $0.prefillSeconds = (clock.now - start) / .seconds(1)
+            }
             let decodeStart = clock.now
-            defer { result.decodeSeconds = (clock.now - decodeStart) / .seconds(1) }
+            defer { continuation.record { $0.decodeSeconds = (clock.now - decodeStart) / .seconds(1) } }
+            var length = DraftLength(most: max(runner.configuration.logitRows - 1, 1))
+            var drafts: [DraftedToken] = []
             while true {
-                guard wn_all_finite(logits.baseAddress, logits.count) else {
-                    throw GenerationError.notFinite(position: sequence.length - 1)
-                }
-                let token = sampler.pick(logits)
-                if tokenizer.eosIDs.contains(token) {
-                    result.finishReason = .stop
+                let accepted = try take(&continuation, logits, drafts, show)
+                length.observe(drafted: drafts.count, accepted: accepted)
+                // Behind the last token that was kept stand those that were not.
+                cache.truncate(to: cache.length - drafts.count + accepted)
+                guard !continuation.isFinished else { break }
+                guard cache.room > 0 else {
+                    show(continuation.finish(.length))
                     break
                 }
-                result.tokens.append(token)
-                let (text, stopped) = stops.append(detokenizer.append(token))
-                show(text)
-                if stopped {
-                    result.finishReason = .stop
-                    return result
-                }
-                guard result.tokens.count < options.maxTokens, sequence.length < sequence.capacity else { break }
-                logits = try step([token], cancellation)
-                result.decodedTokens += 1
+                drafts = try draft(continuation, length.count, cancellation)
+                let tokens = continuation.ids.suffix(1) + drafts.map(\.token)
+                logits = try cache.append(tokens, logitsOf: tokens.count, cancellation: cancellation)
             }
         } catch ModelError.cancelled {
-            result.finishReason = .cancelled
+            show(continuation.finish(.cancelled))
         }
-        let (text, stopped) = stops.append(detokenizer.finish())
-        show(text)
-        if !stopped { show(stops.finish()) }
-        return result
+        return continuation.result
     }
 
-    /// Keeps the cached tokens that begin the prompt; at least one prompt token is left to compute.
-    private func reuse(_ prompt: [TokenID]) -> Int {
-        var common = 0
-        while common < min(cached.count, prompt.count - 1), cached[common] == prompt[common] { common += 1 }
-        // A window's pages may be gone: then all of the prompt is computed again.
-        let kept = sequence.truncate(to: common)
-        cached.removeLast(cached.count - kept)
-        return kept
+    private func draft(
+        _ continuation: Continuation, _ length: Int, _ cancellation: CancellationFlag?
+    ) throws -> [DraftedToken] {
+        // The last token of a text needs no guess, and the token before the guesses needs a slot.
+        let count = min(length, runner.configuration.logitRows - 1, cache.room - 1, continuation.room - 1)
+        guard let drafter, count > 0 else { return [] }
+        return try drafter.draft(
+            after: continuation.ids, count: count, like: continuation.sampler, cancellation: cancellation)
     }
 
-    private func prefill(
-        _ tokens: ArraySlice<TokenID>, _ cancellation: CancellationFlag?
-    ) throws -> UnsafeBufferPointer<Float> {
-        var rest = tokens
-        while rest.count > runner.configuration.chunk {
-            try advance(rest.prefix(runner.configuration.chunk), cancellation)
-            rest = rest.dropFirst(runner.configuration.chunk)
+    /// Takes tokens off the rows of logits up to the first that was guessed wrong.
+    ///
+    /// - Returns: how many guesses were kept.
+    private func take(
+        _ continuation: inout Continuation, _ logits: UnsafeBufferPointer<Float>, _ drafts: [DraftedToken],
+        _ show: (String) -> Void
+    ) throws -> Int {
+        let vocabulary = runner.model.configuration.vocabularySize
+        let isDecoding = !continuation.result.tokens.isEmpty
+        var accepted = 0
+        defer {
+            continuation.record {
+                $0.draftedTokens += drafts.count
+                $0.acceptedTokens += accepted
+            }
         }
-        return try step(rest, cancellation)
-    }
-
-    /// One step, and the logits after its last token.
-    private func step(
-        _ tokens: ArraySlice<TokenID>, _ cancellation: CancellationFlag?
-    ) throws -> UnsafeBufferPointer<Float> {
-        try advance(tokens, cancellation)
-        return runner.logits(rows: tokens.count - 1..<tokens.count)
-    }
-
-    private func advance(_ tokens: ArraySlice<TokenID>, _ cancellation: CancellationFlag?) throws {
-        runner.begin()
-        try tokens.withUnsafeBufferPointer { try runner.append($0, to: sequence) }
-        try runner.run(cancellation: cancellation)
-        cached.append(contentsOf: tokens)
+        while true {
+            let row = UnsafeBufferPointer(rebasing: logits[accepted * vocabulary..<(accepted + 1) * vocabulary])
+            guard wn_all_finite(row.baseAddress, row.count) else {
+                throw GenerationError.notFinite(position: cache.length - drafts.count + accepted - 1)
+            }
+            let draft = accepted < drafts.count ? drafts[accepted] : nil
+            let (token, text) = continuation.take(row, draft: draft)
+            show(text)
+            if isDecoding { continuation.record { $0.decodedTokens += 1 } }
+            guard let draft, draft.token == token else { return accepted }
+            accepted += 1
+            guard !continuation.isFinished else { return accepted }
+        }
     }
 }

@@ -19,10 +19,11 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var sampling: SamplingOptions
+    @OptionGroup var drafting: DraftOptions
     @Option(help: "A system message.") var system: String?
 
     func run() async throws {
-        let engine = try await model.openEngine(running, context: sampling.context, output)
+        let engine = try await model.openEngine(running, context: sampling.context, drafting, output)
         guard engine.template != nil else {
             throw CommandError(
                 "this model has no chat template: it continues text; use 'winnow generate --raw'")

@@ -37,6 +37,29 @@ struct SamplingOptions: ParsableArguments {
     }
 }
 
+/// Options of `generate` and `chat` that make text come sooner without changing it.
+struct DraftOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Guesses tokens that --model then verifies: a model with the same vocabulary (a pruned one, say), or "
+                + "'prompt' to repeat what the text holds already.",
+            valueName: "model"),
+        completion: .file())
+    var draft: String?
+    @Option(help: "Most tokens guessed at once.") var draftTokens = 8
+
+    func validate() throws {
+        guard (1...64).contains(draftTokens) else {
+            throw ValidationError("--draft-tokens must be between 1 and 64, not \(draftTokens)")
+        }
+    }
+
+    func source(_ cache: CacheOptions, _ output: OutputOptions) async throws -> DraftSource? {
+        guard let draft else { return nil }
+        return draft == "prompt" ? .prompt : .model(path: try await resolveModel(draft, cache, output))
+    }
+}
+
 struct GenerateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate",
@@ -45,17 +68,22 @@ struct GenerateCommand: AsyncParsableCommand {
             Instruct models get the prompt through their chat template, unless --raw is given. Ctrl-C stops \
             between two tokens; the text so far stays.
 
+            With --draft a cheaper model guesses several tokens, and --model reads them in one step and keeps \
+            those that it would have written: the same text at temperature 0, the same distribution above it.
+
             Examples:
               winnow generate --model smollm2-135m-q4_1 --prompt "What is sparsity?" \\
                 --max-tokens 64
               winnow generate --model model.gguf --prompt-file story.txt --raw \\
                 --temperature 0.8 --seed 7
+              winnow generate --model model.gguf --draft pruned --prompt-file story.txt
             """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var sampling: SamplingOptions
+    @OptionGroup var drafting: DraftOptions
     @Option(help: "The prompt; - reads standard input.") var prompt: String?
     @Option(help: "A file that holds the prompt.") var promptFile: String?
     @Option(help: "A system message, for models with a chat template.") var system: String?
@@ -64,7 +92,7 @@ struct GenerateCommand: AsyncParsableCommand {
     func run() async throws {
         let text = try promptText()
         guard !text.isEmpty else { throw ModelError.emptyPrompt }
-        let engine = try await model.openEngine(running, context: sampling.context, output)
+        let engine = try await model.openEngine(running, context: sampling.context, drafting, output)
         let ids: [TokenID]
         if raw || engine.template == nil {
             ids = engine.tokenizer.encode(text, addBOS: engine.tokenizer.addsBOS)
@@ -89,12 +117,17 @@ struct GenerateCommand: AsyncParsableCommand {
                 "prefillTokensPerSecond": .number(result.prefillTokensPerSecond),
                 "decodeTokensPerSecond": .number(result.decodeTokensPerSecond),
                 "finishReason": .string(result.finishReason.rawValue),
+                "draftedTokens": .integer(Int64(result.draftedTokens)),
+                "acceptedTokens": .integer(Int64(result.acceptedTokens)),
             ])
         } else {
             StandardOutput.write("\n")
             output.note(
                 "\(result.promptTokens) prompt tokens at \(Format.rate(result.prefillTokensPerSecond)), "
                     + "\(result.tokens.count) tokens at \(Format.rate(result.decodeTokensPerSecond)), "
+                    + (result.acceptance.map {
+                        "\(Format.percent($0)) of \(result.draftedTokens) guesses kept, "
+                    } ?? "")
                     + "activations \(running.activations.rawValue)")
         }
         if wasInterrupted { throw ExitCode(128 + SIGINT) }

@@ -35,10 +35,14 @@ extension ModelOptions {
         return try Tokenizer(try Checkpoint.open(path).tokenizer)
     }
 
-    func openEngine(_ running: RunOptions, context: Int?, _ output: OutputOptions) async throws -> Engine {
+    func openEngine(
+        _ running: RunOptions, context: Int?, _ drafting: DraftOptions, _ output: OutputOptions
+    ) async throws -> Engine {
         var configuration = Engine.Configuration(threads: running.threadCount)
         configuration.runner = running.runnerConfiguration()
         configuration.context = context
+        configuration.draft = try await drafting.source(cache, output)
+        configuration.draftTokens = drafting.draftTokens
         let engine = try Engine(try await openCheckpoint(output), configuration)
         try running.admit(await engine.memoryPlan, output)
         return engine

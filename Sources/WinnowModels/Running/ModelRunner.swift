@@ -54,11 +54,12 @@ public final class ModelRunner {
         let count: Int
     }
 
+    /// - Parameter pool: the threads of another runner that works in turns with this one; nil: threads of its own.
     /// - Throws: ``KernelPoolError`` when threads or scratch cannot be had.
-    public init(_ model: LanguageModel, _ configuration: Configuration) throws {
+    public init(_ model: LanguageModel, _ configuration: Configuration, sharing pool: KernelPool? = nil) throws {
         self.model = model
         self.configuration = configuration
-        pool = try KernelPool(threads: configuration.threads)
+        self.pool = try pool ?? KernelPool(threads: configuration.threads)
         let shape = model.configuration
         pages = KVPagePool(
             type: configuration.kvType, headWidth: shape.headWidth, pagesPerSlab: shape.listsPerSequence)
