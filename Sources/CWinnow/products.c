@@ -169,15 +169,19 @@ static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
     return rows < 4 ? 4 : rows > WN_TILE_ROWS ? WN_TILE_ROWS : rows;
 }
 
-// The table whose tiles and dots a matrix wants.
-// Rows that one token reads packed, matrix by matrix: a stream that is left and taken up again begins slowly.
+// Packed rows that a token reads, matrix by matrix: a stream that is left and taken up again begins slowly. The next of
+// a few tokens finds them in the second-level cache.
 enum { WN_DECODE_ROWS = 64 };
+
+// Tokens up to which that costs less than a tile (kernels.md, "A few tokens at once").
+static size_t wn_few_tokens(wn_format format) { return format == WN_INT8 || format == WN_Q8_0 ? 5 : 3; }
 
 // Whether a table reads these packed rows itself.
 static bool wn_decodes(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    return input->tokens == 1 && table->decode && table->decode(matrix, 0, 0, input, NULL);
+    return input->tokens <= wn_few_tokens(matrix->format) && table->decode && table->decode(matrix, 0, 0, input, NULL);
 }
 
+// The table whose tiles and dots a matrix wants.
 static const wn_product_table *wn_table_of(
     const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
     bool other = input->kind == WN_INPUT_BLOCK8 && table->ggml_blocks && wn_is_ggml_block(matrix->format);
@@ -256,32 +260,45 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
     }
 }
 
+// Rows through `decode`: no tile.
+static void wn_packed_rows(const wn_product_table *table, const wn_product *product, size_t row, size_t rows, float *y,
+                           float *gate_y) {
+    wn_input one;
+    for (size_t t = 0; t < product->input->tokens; t++) {
+        wn_input_rows(product->input, t, 1, &one);
+        wn_table_of(table, product->matrix, &one)->decode(product->matrix, row, rows, &one, y);
+        if (product->gate) {
+            wn_input_rows(product->gate_input, t, 1, &one);
+            wn_table_of(table, product->gate, &one)->decode(product->gate, row, rows, &one, gate_y);
+        }
+        wn_finish(product, table, row, rows, t, 1, y, gate_y);
+    }
+}
+
 static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
                             unsigned char *scratch) {
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
     const wn_product_table *own = wn_table_of(table, product->matrix, product->input);
     const wn_product_table *gates = product->gate ? wn_table_of(table, product->gate, product->gate_input) : NULL;
-    // One token needs no tile where the table reads packed rows.
-    bool main_done = wn_decodes(own, product->matrix, product->input);
-    bool gate_done = gates && wn_decodes(gates, product->gate, product->gate_input);
-    size_t at_once = main_done && (!gates || gate_done) ? WN_DECODE_ROWS
-                                                         : wn_tile_rows(columns, product->input->kind, tokens);
+    bool packed = wn_decodes(own, product->matrix, product->input)
+                  && (!gates || wn_decodes(gates, product->gate, product->gate_input));
+    size_t at_once = packed ? WN_DECODE_ROWS : wn_tile_rows(columns, product->input->kind, tokens);
     unsigned char *second = scratch + wn_tile_bytes(columns);
     float *y = (float *)(second + wn_tile_bytes(columns));
     float *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t row = begin; row < end; row += at_once) {
         size_t rows = end - row < at_once ? end - row : at_once;
-        if (main_done) own->decode(product->matrix, row, rows, product->input, y);
-        if (gate_done) gates->decode(product->gate, row, rows, product->gate_input, gate_y);
-        wn_side main, gate;
-        if (!main_done) wn_open_side(&main, own, product->matrix, product->input, row, rows, scratch);
-        if (product->gate && !gate_done) {
-            wn_open_side(&gate, gates, product->gate, product->gate_input, row, rows, second);
+        if (packed) {
+            wn_packed_rows(table, product, row, rows, y, gate_y);
+            continue;
         }
+        wn_side main, gate;
+        wn_open_side(&main, own, product->matrix, product->input, row, rows, scratch);
+        if (gates) wn_open_side(&gate, gates, product->gate, product->gate_input, row, rows, second);
         for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
             size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-            if (!main_done) wn_dot_side(&main, own, first, count, y);
-            if (product->gate && !gate_done) wn_dot_side(&gate, gates, first, count, gate_y);
+            wn_dot_side(&main, own, first, count, y);
+            if (gates) wn_dot_side(&gate, gates, first, count, gate_y);
             wn_finish(product, table, row, rows, first, count, y, gate_y);
         }
     }

@@ -38,7 +38,22 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Format of the synthetic head and embedding.") var headFormat = "int8"
     @Option(help: "Another format, measured in turns with the first; prints the ratio.") var against: String?
 
+    @Option(help: ArgumentHelp("Decode so many texts at once, in turns, e.g. 1,2,4,8.", valueName: "n1,n2…"))
+    var batch: String?
+
+    /// The sizes of `--batch`.
+    private func batches() throws -> [Int]? {
+        try batch.map { text in
+            let sizes = text.split(separator: ",").map { Int($0) ?? 0 }
+            guard !sizes.isEmpty, sizes.allSatisfy((1...256).contains) else {
+                throw ValidationError("--batch takes numbers between 1 and 256 with commas, not '\(text)'")
+            }
+            return sizes
+        }
+    }
+
     func run() async throws {
+        let batches = try batches()
         var benchmark = SpeedBenchmark()
         benchmark.promptTokens = promptTokens
         benchmark.generateTokens = generateTokens
@@ -47,7 +62,11 @@ struct BenchCommand: AsyncParsableCommand {
         guard repeats > 0, generateTokens > 0, promptTokens >= 0 else {
             throw ValidationError("--repeats and --generate-tokens are at least 1, --prompt-tokens at least 0")
         }
-        let configuration = running.runnerConfiguration(chunk: min(max(promptTokens, 1), 512))
+        var configuration = running.runnerConfiguration(chunk: min(max(promptTokens, 1), 512))
+        if let largest = batches?.max() {
+            configuration.logitRows = largest
+            configuration.chunk = max(configuration.chunk, largest)
+        }
 
         let subject: LanguageModel
         var rival: LanguageModel?
@@ -68,6 +87,12 @@ struct BenchCommand: AsyncParsableCommand {
         if let rival {
             try compare(runner, try ModelRunner(rival, configuration), benchmark, progress)
             return
+        }
+        if let batches {
+            let results = try benchmark.run(runner, batches: batches) {
+                progress.update("measuring", $0, of: repeats, "runs")
+            }
+            return show(results)
         }
         let result = try benchmark.run(runner) { progress.update("measuring", $0, of: repeats, "runs") }
         let peak = Int64(Machine.peakMemoryBytes)
@@ -103,6 +128,24 @@ struct BenchCommand: AsyncParsableCommand {
                 + "\(Format.fixed((result.bandwidth ?? 0) / 1e9, 1)) GB/s sampled; "
                 + "\(running.threadCount) threads, \(InstructionSet.current.rawValue), "
                 + "activations \(running.activations.rawValue), peak memory \(Format.bytes(Int(peak)))\n")
+    }
+
+    private func show(_ results: [SpeedBenchmark.BatchResult]) {
+        if output.json {
+            let rows = results.map { row -> JSONValue in
+                ["batch": .integer(Int64(row.batch)), "tokensPerSecond": .number(row.tokensPerSecond)]
+            }
+            return StandardOutput.write(["batches": .array(rows)])
+        }
+        var table = Table([.figures("texts at once"), .figures("tokens/s in all"), .figures("a text"), .figures("gain")])
+        for row in results {
+            table.add([
+                "\(row.batch)", Format.rate(row.tokensPerSecond),
+                Format.rate(row.tokensPerSecond / Double(row.batch)),
+                Format.fixed(row.tokensPerSecond / results[0].tokensPerSecond, 2),
+            ])
+        }
+        StandardOutput.write(table.text)
     }
 
     private func makeSynthetic(_ shape: SyntheticShape, _ name: String) throws -> LanguageModel {

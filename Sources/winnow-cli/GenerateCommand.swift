@@ -77,6 +77,7 @@ struct GenerateCommand: AsyncParsableCommand {
               winnow generate --model model.gguf --prompt-file story.txt --raw \\
                 --temperature 0.8 --seed 7
               winnow generate --model model.gguf --draft pruned --prompt-file story.txt
+              winnow generate --model model.gguf --prompts-file prompts.jsonl > answers.jsonl
             """)
 
     @OptionGroup var model: ModelOptions
@@ -86,10 +87,27 @@ struct GenerateCommand: AsyncParsableCommand {
     @OptionGroup var drafting: DraftOptions
     @Option(help: "The prompt; - reads standard input.") var prompt: String?
     @Option(help: "A file that holds the prompt.") var promptFile: String?
+    @Option(
+        help: ArgumentHelp(
+            "Many prompts, one JSON object a line: {\"prompt\": \"…\"}, with system, max_tokens, temperature and the "
+                + "like where they differ. Answers are JSON lines in the same order.", valueName: "file"),
+        completion: .file())
+    var promptsFile: String?
+    @Option(help: "The most prompts of --prompts-file that are continued at once.") var batch = 8
     @Option(help: "A system message, for models with a chat template.") var system: String?
     @Flag(help: "Take the prompt as it stands, without the chat template.") var raw = false
 
+    func validate() throws {
+        guard (1...256).contains(batch) else { throw ValidationError("--batch must be between 1 and 256, not \(batch)") }
+        guard promptsFile != nil else { return }
+        if prompt != nil || promptFile != nil {
+            throw ValidationError("give --prompts-file or one prompt, not both")
+        }
+        if drafting.draft != nil { throw ValidationError("--draft works on one prompt, not on --prompts-file") }
+    }
+
     func run() async throws {
+        if let promptsFile { return try await runFile(promptsFile) }
         let text = try promptText()
         guard !text.isEmpty else { throw ModelError.emptyPrompt }
         let engine = try await model.openEngine(running, context: sampling.context, drafting, output)

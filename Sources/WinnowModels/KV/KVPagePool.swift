@@ -56,6 +56,14 @@ package final class KVPagePool {
         return page
     }
 
+    package func isShared(_ page: Int32) -> Bool { references[Int(page)] > 1 }
+
+    package func copy(_ page: Int32) -> Int32 {
+        let copy = take()
+        keys(copy).copyMemory(from: keys(page), byteCount: pageBytes)
+        return copy
+    }
+
     package func retain(_ page: Int32) { references[Int(page)] += 1 }
 
     package func release(_ page: Int32) {

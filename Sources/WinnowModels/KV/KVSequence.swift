@@ -104,17 +104,54 @@ public final class KVSequence {
 
     private func list(_ layer: Int, _ head: Int) -> Int { (firstLists[layer] + head) * pagesPerList }
 
-    /// Takes the pages that a layer needs for `slots` slots.
+    /// A sequence that begins with the first `length` tokens of this one. Both read the same pages; who first writes
+    /// into one gets a copy of its own.
+    ///
+    /// - Returns: nil where pages behind a window were given back.
+    public func fork(length: Int, capacity: Int) -> KVSequence? {
+        precondition(length <= self.length && length <= capacity, "\(length) of \(self.length) tokens")
+        guard freedCounts.allSatisfy({ $0 == 0 }) else { return nil }
+        let copy = KVSequence(pool: pool, heads: heads, capacity: capacity)
+        copy.length = length
+        let count = (length + KVPagePool.slots - 1) / KVPagePool.slots
+        for layer in heads.indices {
+            copy.pageCounts[layer] = count
+            for head in 0..<heads[layer] {
+                for index in 0..<count {
+                    let page = pages[list(layer, head) + index]
+                    pool.retain(page)
+                    copy.place(page, at: copy.list(layer, head) + index)
+                }
+            }
+        }
+        return copy
+    }
+
+    private func place(_ page: Int32, at index: Int) {
+        pages[index] = page
+        segments[index] = wn_segment(
+            keys: pool.keys(page), values: pool.values(page), count: UInt32(KVPagePool.slots))
+    }
+
+    /// Takes the pages that a layer needs for `slots` slots, and a copy of the one that is written next where it is
+    /// shared.
     func ensure(layer: Int, slots: Int) {
         precondition(slots <= capacity, "\(slots) slots in a sequence for \(capacity)")
+        let written = length / KVPagePool.slots
+        if length % KVPagePool.slots != 0, written < pageCounts[layer] {
+            for head in 0..<heads[layer] {
+                let index = list(layer, head) + written
+                guard pool.isShared(pages[index]) else { continue }
+                let page = pool.copy(pages[index])
+                pool.release(pages[index])
+                place(page, at: index)
+            }
+        }
         let needed = (slots + KVPagePool.slots - 1) / KVPagePool.slots
         while pageCounts[layer] < needed {
             for head in 0..<heads[layer] {
                 let index = list(layer, head) + pageCounts[layer]
-                let page = pool.take()
-                pages[index] = page
-                segments[index] = wn_segment(
-                    keys: pool.keys(page), values: pool.values(page), count: UInt32(KVPagePool.slots))
+                place(pool.take(), at: index)
             }
             pageCounts[layer] += 1
         }

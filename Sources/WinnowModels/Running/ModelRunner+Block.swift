@@ -163,15 +163,10 @@ extension ModelRunner {
                 }
             }
         }
-        if rows <= 8 {
-            for span in spans { store(span, span.firstRow..<span.firstRow + span.count) }
-        } else {
+        pool.inRows(rows) { range in
             for span in spans {
-                let chunks = (span.count + 31) / 32
-                pool.run(chunks: chunks) { chunk, _ in
-                    let first = span.firstRow + chunk * 32
-                    store(span, first..<min(first + 32, span.firstRow + span.count))
-                }
+                let own = range.clamped(to: span.firstRow..<span.firstRow + span.count)
+                if !own.isEmpty { store(span, own) }
             }
         }
     }

@@ -4,6 +4,13 @@ extension ModelRunner {
     /// Pages that sequences hold.
     package var pagesInUse: Int { pages.pagesInUse }
 
+    /// Tokens of a page of keys and values, its bytes, and the pages that a sequence of `tokens` takes.
+    public var pageTokens: Int { KVPagePool.slots }
+    public var pageBytes: Int { pages.pageBytes }
+    public func pages(tokens: Int) -> Int {
+        (tokens + KVPagePool.slots - 1) / KVPagePool.slots * model.configuration.listsPerSequence
+    }
+
     /// Bytes of the workspace that a runner would plan: what a memory plan counts before there is one.
     public static func workspaceBytes(_ model: LanguageModel, _ configuration: Configuration) -> Int {
         RunnerWorkspace(

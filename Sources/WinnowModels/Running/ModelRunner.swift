@@ -198,13 +198,15 @@ public final class ModelRunner {
     }
 
     /// Logits of rows of the last step, at most `logitRows` of them, `[count, vocabulary]`.
-    public func logits(rows wanted: Range<Int>) -> UnsafeBufferPointer<Float> {
+    public func logits<Rows: Collection<Int>>(rows wanted: Rows) -> UnsafeBufferPointer<Float> {
         precondition(
-            wanted.count <= configuration.logitRows && wanted.upperBound <= rows,
+            wanted.count <= configuration.logitRows && wanted.allSatisfy { 0..<rows ~= $0 },
             "rows \(wanted) of \(rows), \(configuration.logitRows) at once")
         precondition(model.hasHead, "logits of an encoder")
         let width = model.configuration.width
-        space.gathered.update(from: space.hidden + wanted.lowerBound * width, count: wanted.count * width)
+        for (place, row) in wanted.enumerated() {
+            (space.gathered + place * width).update(from: space.hidden + row * width, count: width)
+        }
         fill(headInputs, space.gathered, norm: finalNorm, rows: wanted.count)
         head.run(on: pool)
         let traits = model.configuration.traits
