@@ -37,7 +37,7 @@ let package = Package(
         // Floor 4
         .target(name: "WinnowModels", dependencies: ["WinnowIO"]),
         // Floor 5
-        .target(name: "WinnowEval", dependencies: ["WinnowModels", "WinnowData"]),
+        .target(name: "WinnowEval", dependencies: ["WinnowYAML", "WinnowModels", "WinnowData"]),
         .target(name: "WinnowGenerate", dependencies: ["WinnowModels"]),
         // Floor 6
         .target(name: "WinnowCompress", dependencies: ["WinnowEval"]),

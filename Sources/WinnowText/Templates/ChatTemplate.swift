@@ -12,6 +12,14 @@ public struct ChatMessage: Sendable, Equatable {
     }
 }
 
+/// Whose settings of Jinja hold.
+public enum TemplateRules: Sendable {
+    /// Hugging Face's transformers: `trim_blocks` and `lstrip_blocks`; what is not defined is empty text.
+    case chat
+    /// lm-evaluation-harness: white space stays as it stands; to print what is not defined is an error.
+    case task
+}
+
 /// A model's chat template, compiled once: turns messages into the text the model was trained on.
 ///
 /// The part of Jinja that chat templates use, rendered as Hugging Face's transformers does: `trim_blocks` and
@@ -20,16 +28,18 @@ public struct ChatMessage: Sendable, Equatable {
 public struct ChatTemplate: Sendable {
     /// The template's text.
     public let source: String
+    private let rules: TemplateRules
     private let statements: [TemplateStatement]
 
     static let maximumSourceBytes = 1 << 20
 
-    public init(source: String) throws(TemplateError) {
+    public init(source: String, rules: TemplateRules = .chat) throws(TemplateError) {
         guard source.utf8.count <= ChatTemplate.maximumSourceBytes else {
             throw .tooLarge(origin: .start, limit: ChatTemplate.maximumSourceBytes)
         }
         self.source = source
-        var lexer = TemplateLexer(source)
+        self.rules = rules
+        var lexer = TemplateLexer(source, rules)
         var parser = TemplateParser(try lexer.tokenize())
         statements = try parser.template()
     }
@@ -65,7 +75,7 @@ public struct ChatTemplate: Sendable {
         for value in variables.values where value.depth > TemplateValue.maximumDepth {
             throw .tooDeep(origin: .start, limit: TemplateValue.maximumDepth)
         }
-        var renderer = TemplateRenderer(context: variables, date: date)
+        var renderer = TemplateRenderer(context: variables, date: date, rules: rules)
         return try renderer.render(statements)
     }
 }

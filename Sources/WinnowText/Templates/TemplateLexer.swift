@@ -1,5 +1,6 @@
-/// Cuts a template into tokens, with `trim_blocks` and `lstrip_blocks` on as in Hugging Face's transformers.
+/// Cuts a template into tokens.
 struct TemplateLexer {
+    private let rules: TemplateRules
     private let source: [UInt8]
     private var position = 0
     private var line = 1
@@ -12,7 +13,8 @@ struct TemplateLexer {
     /// Whether what was read last ended a line.
     private var isLineStart = true
 
-    init(_ text: String) {
+    init(_ text: String, _ rules: TemplateRules) {
+        self.rules = rules
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count)
         var last: UInt8 = 0
@@ -25,7 +27,7 @@ struct TemplateLexer {
             bytes.append(byte == 0x0D ? 0x0A : byte)
             last = byte
         }
-        if bytes.last == 0x0A { bytes.removeLast() }
+        if bytes.last == 0x0A, rules == .chat { bytes.removeLast() }
         source = bytes
     }
 
@@ -110,6 +112,7 @@ struct TemplateLexer {
 
     /// The start of a text's last line if that is nothing but white space before a tag, else the text's end.
     private func lineStart(_ text: ArraySlice<UInt8>) -> Int {
+        guard rules == .chat else { return text.endIndex }
         let start = text.lastIndex(of: 0x0A).map { $0 + 1 }
         guard start != nil || isLineStart else { return text.endIndex }
         let from = start ?? text.startIndex
@@ -135,7 +138,7 @@ struct TemplateLexer {
                 guard scalar.isPythonSpace else { break }
                 position += UTF8.width(scalar)
             }
-        } else if trimsLine, sign != UInt8(ascii: "+"), byte(position) == 0x0A {
+        } else if trimsLine, rules == .chat, sign != UInt8(ascii: "+"), byte(position) == 0x0A {
             position += 1
         }
         countLines(start..<position)
@@ -392,7 +395,7 @@ struct TemplateLexer {
 
 extension Unicode.Scalar {
     /// What Python's `str.isspace` takes for white space.
-    var isPythonSpace: Bool {
+    package var isPythonSpace: Bool {
         if value < 0x80 {
             return value == 0x20 || (0x09...0x0D).contains(value) || (0x1C...0x1F).contains(value)
         }

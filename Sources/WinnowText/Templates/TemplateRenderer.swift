@@ -27,7 +27,10 @@ struct TemplateRenderer {
         case proceed, exitLoop, nextPass
     }
 
-    init(context: [String: TemplateValue], date: TemplateDate? = nil) {
+    private let rules: TemplateRules
+
+    init(context: [String: TemplateValue], date: TemplateDate? = nil, rules: TemplateRules = .chat) {
+        self.rules = rules
         scopes = [context]
         self.date = date
     }
@@ -98,7 +101,11 @@ struct TemplateRenderer {
         switch statement {
         case .text(let text): output += text
         case .output(let expression):
-            let text = try text(of: evaluate(expression), origin: expression.origin)
+            let value = try evaluate(expression)
+            if rules == .task, case .undefined(let name) = value {
+                throw .undefined(name: name, origin: expression.origin)
+            }
+            let text = try text(of: value, origin: expression.origin)
             try check(
                 size: output.utf8.count + text.utf8.count, written: text.utf8.count, origin: expression.origin
             )
