@@ -6,17 +6,24 @@ extension WeightMatrix {
     ///
     /// - Parameter order: every row once.
     public func permutingRows(_ order: [Int]) throws -> WeightMatrix {
+        precondition(order.count == rows, "\(order.count) rows in the order of \(rows)")
+        return try selectingRows(order)
+    }
+
+    /// A copy of some rows, row i being row `order[i]`: any format, codes, masks and scales as they are.
+    ///
+    /// - Parameter order: rows, none twice.
+    public func selectingRows(_ order: [Int]) throws -> WeightMatrix {
         var seen = [Bool](repeating: false, count: rows)
         for row in order {
-            precondition(row >= 0 && row < rows && !seen[row], "row \(row) of \(rows) is no permutation's")
+            precondition(row >= 0 && row < rows && !seen[row], "row \(row) of \(rows) stands twice or is none")
             seen[row] = true
         }
-        precondition(order.count == rows, "\(order.count) rows in the order of \(rows)")
 
         func permuted(_ slice: StorageSlice) -> StorageSlice {
             let stride = slice.byteCount / rows
             return StorageSlice(
-                Storage(byteCount: slice.byteCount) { out in
+                Storage(byteCount: stride * order.count) { out in
                     for (row, source) in order.enumerated() {
                         out.copy(slice.bytes[source * stride..<(source + 1) * stride], to: row * stride)
                     }
@@ -32,7 +39,8 @@ extension WeightMatrix {
             }
             var starts: [UInt32] = [0]
             starts.reserveCapacity(rows + 1)
-            let values = Storage(byteCount: parts.values.byteCount) { out in
+            let kept = order.reduce(0) { $0 + offset($1 + 1) - offset($1) }
+            let values = Storage(byteCount: kept) { out in
                 var end = 0
                 for source in order {
                     let range = offset(source)..<offset(source + 1)
@@ -47,7 +55,7 @@ extension WeightMatrix {
             result.values = permuted(parts.values)
         }
         return try WeightMatrix(
-            format: format, rows: rows, columns: columns, group: group, parts: result, name: "permuted rows")
+            format: format, rows: order.count, columns: columns, group: group, parts: result, name: "some rows")
     }
 }
 

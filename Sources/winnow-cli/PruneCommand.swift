@@ -20,19 +20,29 @@ struct PruneCommand: AsyncParsableCommand {
             Sparsity counts the linears of the blocks; embeddings, head and norms stay as they are. \
             A setting that the method does not have is refused.
 
+            With --structure whole neurons, heads or layers are dropped instead: what is left is a smaller dense \
+            model. Neurons and heads go by what they add to the outputs, and those that stay make up for them; layers \
+            by how little they change what passes through.
+
             Examples:
               winnow prune --model smollm2-135m-q4_1 --method magnitude \
                 --sparsity 0.3 --output pruned
               winnow prune --model smollm2-135m-q4_1 --method sparsegpt --pattern 2:4 \
                 --calibration book.txt \
                 --eval other.txt --output pruned
+              winnow prune --model smollm2-135m-q4_1 --structure neurons --fraction 0.2 \
+                --calibration book.txt --output narrower
             """)
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
     @Option(help: "One of: \(MethodRegistry.standard.names(.pruning).joined(separator: ", ")).")
-    var method: String
+    var method: String?
+    @Option(help: "Instead of a method: drop neurons, heads (of keys, with their queries) or layers.")
+    var structure: Structure?
+    @Option(help: "The share of them that goes.") var fraction: Double?
+    @Flag(help: "Leave what stays as it is, without making up for what goes.") var noReconstruction = false
     @OptionGroup var settings: MethodOptions
     @OptionGroup var calibration: CalibrationOptions
     @OptionGroup var compressing: CompressionOptions
@@ -41,6 +51,20 @@ struct PruneCommand: AsyncParsableCommand {
     @Option(help: "Columns that share a scale in int4: 32, 64 or 128.") var group = 32
 
     func validate() throws {
+        if let structure {
+            guard method == nil, settings.values.count == 0 else {
+                throw ValidationError("--structure \(structure.rawValue) takes --fraction, and no method or settings of one")
+            }
+            guard let fraction, fraction > 0, fraction < 1 else {
+                throw ValidationError("--structure needs --fraction, more than 0 and less than 1")
+            }
+            if compressing.dryRun { throw ValidationError("--dry-run is not done with --structure") }
+            return
+        }
+        guard method != nil else { throw ValidationError("give --method or --structure") }
+        guard fraction == nil, !noReconstruction else {
+            throw ValidationError("--fraction and --no-reconstruction go with --structure")
+        }
         guard settings.sparsity == nil || settings.pattern == nil || settings.pattern == .unstructured else {
             throw ValidationError("--pattern N:M says the sparsity: leave --sparsity out")
         }
@@ -57,6 +81,8 @@ struct PruneCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let structure { return try await drop(structure) }
+        let method = method!
         var run = CompressionRun(
             verb: "pruning", methodName: method, model: model, running: running, output: output,
             calibration: calibration, options: compressing)
@@ -64,7 +90,19 @@ struct PruneCommand: AsyncParsableCommand {
         try await run.run(try makeMethod(), StoredForm(store, group: group)!)
     }
 
+    private func drop(_ structure: Structure) async throws {
+        var pruner = StructuredPruner(structure, fraction: fraction!, threads: running.threadCount)
+        pruner.reconstructs = !noReconstruction && structure != .layers
+        pruner.activations = calibration.activations
+        pruner.store = store == "source" ? nil : WeightFormats.named(store)
+        let run = CompressionRun(
+            verb: "dropping", methodName: structure.rawValue, model: model, running: running, output: output,
+            calibration: calibration, options: compressing)
+        try await StructureRun(pruner: pruner, run: run).run()
+    }
+
     private func makeMethod() throws -> any LayerMethod {
+        let method = method!
         let entry = try MethodRegistry.standard.entry(method)
         guard entry.purpose == .pruning else {
             throw ConfigurationError.unknownMethod(
@@ -75,4 +113,5 @@ struct PruneCommand: AsyncParsableCommand {
 }
 
 extension SparsityPattern: ExpressibleByArgument {}
+extension Structure: ExpressibleByArgument {}
 extension SelectionScope: ExpressibleByArgument {}

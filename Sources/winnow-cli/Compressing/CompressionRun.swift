@@ -64,7 +64,11 @@ struct CompressionRun {
     private func calibrationWindows(_ loaded: LoadedModel, _ pruner: SequentialPruner) throws
         -> CalibrationWindows?
     {
-        guard pruner.needsCalibration else { return nil }
+        pruner.needsCalibration ? try windows(loaded) : nil
+    }
+
+    /// What calibration reads.
+    func windows(_ loaded: LoadedModel) throws -> CalibrationWindows {
         let (samples, length) = (calibration.samples, calibration.length)
         let context = loaded.model.configuration.contextLength
         guard length <= context else { throw PruningError.windowTooLong(tokens: length, context: context) }
@@ -108,10 +112,12 @@ struct CompressionRun {
         return configuration
     }
 
+    typealias Measured = (perplexity: Perplexity.Result, decodeTokensPerSecond: Double)
+
     /// Perplexity and decode speed of the model as it is now.
-    private func measure(
+    func measure(
         _ loaded: LoadedModel, _ text: TextSource, _ progress: ProgressPrinter
-    ) throws -> (perplexity: Perplexity.Result, decodeTokensPerSecond: Double) {
+    ) throws -> Measured {
         let runner = try ModelRunner(loaded.model, evaluationConfiguration)
         var perplexity = Perplexity()
         perplexity.maxWindows = options.evalWindows
@@ -130,8 +136,8 @@ struct CompressionRun {
 
     private func recipe(
         _ pruner: SequentialPruner, _ windows: CalibrationWindows?, _ report: PruningReport,
-        _ before: (perplexity: Perplexity.Result, decodeTokensPerSecond: Double)?,
-        _ after: (perplexity: Perplexity.Result, decodeTokensPerSecond: Double)?, _ text: TextSource?
+        _ before: Measured?,
+        _ after: Measured?, _ text: TextSource?
     ) -> JSONObject {
         var recipe = JSONObject([
             ("winnow", .string(WinnowVersion.current)), ("method", .string(methodName)),
@@ -160,8 +166,8 @@ struct CompressionRun {
 
     private func answer(
         _ source: Checkpoint, _ report: PruningReport, _ written: CheckpointWriter.Written,
-        _ before: (perplexity: Perplexity.Result, decodeTokensPerSecond: Double)?,
-        _ after: (perplexity: Perplexity.Result, decodeTokensPerSecond: Double)?, seconds: Double
+        _ before: Measured?,
+        _ after: Measured?, seconds: Double
     ) {
         let format = report.formats.joined(separator: ", ")
         let peak = Machine.peakMemoryBytes
@@ -189,17 +195,19 @@ struct CompressionRun {
             \(Format.duration(seconds)), peak memory \(Format.bytes(peak))
 
             """)
-        if let before, let after {
-            let (old, new) = (before.perplexity, after.perplexity)
-            StandardOutput.write(
-                """
-                perplexity \(Format.fixed(old.perplexity, 3)) -> \(Format.fixed(new.perplexity, 3)) \
-                (\(Format.change(from: old.perplexity, to: new.perplexity))), \(old.windows) windows of \
-                \(old.window), activations \(old.activations.rawValue)
-                decode \(Format.rate(before.decodeTokensPerSecond)) -> \(Format.rate(after.decodeTokensPerSecond))
+        if let before, let after { show(before, after) }
+    }
 
-                """)
-        }
+    func show(_ before: Measured, _ after: Measured) {
+        let (old, new) = (before.perplexity, after.perplexity)
+        StandardOutput.write(
+            """
+            perplexity \(Format.fixed(old.perplexity, 3)) -> \(Format.fixed(new.perplexity, 3)) \
+            (\(Format.change(from: old.perplexity, to: new.perplexity))), \(old.windows) windows of \
+            \(old.window), activations \(old.activations.rawValue)
+            decode \(Format.rate(before.decodeTokensPerSecond)) -> \(Format.rate(after.decodeTokensPerSecond))
+
+            """)
     }
 
     private func show(_ plan: MemoryPlan, of pruner: SequentialPruner, _ model: LanguageModel) {
