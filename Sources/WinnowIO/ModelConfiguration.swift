@@ -104,7 +104,7 @@ extension ModelConfiguration {
 
     /// The head count of a query or key projection whose rows depend on ``rotaryStyle``, or of its bias; nil for
     /// other tensors, and for families whose files agree.
-    func rotaryHeads(of name: String) -> Int? {
+    package func rotaryHeads(of name: String) -> Int? {
         guard family.ggufRotary == .interleaved else { return nil }
         guard let place = family.names.place(huggingFace: name), let layer = place.layer else { return nil }
         switch place.role {

@@ -9,7 +9,7 @@ public enum RotaryStyle: String, Sendable {
 /// The order that brings rows of one style into the other: row i of the result is row `order[i]` of the source.
 ///
 /// - Precondition: `headWidth` is even.
-public func rotaryRowOrder(heads: Int, headWidth: Int, from: RotaryStyle, to: RotaryStyle) -> [Int] {
+package func rotaryRowOrder(heads: Int, headWidth: Int, from: RotaryStyle, to: RotaryStyle) -> [Int] {
     precondition(headWidth.isMultiple(of: 2), "a head of \(headWidth) rows has no pairs")
     guard from != to else { return Array(0..<heads * headWidth) }
     let half = headWidth / 2

@@ -48,9 +48,7 @@ struct EvalTasksCommand: AsyncParsableCommand {
         }
         // Every task is read before the model is opened: a mistake in the last one costs nothing.
         let parsed = try tasks.map { try EvaluationTask(reading: $0, read: read) }
-        if let samples, !overwrite, FileTree.isFile(samples) {
-            throw CommandError("\(samples) is there already", remedy: "give another name, or --overwrite")
-        }
+        if let samples { try AtomicOutput.check(samples, .file, overwrite: overwrite) }
         let loaded = try LoadedModel(opening: try await model.resolve(output))
         try loaded.model.requireHead()
         var configuration = running.runnerConfiguration(chunk: 512)
@@ -86,7 +84,9 @@ struct EvalTasksCommand: AsyncParsableCommand {
 
     private func write(_ results: [TaskRun.Result], to path: String) throws {
         let text = JSONValue.object(JSONObject(results.map { ($0.task, .array($0.samples)) })).text(indent: 1)
-        try OutputFile.write(text + "\n", to: path)
+        let file = try AtomicOutput(path, .file, overwrite: overwrite)
+        try OutputFile.write(text + "\n", to: file.partialPath)
+        try file.commit()
     }
 
     private func show(_ results: [TaskRun.Result], seconds: Double) {
