@@ -82,6 +82,49 @@ import WinnowWeights
         #expect(TrainingCheckpoint.all(in: folder.path("stopped/checkpoints")).map(\.step) == [8, 12])
     }
 
+    @Test func statisticsSayWhatAStepDidAndChangeNothing() throws {
+        var configuration = Self.configuration(steps: 6)
+        configuration.optimizer.clipNorm = 0.1
+        var pruning = GradualPruningConfiguration()
+        pruning.to = 0.5
+        pruning.end = 4
+        pruning.every = 1
+        configuration.pruning = pruning
+        let plain = try Self.trainer(configuration)
+        let observed = try Self.trainer(configuration)
+        observed.statisticsEvery = 3
+        for step in 1...6 {
+            let before = observed.parameters.map { Array($0.values) }
+            _ = try plain.takeStep()
+            let record = try observed.takeStep()
+            guard step % 3 == 0 else {
+                #expect(record.statistics == nil)
+                continue
+            }
+            let statistics = try #require(record.statistics)
+            #expect(statistics.parameters.map(\.name) == observed.parameters.map(\.name))
+            let total = statistics.parameters.reduce(0) { $0 + $1.gradientNorm * $1.gradientNorm }.squareRoot()
+            #expect(abs(total - record.gradientNorm) < 1e-4 * total)
+            for (own, (old, parameter)) in zip(statistics.parameters, zip(before, observed.parameters)) {
+                // Gradual pruning acts before the optimizer: what it took is no part of the step.
+                let kept = old.indices.map { parameter.values[$0] == 0 && parameter.mask != nil ? 0 : Double(old[$0]) }
+                let norm = kept.reduce(0) { $0 + $1 * $1 }.squareRoot()
+                let change = kept.indices.reduce(0.0) { sum, index in
+                    let moved = Double(parameter.values[index]) - kept[index]
+                    return sum + moved * moved
+                }.squareRoot()
+                #expect(abs(own.weightNorm - norm) < 1e-5 * max(norm, 1))
+                #expect(abs(own.updateRatio - (norm > 0 ? change / norm : 0)) < 1e-6)
+                let zeros = parameter.values.filter { $0 == 0 }.count
+                #expect(own.zeros == Double(zeros) / Double(parameter.count))
+            }
+            #expect(statistics.blocks.count == observed.model.blocks.count)
+            #expect(statistics.blocks.allSatisfy { $0.rootMeanSquare > 0 && $0.largest >= $0.rootMeanSquare })
+            #expect(StepRecord(.object(record.json))?.statistics == statistics)
+        }
+        #expect(Self.bits(plain) == Self.bits(observed))
+    }
+
     @Test func aBatchIsLearnedByHeart() throws {
         var configuration = Self.configuration(steps: 150)
         configuration.learningRate = .constant(1e-2)

@@ -19,6 +19,8 @@ public final class Trainer {
     public internal(set) var step = 0
     public internal(set) var tokens = 0
     public var data: any BatchSource
+    /// Every so many steps a record has ``StepStatistics``, which change nothing else; nil: none has.
+    public var statisticsEvery: Int?
     private let updater: (any MaskUpdater)?
     private let distillation: Distillation?
     private let pool: KernelPool
@@ -91,6 +93,8 @@ public final class Trainer {
             twin.context.backward(parts)
         }
         let rate = configuration.learningRate.value(at: step, of: configuration.steps)
+        let isObserved = statisticsEvery.map { (step + 1) % $0 == 0 } ?? false
+        let before = try isObserved ? batches.first.map { try StepStatistics.Before(parameters, twin, $0) } : nil
         let norm = optimizer.step(parameters.map(\.slot), rate: rate, pool: pool)
         if let bad = norm.firstNotFinite {
             throw TrainingError.notFinite(
@@ -102,7 +106,8 @@ public final class Trainer {
         return StepRecord(
             step: step, tokens: tokens, loss: loss, rate: rate, gradientNorm: norm.total,
             seconds: (ContinuousClock.now - start) / .seconds(1),
-            sparsity: zeros.zeros > 0 ? Double(zeros.zeros) / Double(zeros.weights) : nil)
+            sparsity: zeros.zeros > 0 ? Double(zeros.zeros) / Double(zeros.weights) : nil,
+            statistics: before?.after(parameters, norm))
     }
 
     private func updateMasks() throws {

@@ -16,10 +16,12 @@ public struct StepRecord: Sendable, Equatable {
     public var sparsity: Double?
     /// Of the validation windows, where they were scored after this step.
     public var evaluationLoss: Double?
+    /// Where they were asked for.
+    public var statistics: StepStatistics?
 
     public init(
         step: Int, tokens: Int, loss: Double, rate: Double, gradientNorm: Double, seconds: Double,
-        sparsity: Double? = nil, evaluationLoss: Double? = nil
+        sparsity: Double? = nil, evaluationLoss: Double? = nil, statistics: StepStatistics? = nil
     ) {
         self.step = step
         self.tokens = tokens
@@ -29,6 +31,7 @@ public struct StepRecord: Sendable, Equatable {
         self.seconds = seconds
         self.sparsity = sparsity
         self.evaluationLoss = evaluationLoss
+        self.statistics = statistics
     }
 
     public var json: JSONObject {
@@ -38,6 +41,7 @@ public struct StepRecord: Sendable, Equatable {
         ])
         if let sparsity { json["sparsity"] = .number(sparsity) }
         if let evaluationLoss { json["evalLoss"] = .number(evaluationLoss) }
+        if let statistics { json["statistics"] = .object(statistics.json) }
         return json
     }
 
@@ -48,6 +52,7 @@ public struct StepRecord: Sendable, Equatable {
         else { return nil }
         self.init(
             step: step, tokens: tokens, loss: loss, rate: rate, gradientNorm: norm, seconds: seconds,
-            sparsity: json["sparsity"]?.number, evaluationLoss: json["evalLoss"]?.number)
+            sparsity: json["sparsity"]?.number, evaluationLoss: json["evalLoss"]?.number,
+            statistics: json["statistics"].flatMap { StepStatistics($0) })
     }
 }

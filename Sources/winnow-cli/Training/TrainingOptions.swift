@@ -44,6 +44,11 @@ struct TrainingOptions: ParsableArguments {
     var sparsity: Double?
     @Flag(help: "Compute each block again on the way back: less memory, a third more time.") var recompute =
         false
+    @Option(
+        help: ArgumentHelp(
+            "Every so many steps, log each parameter's gradient, weights and change, and each block's hidden states.",
+            valueName: "steps"))
+    var statistics: Int?
     @Option(name: .customLong("output"), help: "The folder of the run.", completion: .directory)
     var destination: String
     @Flag(help: "Start anew where a run is there already, instead of going on with it.") var overwrite = false
@@ -55,6 +60,7 @@ struct TrainingOptions: ParsableArguments {
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
             throw ValidationError("--learning-rate is more than 0, not \(learningRate)")
         }
+        if let statistics, statistics < 1 { throw ValidationError("--statistics is at least 1, not \(statistics)") }
         if let sparsity, !(0..<1).contains(sparsity) {
             throw ValidationError("--sparsity is 0 to less than 1, not \(sparsity)")
         }

@@ -45,6 +45,7 @@ struct TrainingSession {
         let trainer = try Trainer(
             model, configuration, data: data, on: pool, adapter: adapter,
             distillation: distillation)
+        trainer.statisticsEvery = options.statistics
         var plan = trainer.memoryPlan
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
         try running.admit(plan, output)
