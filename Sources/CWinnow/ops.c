@@ -72,7 +72,10 @@ void wn_gelu_erf_multiply(const float *gate, const float *up, float *out, size_t
     }
 }
 
-size_t wn_kv_bytes(wn_kv_type type) { return type == WN_KV_F32 ? 4 : 2; }
+size_t wn_kv_slot_bytes(wn_kv_type type, size_t head_width) {
+    if (type == WN_KV_INT8) return sizeof(float) + (head_width + 3) / 4 * 4;
+    return head_width * (type == WN_KV_F32 ? 4 : 2);
+}
 
 void wn_kv_store(wn_kv_type type, const float *x, void *slot, size_t head_width) {
     wn_ops_functions()->kv_store(type, x, slot, head_width);

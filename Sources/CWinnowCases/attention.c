@@ -15,8 +15,17 @@ typedef struct wn_cache {
     size_t count, slots;
 } wn_cache;
 
-static double stored(wn_kv_type type, float value) {
+// What a slot says of a value: of eight bits by its own code and scale, which half a step at most may be off.
+static double stored(wn_case_run *run, wn_kv_type type, float value, const char *slot, size_t column, float peak) {
     switch (type) {
+    case WN_KV_INT8: {
+        float scale;
+        memcpy(&scale, slot, sizeof scale);
+        double read = (double)scale * ((const int8_t *)slot + sizeof scale)[column];
+        wn_expect_near(run, "scale", column, scale, peak / 127.0, 1e-6 * peak);
+        wn_expect_near(run, "code", column, read, value, 0.5001 * peak / 127.0);
+        return read;
+    }
     case WN_KV_F16: return wn_half_value(wn_nearest_half(value));
     case WN_KV_BF16: return wn_bfloat_value(wn_nearest_bfloat(value));
     default: return value;
@@ -26,7 +35,7 @@ static double stored(wn_kv_type type, float value) {
 static wn_cache make_cache(wn_case_run *run, const wn_cut *cut) {
     const wn_case *c = run->c;
     wn_kv_type type = (wn_kv_type)c->format;
-    size_t width = c->columns, bytes = width * wn_kv_bytes(type);
+    size_t width = c->columns, bytes = wn_kv_slot_bytes(type, width);
     wn_cache cache = {.count = cut->count};
     for (size_t s = 0; s < cut->count; s++) cache.slots += cut->slots[s];
     size_t all = c->kv_heads * cache.slots * width;
@@ -45,9 +54,14 @@ static wn_cache make_cache(wn_case_run *run, const wn_cut *cut) {
                 }
                 wn_kv_store(type, key, keys + i * bytes, width);
                 wn_kv_store(type, value, values + i * bytes, width);
+                float peaks[2] = {0, 0};
                 for (size_t d = 0; d < width; d++) {
-                    key[d] = (float)stored(type, key[d]);
-                    value[d] = (float)stored(type, value[d]);
+                    peaks[0] = fmaxf(peaks[0], fabsf(key[d]));
+                    peaks[1] = fmaxf(peaks[1], fabsf(value[d]));
+                }
+                for (size_t d = 0; d < width; d++) {
+                    key[d] = (float)stored(run, type, key[d], keys + i * bytes, d, peaks[0]);
+                    value[d] = (float)stored(run, type, value[d], values + i * bytes, d, peaks[1]);
                 }
             }
         }

@@ -24,7 +24,7 @@ static void add(wn_list *list, wn_case c, const char *name) {
 static const char *const kind_names[] = {"f32", "block8", "planes16"};
 static const char *const mask_names[] = {"all", "none", "last", "half", "tenth", "ragged"};
 static const char *const number_names[] = {"exact", "random", "tiny", "zero", "huge"};
-static const char *const kv_names[] = {"f32", "f16", "bf16"};
+static const char *const kv_names[] = {"f32", "f16", "bf16", "int8"};
 
 // Whether a format's columns come in blocks of 32.
 static bool in_blocks(wn_format format) {
@@ -153,7 +153,7 @@ static void add_elementwise(wn_list *list) {
 static void add_attention(wn_list *list) {
     static const size_t widths[] = {64, 64, 128, 80, 33, 256, 8}, rows[] = {1, 3, 17, 37}, heads[][2] = {{9, 3}, {4, 4}, {8, 1}, {6, 2}};
     size_t turn = 0;
-    for (int32_t type = 0; type < 3; type++) {
+    for (int32_t type = WN_KV_F32; type <= WN_KV_INT8; type++) {
         for (size_t w = 0; w < 7; w++) {
             for (int32_t cut = 0; cut < 6; cut++, turn++) {
                 wn_case c = {.family = WN_CASE_ATTENTION, .format = type, .variant = cut, .columns = widths[w],

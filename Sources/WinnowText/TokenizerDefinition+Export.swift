@@ -41,8 +41,17 @@ extension TokenizerDefinition {
             "byte_fallback": .bool(hasByteFallback),
             "ignore_merges": .bool(ignoresMerges),
             "vocab": .object(vocabulary),
-            "merges": .array(mergeTexts.map { .string($0) }),
+            "merges": .array(mergesJSON),
         ]
+    }
+
+    /// Merges as texts with a space between, or, where a part has a space of its own (Gemma), as pairs.
+    private var mergesJSON: [JSONValue] {
+        func hasSpace(_ id: TokenID) -> Bool { tokens[Int(id)].utf8.contains(0x20) }
+        guard merges.contains(where: { hasSpace($0.left) || hasSpace($0.right) }) else {
+            return mergeTexts.map { .string($0) }
+        }
+        return merges.map { [.string(tokens[Int($0.left)]), .string(tokens[Int($0.right)])] }
     }
 
     /// Llama's: spaces for U+2581, bytes for their tokens, and no space at the start.

@@ -128,16 +128,19 @@ struct GenerateCommand: AsyncParsableCommand {
             }
         }
         if json {
-            StandardOutput.write([
-                "text": .string(result.text),
-                "tokens": .array(result.tokens.map { .integer(Int64($0)) }),
-                "promptTokens": .integer(Int64(result.promptTokens)),
-                "prefillTokensPerSecond": .number(result.prefillTokensPerSecond),
-                "decodeTokensPerSecond": .number(result.decodeTokensPerSecond),
-                "finishReason": .string(result.finishReason.rawValue),
-                "draftedTokens": .integer(Int64(result.draftedTokens)),
-                "acceptedTokens": .integer(Int64(result.acceptedTokens)),
+            var answer = JSONObject([
+                ("text", .string(result.text)),
+                ("tokens", .array(result.tokens.map { .integer(Int64($0)) })),
+                ("promptTokens", .integer(Int64(result.promptTokens))),
+                ("prefillTokensPerSecond", .number(result.prefillTokensPerSecond)),
+                ("decodeTokensPerSecond", .number(result.decodeTokensPerSecond)),
+                ("finishReason", .string(result.finishReason.rawValue)),
             ])
+            if drafting.draft != nil {
+                answer["draftedTokens"] = .integer(Int64(result.draftedTokens))
+                answer["acceptedTokens"] = .integer(Int64(result.acceptedTokens))
+            }
+            StandardOutput.write(.object(answer))
         } else {
             StandardOutput.write("\n")
             output.note(

@@ -69,7 +69,7 @@ func largestDifference(_ a: [[Float]], _ b: [[Double]]) -> Double {
         #expect(largestDifference(try allLogits(try makeRunner(model), tokens), expected) < 2e-4)
     }
 
-    @Test(arguments: [ActivationMode.exact, .fast], [KVType.f32, .f16, .bf16])
+    @Test(arguments: [ActivationMode.exact, .fast], KVType.allCases)
     func bitsDoNotDependOnChunksOrThreads(_ mode: ActivationMode, _ kvType: KVType) throws {
         for format in WeightFormats.all where format.canEncode {
             let model = try tinyModel(format)

@@ -97,6 +97,20 @@ import WinnowText
         #expect(refused > 40)
     }
 
+    /// Merges of pieces that hold spaces themselves, as Gemma's, cannot be told apart in a text with spaces.
+    @Test func mergesOfSpacesComeBack() throws {
+        let pieces = ["<unk>", " ", "  ", "   ", "a", " a", "a "]
+        let vocabulary = JSONObject(pieces.enumerated().map { ($0.element, .integer(Int64($0.offset))) })
+        let merges: JSONValue = [[" ", " "], ["  ", " "], [" ", "a"], ["a", " "]]
+        let json: JSONValue = [
+            "model": ["type": "BPE", "vocab": .object(vocabulary), "merges": merges, "unk_token": "<unk>"],
+            "added_tokens": [],
+        ]
+        let definition = try TokenizerDefinition(tokenizerJSON: json, configuration: nil)
+        let again = try TokenizerDefinition(tokenizerJSON: definition.tokenizerJSON(), configuration: nil)
+        #expect(again.merges == definition.merges && definition.merges.count == 4)
+    }
+
     @Test func hostileModels() throws {
         func error(_ bytes: [UInt8]) -> TokenizerError? {
             do { _ = try SentencePieceTests.definition(bytes) } catch { return error as? TokenizerError }

@@ -33,9 +33,10 @@ void wn_rope_part(float *x, size_t x_stride, size_t heads, size_t head_width, si
                   const float *table, const int32_t *positions, bool interleaved);
 
 // ---- Attention -------------------------------------------------------------------------------------------
-typedef enum { WN_KV_F32 = 0, WN_KV_F16 = 1, WN_KV_BF16 = 2 } wn_kv_type;
-size_t wn_kv_bytes(wn_kv_type type);
-// Slots of one (layer, KV head): keys [count, head_width], values [count, head_width].
+typedef enum { WN_KV_F32 = 0, WN_KV_F16 = 1, WN_KV_BF16 = 2, WN_KV_INT8 = 3 } wn_kv_type;
+// Of one key or one value. INT8: a float32 scale, largest / 127, then a code for each column, in whole words of four bytes.
+size_t wn_kv_slot_bytes(wn_kv_type type, size_t head_width);
+// Slots of one (layer, KV head): keys [count, slot bytes], values [count, slot bytes].
 typedef struct wn_segment { const void *keys; const void *values; uint32_t count; } wn_segment;
 // One query row of one sequence: `queries` heads of it share these segments (grouped queries).
 // Sees the first `visible` slots of the list in order.

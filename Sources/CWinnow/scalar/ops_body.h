@@ -86,8 +86,18 @@ static void rope(float *x, size_t heads, size_t head_width, size_t rotary_width,
 }
 
 // ---- Attention -------------------------------------------------------------------------------------------------
-WN_INLINE void widen(wn_kv_type type, const void *from, float *to, size_t count) {
-    if (type == WN_KV_F16) {
+WN_INLINE void widen(wn_kv_type type, const void *from, float *to, size_t slots, size_t width) {
+    size_t count = slots * width;
+    if (type == WN_KV_INT8) {
+        size_t bytes = wn_kv_slot_bytes(type, width);
+        for (size_t s = 0; s < slots; s++) {
+            const char *slot = (const char *)from + s * bytes;
+            const int8_t *codes = (const int8_t *)(slot + sizeof(float));
+            float scale;
+            memcpy(&scale, slot, sizeof scale);
+            for (size_t i = 0; i < width; i++) to[s * width + i] = scale * (float)codes[i];
+        }
+    } else if (type == WN_KV_F16) {
         const _Float16 *halves = from;
         for (size_t i = 0; i < count; i++) to[i] = (float)halves[i];
     } else {
@@ -163,7 +173,7 @@ static void attend(const wn_attention_row *rows, size_t row_count, size_t kv_hea
             memset(rows[r].out + (kv_head * group + g) * head_width, 0, head_width * sizeof(float));
         }
     }
-    size_t most = 0, seen = 0, bytes = head_width * wn_kv_bytes(type);
+    size_t most = 0, seen = 0, bytes = wn_kv_slot_bytes(type, head_width);
     for (size_t r = 0; r < row_count; r++) most = rows[r].visible > most ? rows[r].visible : most;
     const wn_segment *segments = rows[0].segments + kv_head * rows[0].segment_stride;
     for (size_t s = 0; s < rows[0].segment_count && seen < most; s++) {
@@ -173,8 +183,8 @@ static void attend(const wn_attention_row *rows, size_t row_count, size_t kv_hea
             const char *k = (const char *)segments[s].keys + start * bytes, *v = (const char *)segments[s].values + start * bytes;
             const float *wide_k = (const float *)k, *wide_v = (const float *)v;
             if (type != WN_KV_F32) {
-                widen(type, k, keys, needed * head_width);
-                widen(type, v, values, needed * head_width);
+                widen(type, k, keys, needed, head_width);
+                widen(type, v, values, needed, head_width);
                 wide_k = keys;
                 wide_v = values;
             }
@@ -211,6 +221,16 @@ static void kv_store(wn_kv_type type, const float *x, void *slot, size_t head_wi
     } else if (type == WN_KV_F16) {
         _Float16 *halves = slot;
         for (size_t i = 0; i < head_width; i++) halves[i] = (_Float16)x[i];
+    } else if (type == WN_KV_INT8) {
+        float peak = 0, sum = 0;
+        for (size_t i = 0; i < head_width; i++) {
+            peak = fmaxf(peak, fabsf(x[i]));
+            sum += x[i] * 0;  // NaN where a value is NaN or infinite: no code says that, the scale does
+        }
+        float scale = peak / 127 + sum, inverse = peak > 0 ? 127 / peak : 0;
+        int8_t *codes = (int8_t *)slot + sizeof scale;
+        memcpy(slot, &scale, sizeof scale);
+        for (size_t i = 0; i < head_width; i++) codes[i] = sum == 0 ? (int8_t)lrintf(x[i] * inverse) : 1;
     } else {
         uint16_t *halves = slot;
         for (size_t i = 0; i < head_width; i++) {

@@ -3,17 +3,20 @@ import WinnowCore
 
 /// How cached keys and values are stored.
 public enum KVType: String, Sendable, CaseIterable, Codable {
-    case f32, f16, bf16
+    /// `int8`: a float32 scale for each key and value of a head.
+    case f32, f16, bf16, int8
 
     package var code: wn_kv_type {
         switch self {
         case .f32: WN_KV_F32
         case .f16: WN_KV_F16
         case .bf16: WN_KV_BF16
+        case .int8: WN_KV_INT8
         }
     }
 
-    package var byteCount: Int { wn_kv_bytes(code) }
+    /// Of one key or one value.
+    package func slotBytes(headWidth: Int) -> Int { wn_kv_slot_bytes(code, headWidth) }
 }
 
 /// Pages of cached keys and values: 64 slots of one (layer, KV head), keys then values, counted references.
@@ -24,6 +27,7 @@ package final class KVPagePool {
 
     package let type: KVType
     package let headWidth: Int
+    package let slotBytes: Int
     package let pageBytes: Int
     private let pagesPerSlab: Int
     private var slabs: [UnsafeMutableRawPointer] = []
@@ -34,7 +38,8 @@ package final class KVPagePool {
         self.type = type
         self.headWidth = headWidth
         self.pagesPerSlab = max(pagesPerSlab, 1)
-        pageBytes = KVPagePool.slots * headWidth * 2 * type.byteCount
+        slotBytes = type.slotBytes(headWidth: headWidth)
+        pageBytes = KVPagePool.slots * 2 * slotBytes
     }
 
     deinit { for slab in slabs { slab.deallocate() } }

@@ -163,7 +163,7 @@ public final class KVSequence {
     func segments(layer: Int) -> UnsafePointer<wn_segment> { UnsafePointer(segments + list(layer, 0)) }
     var segmentStride: Int { pagesPerList }
     /// Bytes of one key or one value.
-    var slotBytes: Int { pool.headWidth * pool.type.byteCount }
+    var slotBytes: Int { pool.slotBytes }
     func segmentCount(layer: Int) -> Int { pageCounts[layer] }
 
     /// Where the key and the value of a slot stand.
@@ -171,7 +171,7 @@ public final class KVSequence {
         key: UnsafeMutableRawPointer, value: UnsafeMutableRawPointer
     ) {
         let page = pages[list(layer, head) + position / KVPagePool.slots]
-        let offset = position % KVPagePool.slots * pool.headWidth * pool.type.byteCount
+        let offset = position % KVPagePool.slots * pool.slotBytes
         return (pool.keys(page) + offset, pool.values(page) + offset)
     }
 }
