@@ -10,7 +10,7 @@ let package = Package(
         .library(name: "WinnowRecipes", targets: ["WinnowRecipes"]),
     ],
     traits: [
-        .trait(name: "Server", description: "Reserved for the OpenAI-compatible server; off by default."),
+        .trait(name: "Server", description: "Reserved for the OpenAI-compatible server; off by default.")
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -71,7 +71,9 @@ let package = Package(
         .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
         .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
         .testTarget(name: "WinnowCompressTests", dependencies: ["WinnowCompress", "WinnowTestKit"]),
-        .testTarget(name: "WinnowTrainTests", dependencies: ["WinnowTrain", "WinnowIO", "WinnowJSON", "WinnowTestKit"]),
+        .testTarget(
+            name: "WinnowTrainTests",
+            dependencies: ["WinnowTrain", "WinnowIO", "WinnowJSON", "WinnowTestKit"]),
         .testTarget(name: "WinnowRecipesTests", dependencies: ["WinnowRecipes", "WinnowTestKit"]),
         .testTarget(name: "WinnowCommandTests", dependencies: ["winnow-cli", "WinnowJSON", "WinnowTestKit"]),
     ],

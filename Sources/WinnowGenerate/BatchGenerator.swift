@@ -159,10 +159,14 @@ public final class BatchGenerator {
         let candidates = active + [last].compactMap(\.self)
         let best = candidates.max { common($0.cached) < common($1.cached) }
         let shared = best.map { common($0.cached) } ?? 0
-        if active.contains(where: { common($0.request.prompt) >= shared + runner.pageTokens }) { return false }
+        if active.contains(where: { common($0.request.prompt) >= shared + runner.pageTokens }) {
+            return false
+        }
         // What the last text holds beside the active ones is no one's promise: it goes as soon as it is of no use.
         defer { if best !== last { last = nil } }
-        let fork = best.flatMap { shared > 0 ? $0.sequence.fork(length: shared, capacity: capacity(request)) : nil }
+        let fork = best.flatMap {
+            shared > 0 ? $0.sequence.fork(length: shared, capacity: capacity(request)) : nil
+        }
         active.append(
             Member(
                 index, request, fork ?? runner.makeSequence(capacity: capacity(request)),

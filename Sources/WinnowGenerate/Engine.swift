@@ -53,7 +53,9 @@ public actor Engine {
         let model = try LanguageModel(checkpoint)
         try model.requireHead()
         var settings = configuration.runner
-        if configuration.draft != nil { settings.logitRows = max(settings.logitRows, configuration.draftTokens + 1) }
+        if configuration.draft != nil {
+            settings.logitRows = max(settings.logitRows, configuration.draftTokens + 1)
+        }
         let runner = try ModelRunner(model, settings)
         let drafter = try configuration.draft?.open(
             for: runner, tokenizer, configuration.runner, context: configuration.context)

@@ -19,7 +19,8 @@ public struct GenerationOptions: Sendable, Equatable, Codable {
 
     /// - Throws: ``GenerationError/badOption(name:value:expected:)``.
     public func validate() throws(GenerationError) {
-        func check(_ good: Bool, _ name: String, _ value: String, _ expected: String) throws(GenerationError) {
+        func check(_ good: Bool, _ name: String, _ value: String, _ expected: String) throws(GenerationError)
+        {
             guard good else { throw .badOption(name: name, value: value, expected: expected) }
         }
         try check(maxTokens > 0, "max-tokens", "\(maxTokens)", "a positive number")

@@ -19,7 +19,9 @@ extension SpeedBenchmark {
     ) throws -> [BatchResult] {
         var random = Random(seed: seed)
         let vocabulary = UInt64(runner.model.configuration.vocabularySize)
-        let sequences = (0..<(batches.max() ?? 0)).map { _ in runner.makeSequence(capacity: generateTokens + 1) }
+        let sequences = (0..<(batches.max() ?? 0)).map { _ in
+            runner.makeSequence(capacity: generateTokens + 1)
+        }
         let clock = ContinuousClock()
         var samples = [[Double]](repeating: [], count: batches.count)
         for repetition in 0...repeats {
@@ -38,11 +40,14 @@ extension SpeedBenchmark {
                 }
                 // The first repetition warms caches and pages and is not counted.
                 if repetition > 0 {
-                    samples[place].append(Double(batch * generateTokens) / ((clock.now - start) / .seconds(1)))
+                    samples[place].append(
+                        Double(batch * generateTokens) / ((clock.now - start) / .seconds(1)))
                 }
             }
             if repetition > 0 { progress(repetition) }
         }
-        return zip(batches, samples).map { BatchResult(batch: $0, tokensPerSecond: SpeedBenchmark.median($1)) }
+        return zip(batches, samples).map {
+            BatchResult(batch: $0, tokensPerSecond: SpeedBenchmark.median($1))
+        }
     }
 }

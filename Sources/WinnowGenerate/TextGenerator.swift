@@ -110,7 +110,8 @@ public final class TextGenerator {
             }
         }
         while true {
-            let row = UnsafeBufferPointer(rebasing: logits[accepted * vocabulary..<(accepted + 1) * vocabulary])
+            let row = UnsafeBufferPointer(
+                rebasing: logits[accepted * vocabulary..<(accepted + 1) * vocabulary])
             guard wn_all_finite(row.baseAddress, row.count) else {
                 throw GenerationError.notFinite(position: cache.length - drafts.count + accepted - 1)
             }

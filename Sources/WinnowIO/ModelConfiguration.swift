@@ -80,7 +80,8 @@ extension ModelConfiguration {
             try body(ExpectedTensor(name: name, shape: shape(of: role, layer: layer)))
         }
         for role in [
-            TensorRole.embedding, .positions, .classToken, .patchBias, .tokenTypes, .embeddingNorm, .embeddingNormBias,
+            TensorRole.embedding, .positions, .classToken, .patchBias, .tokenTypes, .embeddingNorm,
+            .embeddingNormBias,
             .relativeBias,
         ] { try expect(role) }
         for layer in 0..<layers {

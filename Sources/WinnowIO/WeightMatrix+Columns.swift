@@ -7,7 +7,9 @@ extension WeightMatrix {
     /// - Parameter kept: columns in rising order.
     /// - Returns: the same format, or float32 where it packs columns that are not all kept.
     public func selectingColumns(_ kept: [Int], on pool: KernelPool) throws(WeightError) -> WeightMatrix {
-        precondition(zip(kept, kept.dropFirst()).allSatisfy(<) && (kept.last ?? 0) < columns, "columns in rising order")
+        precondition(
+            zip(kept, kept.dropFirst()).allSatisfy(<) && (kept.last ?? 0) < columns, "columns in rising order"
+        )
         if let whole = try selectingBlocks(kept) { return whole }
         let floats = floats(on: pool)
         let (rows, columns) = (rows, columns)
@@ -20,7 +22,8 @@ extension WeightMatrix {
             }
         }
         return try WeightMatrix(
-            format: .f32, rows: rows, columns: kept.count, parts: Parts(values: StorageSlice(storage)), name: "columns")
+            format: .f32, rows: rows, columns: kept.count, parts: Parts(values: StorageSlice(storage)),
+            name: "columns")
     }
 
     /// Columns whose blocks are kept or dropped whole; nil for others, and for formats with arrays beside the values.
@@ -29,7 +32,8 @@ extension WeightMatrix {
         let width = format.blockWidth
         let blocks = stride(from: 0, to: kept.count, by: width).map { kept[$0] }
         let isWhole = blocks.enumerated().allSatisfy { place, first in
-            first % width == 0 && (place + 1) * width <= kept.count && kept[(place + 1) * width - 1] == first + width - 1
+            first % width == 0 && (place + 1) * width <= kept.count
+                && kept[(place + 1) * width - 1] == first + width - 1
         }
         guard isWhole, kept.count % width == 0 else { return nil }
         let rowBytes = parts.values.byteCount / rows
@@ -42,12 +46,14 @@ extension WeightMatrix {
                 for first in blocks {
                     let start = row * rowBytes + first / width * blockBytes
                     UnsafeMutableRawBufferPointer(rebasing: out[end..<end + blockBytes])
-                        .copyMemory(from: UnsafeRawBufferPointer(rebasing: values.bytes[start..<start + blockBytes]))
+                        .copyMemory(
+                            from: UnsafeRawBufferPointer(rebasing: values.bytes[start..<start + blockBytes]))
                     end += blockBytes
                 }
             }
         }
         return try WeightMatrix(
-            format: format, rows: rows, columns: kept.count, parts: Parts(values: StorageSlice(storage)), name: "columns")
+            format: format, rows: rows, columns: kept.count, parts: Parts(values: StorageSlice(storage)),
+            name: "columns")
     }
 }

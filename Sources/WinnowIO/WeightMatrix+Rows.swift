@@ -16,7 +16,8 @@ extension WeightMatrix {
     public func selectingRows(_ order: [Int]) throws -> WeightMatrix {
         var seen = [Bool](repeating: false, count: rows)
         for row in order {
-            precondition(row >= 0 && row < rows && !seen[row], "row \(row) of \(rows) stands twice or is none")
+            precondition(
+                row >= 0 && row < rows && !seen[row], "row \(row) of \(rows) stands twice or is none")
             seen[row] = true
         }
 
@@ -55,7 +56,8 @@ extension WeightMatrix {
             result.values = permuted(parts.values)
         }
         return try WeightMatrix(
-            format: format, rows: order.count, columns: columns, group: group, parts: result, name: "some rows")
+            format: format, rows: order.count, columns: columns, group: group, parts: result,
+            name: "some rows")
     }
 }
 

@@ -22,7 +22,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A folder in Hugging Face layout, a .gguf file, or a name from 'winnow list'.", valueName: "model"),
+            "A folder in Hugging Face layout, a .gguf file, or a name from 'winnow list'.", valueName: "model"
+        ),
         completion: .file())
     var model: String?
     @OptionGroup var cache: CacheOptions
@@ -60,7 +61,8 @@ struct BenchCommand: AsyncParsableCommand {
         benchmark.repeats = repeats
         benchmark.seed = running.seed
         guard repeats > 0, generateTokens > 0, promptTokens >= 0 else {
-            throw ValidationError("--repeats and --generate-tokens are at least 1, --prompt-tokens at least 0")
+            throw ValidationError(
+                "--repeats and --generate-tokens are at least 1, --prompt-tokens at least 0")
         }
         var configuration = running.runnerConfiguration(chunk: min(max(promptTokens, 1), 512))
         if let largest = batches?.max() {
@@ -73,7 +75,8 @@ struct BenchCommand: AsyncParsableCommand {
         if let synthetic {
             guard let shape = SyntheticShape.all.first(where: { $0.name == synthetic }) else {
                 throw ValidationError(
-                    "no shape '\(synthetic)'; there are \(SyntheticShape.all.map(\.name).joined(separator: ", "))")
+                    "no shape '\(synthetic)'; there are \(SyntheticShape.all.map(\.name).joined(separator: ", "))"
+                )
             }
             subject = try makeSynthetic(shape, format)
             rival = try against.map { try makeSynthetic(shape, $0) }
@@ -137,7 +140,9 @@ struct BenchCommand: AsyncParsableCommand {
             }
             return StandardOutput.write(["batches": .array(rows)])
         }
-        var table = Table([.figures("texts at once"), .figures("tokens/s in all"), .figures("a text"), .figures("gain")])
+        var table = Table([
+            .figures("texts at once"), .figures("tokens/s in all"), .figures("a text"), .figures("gain"),
+        ])
         for row in results {
             table.add([
                 "\(row.batch)", Format.rate(row.tokensPerSecond),

@@ -28,12 +28,15 @@ struct CompareCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @Option(
         help: ArgumentHelp(
-            "A text file, or .jsonl with one {\"text\": …} a line (default: the one inside winnow).", valueName: "file"),
+            "A text file, or .jsonl with one {\"text\": …} a line (default: the one inside winnow).",
+            valueName: "file"),
         completion: .file())
     var text: String?
     @Option(help: "Tokens of a window.") var window = 512
     @Option(help: "The most windows of the text.") var maxWindows = 16
-    @Option(name: .customLong("output"), help: "A folder for report.html and compare.json.", completion: .directory)
+    @Option(
+        name: .customLong("output"), help: "A folder for report.html and compare.json.",
+        completion: .directory)
     var destination: String?
     @Flag(help: "Replace an existing output.") var overwrite = false
 
@@ -43,7 +46,9 @@ struct CompareCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        if let destination { try AtomicOutput.check(destination, .folder, overwrite: overwrite, mark: "compare.json") }
+        if let destination {
+            try AtomicOutput.check(destination, .folder, overwrite: overwrite, mark: "compare.json")
+        }
         let source = try text.map { try TextSource(reading: $0) } ?? CompareCommand.embeddedText
         var configuration = running.runnerConfiguration(chunk: 512)
         configuration.logitRows = 64

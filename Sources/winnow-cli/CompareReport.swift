@@ -18,7 +18,10 @@ struct CompareReport {
         [
             "kl": .number(outputs.meanDivergence),
             "klPercentiles": .object(
-                JSONObject(CompareReport.shares.map { (Format.fixed($0 * 100, 0), .number(outputs.divergence(at: $0))) })),
+                JSONObject(
+                    CompareReport.shares.map {
+                        (Format.fixed($0 * 100, 0), .number(outputs.divergence(at: $0)))
+                    })),
             "topOneAgreement": .number(outputs.topOneAgreement),
             "perplexity": [.number(outputs.perplexities.first), .number(outputs.perplexities.second)],
             "bytes": [.integer(Int64(bytes.first)), .integer(Int64(bytes.second))],
@@ -26,11 +29,14 @@ struct CompareReport {
             "window": .integer(Int64(outputs.window)), "textSha256": .string(source.sha256),
             "activations": .string(activations),
             "blocks": .array(
-                outputs.blocks.map { ["relativeError": .number($0.relativeError), "cosine": .number($0.cosine)] }),
+                outputs.blocks.map {
+                    ["relativeError": .number($0.relativeError), "cosine": .number($0.cosine)]
+                }),
             "layers": .array(
                 weights.map { layer in
                     [
-                        "name": .string(layer.name), "relativeError": layer.relativeError.map { .number($0) } ?? .null,
+                        "name": .string(layer.name),
+                        "relativeError": layer.relativeError.map { .number($0) } ?? .null,
                         "first": json(layer.first), "second": json(layer.second),
                     ]
                 }),
@@ -67,7 +73,8 @@ struct CompareReport {
             table.add([
                 layer.name, pair(\.format),
                 pair { Format.percent(Double($0.zeros) / Double($0.shape[0] * $0.shape[1])) },
-                pair { Format.bytes($0.bytes) }, layer.relativeError.map { Format.fixed($0, 4) } ?? "other shape",
+                pair { Format.bytes($0.bytes) },
+                layer.relativeError.map { Format.fixed($0, 4) } ?? "other shape",
             ])
         }
         return table
@@ -81,7 +88,10 @@ struct CompareReport {
         }
         lines += table.text
         if !outputs.blocks.isEmpty {
-            var blocks = Table([.figures("block"), .figures("distance of hidden states"), .figures("cosine"), .figures("of weights")])
+            var blocks = Table([
+                .figures("block"), .figures("distance of hidden states"), .figures("cosine"),
+                .figures("of weights"),
+            ])
             for (index, block) in outputs.blocks.enumerated() {
                 blocks.add([
                     "\(index)", Format.fixed(block.relativeError, 4), Format.fixed(block.cosine, 5),
@@ -96,7 +106,9 @@ struct CompareReport {
     /// The largest of a block's matrices.
     private func weightDistance(ofBlock index: Int) -> Double? {
         let marks = [".layers.\(index).", ".h.\(index).", ".layer.\(index)."]
-        return weights.filter { layer in marks.contains { layer.name.contains($0) } }.compactMap(\.relativeError).max()
+        return weights.filter { layer in marks.contains { layer.name.contains($0) } }.compactMap(
+            \.relativeError
+        ).max()
     }
 
     var page: Page {
@@ -108,20 +120,23 @@ struct CompareReport {
             charts.append(
                 LineChart(
                     "Distance of hidden states", x: "block", y: "relative error",
-                    lines: [.init("hidden states", line(\.relativeError))], note: "Norm of the difference over the norm of A's."))
+                    lines: [.init("hidden states", line(\.relativeError))],
+                    note: "Norm of the difference over the norm of A's."))
             let distances = outputs.blocks.indices.map {
                 LineChart.Point(Double($0), weightDistance(ofBlock: $0) ?? .nan)
             }
             charts.append(
                 LineChart(
-                    "Distance of weights", x: "block", y: "relative error", lines: [.init("largest of a block", distances)]))
+                    "Distance of weights", x: "block", y: "relative error",
+                    lines: [.init("largest of a block", distances)]))
         }
         let points = stride(from: 0.0, through: 0.995, by: 0.005).map {
             LineChart.Point($0 * 100, outputs.divergence(at: $0))
         }
         charts.append(
             LineChart(
-                "Divergence KL(A || B)", x: "share of positions, %", y: "nats", lines: [.init("not above", points)]))
+                "Divergence KL(A || B)", x: "share of positions, %", y: "nats",
+                lines: [.init("not above", points)]))
         return Page(
             "\(names.second) beside \(names.first)", lead: lead,
             sections: [.init("What changes", isGrid: true, charts), .init("Matrices", [table])],

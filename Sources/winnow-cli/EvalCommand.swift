@@ -45,7 +45,9 @@ struct EvalPerplexityCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard window >= 2 else { throw ValidationError("--window is at least 2, not \(window)") }
-        if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is at least 1, not \(maxWindows)") }
+        if let maxWindows, maxWindows < 1 {
+            throw ValidationError("--max-windows is at least 1, not \(maxWindows)")
+        }
     }
 
     func run() async throws {

@@ -38,8 +38,12 @@ struct EvalTasksCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let limit, limit < 1 { throw ValidationError("--limit is at least 1, not \(limit)") }
-        if let numFewshot, numFewshot < 0 { throw ValidationError("--num-fewshot is at least 0, not \(numFewshot)") }
-        if let maxLength, maxLength < 2 { throw ValidationError("--max-length is at least 2, not \(maxLength)") }
+        if let numFewshot, numFewshot < 0 {
+            throw ValidationError("--num-fewshot is at least 0, not \(numFewshot)")
+        }
+        if let maxLength, maxLength < 2 {
+            throw ValidationError("--max-length is at least 2, not \(maxLength)")
+        }
     }
 
     func run() async throws {
@@ -68,15 +72,18 @@ struct EvalTasksCommand: AsyncParsableCommand {
         var results: [TaskRun.Result] = []
         for task in parsed {
             results.append(
-                try run.run(task, on: likelihood, read: read, generate: { prompt, stops, maxTokens in
-                    var options = GenerationOptions()
-                    options.maxTokens = maxTokens
-                    options.stop = stops.filter { !$0.isEmpty }
-                    // A prompt that is too long loses its beginning, as in lm-evaluation-harness.
-                    let ids = loaded.tokenizer.encode(prompt, addBOS: loaded.tokenizer.addsBOS)
-                    let room = max(1, generator.context - maxTokens)
-                    return try generator.generate(Array(ids.suffix(room)), options).text
-                }) { progress.update(task.name, $0, of: $1, "documents") })
+                try run.run(
+                    task, on: likelihood, read: read,
+                    generate: { prompt, stops, maxTokens in
+                        var options = GenerationOptions()
+                        options.maxTokens = maxTokens
+                        options.stop = stops.filter { !$0.isEmpty }
+                        // A prompt that is too long loses its beginning, as in lm-evaluation-harness.
+                        let ids = loaded.tokenizer.encode(prompt, addBOS: loaded.tokenizer.addsBOS)
+                        let room = max(1, generator.context - maxTokens)
+                        return try generator.generate(Array(ids.suffix(room)), options).text
+                    }
+                ) { progress.update(task.name, $0, of: $1, "documents") })
         }
         if let samples { try write(results, to: samples) }
         show(results, seconds: (clock.now - start) / .seconds(1))

@@ -21,7 +21,9 @@ struct PromptFile {
     init(path: String, system: String?, options: GenerationOptions) throws {
         let bytes = try TextInput.bytes(text: nil, file: path, named: "--prompts-file")
         var prompts: [Prompt] = []
-        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        {
             guard line.contains(where: { $0 > 0x20 }) else { continue }
             do {
                 prompts.append(try PromptFile.prompt(JSONValue(parsing: Array(line)), system, options))
@@ -29,7 +31,9 @@ struct PromptFile {
                 throw CommandError("\(path):\(index + 1): \(error)")
             }
         }
-        guard !prompts.isEmpty else { throw CommandError("\(path) holds no prompt; expected {\"prompt\": \"…\"} a line") }
+        guard !prompts.isEmpty else {
+            throw CommandError("\(path) holds no prompt; expected {\"prompt\": \"…\"} a line")
+        }
         self.prompts = prompts
     }
 
@@ -58,7 +62,10 @@ struct PromptFile {
             case "min_p": options.minP = try number()
             case "repeat_penalty": options.repeatPenalty = try number()
             case "seed": options.seed = try need(UInt64(exactly: try count()), "0 or more")
-            case "stop": options.stop = try (value.array ?? [value]).map { (stop: JSONValue) -> String in try need(stop.string, "texts") }
+            case "stop":
+                options.stop = try (value.array ?? [value]).map { (stop: JSONValue) -> String in
+                    try need(stop.string, "texts")
+                }
             default:
                 throw CommandError(
                     "unknown key '\(key)'; known are prompt, system, max_tokens, temperature, top_p, top_k, min_p, "
@@ -68,14 +75,16 @@ struct PromptFile {
         guard let text, !text.isEmpty else { throw CommandError("expected a 'prompt'") }
         try options.validate()
         let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
-        return Prompt(messages: opening + [ChatMessage(role: "user", content: text)], text: text, options: options)
+        return Prompt(
+            messages: opening + [ChatMessage(role: "user", content: text)], text: text, options: options)
     }
 }
 
 extension GenerateCommand {
     /// Continues the prompts of a file; results come as JSON lines in the order of the file.
     func runFile(_ path: String) async throws {
-        let file = try PromptFile(path: path, system: system, options: sampling.generation(seed: running.seed))
+        let file = try PromptFile(
+            path: path, system: system, options: sampling.generation(seed: running.seed))
         var settings = running.runnerConfiguration()
         settings.logitRows = batch
         settings.chunk = max(settings.chunk, batch)

@@ -98,12 +98,16 @@ struct GenerateCommand: AsyncParsableCommand {
     @Flag(help: "Take the prompt as it stands, without the chat template.") var raw = false
 
     func validate() throws {
-        guard (1...256).contains(batch) else { throw ValidationError("--batch must be between 1 and 256, not \(batch)") }
+        guard (1...256).contains(batch) else {
+            throw ValidationError("--batch must be between 1 and 256, not \(batch)")
+        }
         guard promptsFile != nil else { return }
         if prompt != nil || promptFile != nil {
             throw ValidationError("give --prompts-file or one prompt, not both")
         }
-        if drafting.draft != nil { throw ValidationError("--draft works on one prompt, not on --prompts-file") }
+        if drafting.draft != nil {
+            throw ValidationError("--draft works on one prompt, not on --prompts-file")
+        }
     }
 
     func run() async throws {

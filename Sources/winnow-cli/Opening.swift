@@ -56,6 +56,7 @@ extension RunOptions {
     func admit(_ plan: MemoryPlan, _ output: OutputOptions) throws {
         try plan.check(limit: memoryBytes)
         output.note(
-            "predicted peak memory \(Format.bytes(plan.total))", level: plan.total >= 1 << 30 ? .info : .debug)
+            "predicted peak memory \(Format.bytes(plan.total))", level: plan.total >= 1 << 30 ? .info : .debug
+        )
     }
 }

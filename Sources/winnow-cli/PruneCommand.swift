@@ -53,7 +53,8 @@ struct PruneCommand: AsyncParsableCommand {
     func validate() throws {
         if let structure {
             guard method == nil, settings.values.count == 0 else {
-                throw ValidationError("--structure \(structure.rawValue) takes --fraction, and no method or settings of one")
+                throw ValidationError(
+                    "--structure \(structure.rawValue) takes --fraction, and no method or settings of one")
             }
             guard let fraction, fraction > 0, fraction < 1 else {
                 throw ValidationError("--structure needs --fraction, more than 0 and less than 1")

@@ -16,10 +16,12 @@ struct Winnow: AsyncParsableCommand {
         version: "winnow \(WinnowVersion.current)",
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
-            EmbedCommand.self, TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self, EvalCommand.self, CompareCommand.self,
+            EmbedCommand.self, TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self,
+            EvalCommand.self, CompareCommand.self,
             TrainTokenizerCommand.self, TrainCommand.self, FinetuneCommand.self, MergeCommand.self,
             PruneCommand.self, QuantizeCommand.self, CompressCommand.self, SweepCommand.self,
-            RecommendCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self, DemoCommand.self,
+            RecommendCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
+            DemoCommand.self,
         ])
 
     /// Parses, runs, and maps every ending to the exit status that `cli.md` promises.

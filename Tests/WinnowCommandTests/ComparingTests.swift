@@ -11,17 +11,26 @@ struct ComparingTests {
         try TemporaryFolder.with { folder in
             let file = folder + "/prompts.jsonl"
             try TemporaryFolder.write(
-                Array("{\"prompt\": \"The quick\", \"max_tokens\": 7}\n\n{\"prompt\": \"a\", \"temperature\": 0.5}\n".utf8), to: file)
-            let arguments = ["generate", "--model", TinyModel.folder, "--prompts-file", file, "--max-tokens", "4"]
+                Array(
+                    "{\"prompt\": \"The quick\", \"max_tokens\": 7}\n\n{\"prompt\": \"a\", \"temperature\": 0.5}\n"
+                        .utf8), to: file)
+            let arguments = [
+                "generate", "--model", TinyModel.folder, "--prompts-file", file, "--max-tokens", "4",
+            ]
             let ending = try CommandRun.run(arguments + ["--json"])
             #expect(ending.status == 0, "\(ending.errors)")
             let results = try #require(try ending.json()["results"]?.array)
-            #expect(results.map { $0["index"] } == [0, 1] && results.map { $0["tokens"]?.array?.count } == [7, 4])
+            #expect(
+                results.map { $0["index"] } == [0, 1] && results.map { $0["tokens"]?.array?.count } == [7, 4])
             let alone = try CommandRun.run(
-                ["generate", "--model", TinyModel.folder, "--prompt", "The quick", "--max-tokens", "7", "--json"])
+                [
+                    "generate", "--model", TinyModel.folder, "--prompt", "The quick", "--max-tokens", "7",
+                    "--json",
+                ])
             #expect(try alone.json()["text"] == results[0]["text"])
             let lines = try CommandRun.run(arguments + ["--batch", "1"]).output.split(separator: "\n")
-            #expect(try lines.map { try JSONValue(parsing: String($0))["text"] } == results.map { $0["text"] })
+            #expect(
+                try lines.map { try JSONValue(parsing: String($0))["text"] } == results.map { $0["text"] })
             try TemporaryFolder.write(Array("{\"prompt\": \"x\"}\n{\"promt\": \"y\"}".utf8), to: file)
             let wrong = try CommandRun.run(arguments)
             #expect(wrong.status == 1 && wrong.errors.contains("\(file):2: unknown key 'promt'"))
@@ -29,7 +38,9 @@ struct ComparingTests {
     }
 
     @Test func aDraftLeavesTheTextAsItIs() throws {
-        let arguments = ["generate", "--model", TinyModel.folder, "--prompt", "The quick", "--max-tokens", "20", "--json"]
+        let arguments = [
+            "generate", "--model", TinyModel.folder, "--prompt", "The quick", "--max-tokens", "20", "--json",
+        ]
         let plain = try CommandRun.run(arguments).json()
         for draft in [TinyModel.chat, "prompt"] {
             let drafted = try CommandRun.run(arguments + ["--draft", draft, "--draft-tokens", "3"]).json()
@@ -62,7 +73,8 @@ struct ComparingTests {
             for structure in ["neurons", "heads", "layers"] {
                 let output = "\(folder)/\(structure)"
                 let json = try CommandRun.run([
-                    "prune", "--model", TinyModel.folder, "--structure", structure, "--fraction", "0.5", "--calibration", file,
+                    "prune", "--model", TinyModel.folder, "--structure", structure, "--fraction", "0.5",
+                    "--calibration", file,
                     "--samples", "4", "--length", "32", "--output", output, "--json",
                 ]).json()
                 #expect(json["weights"]?.integer ?? .max < json["weightsBefore"]?.integer ?? 0)
@@ -71,7 +83,8 @@ struct ComparingTests {
                 #expect(shape["prunable"] == json["weights"])
             }
             let mixed = try CommandRun.run([
-                "prune", "--model", TinyModel.folder, "--structure", "layers", "--sparsity", "0.5", "--output", folder + "/x",
+                "prune", "--model", TinyModel.folder, "--structure", "layers", "--sparsity", "0.5",
+                "--output", folder + "/x",
             ])
             #expect(mixed.status == 2)
         }
@@ -90,9 +103,11 @@ struct ComparingTests {
                 doc_to_target: a
                 """
             try TemporaryFolder.write(Array(yaml.utf8), to: folder + "/t.yaml")
-            try TemporaryFolder.write(Array("{\"q\": \"x\", \"a\": 0}\n{\"q\": \"y\", \"a\": 0}".utf8), to: folder + "/d.jsonl")
+            try TemporaryFolder.write(
+                Array("{\"q\": \"x\", \"a\": 0}\n{\"q\": \"y\", \"a\": 0}".utf8), to: folder + "/d.jsonl")
             let ending = try CommandRun.run([
-                "eval", "tasks", "--model", TinyModel.folder, "--tasks", folder + "/t.yaml", "--samples", folder + "/s.json", "--json",
+                "eval", "tasks", "--model", TinyModel.folder, "--tasks", folder + "/t.yaml", "--samples",
+                folder + "/s.json", "--json",
             ])
             #expect(ending.status == 0, "\(ending.errors)")
             let accuracy = try #require(try ending.json()["results"]?["t"]?["acc,none"]?.number)

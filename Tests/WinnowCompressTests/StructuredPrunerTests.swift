@@ -44,15 +44,19 @@ private let fixture: String = {
     }
 
     /// Dropping is the same as zeros in the columns that read what was dropped.
-    @Test(arguments: [Structure.neurons, .heads]) func whatIsLeftComputesWithoutTheRest(_ structure: Structure) throws {
+    @Test(arguments: [Structure.neurons, .heads]) func whatIsLeftComputesWithoutTheRest(
+        _ structure: Structure
+    ) throws {
         let (given, made, report) = try prune(structure, 0.5)
         var reference = try ReferenceLlama(given.model)
         let shape = given.model.configuration
         let name = structure == .neurons ? "mlp.down_proj.weight" : "self_attn.o_proj.weight"
         for (block, scores) in report.scores.enumerated() {
-            let columns = given.model.blocks[block].linears.first { $0.parameter.name.hasSuffix(name) }!.parameter.matrix.columns
+            let columns = given.model.blocks[block].linears.first { $0.parameter.name.hasSuffix(name) }!
+                .parameter.matrix.columns
             let width = columns / scores.count
-            let left = structure == .neurons ? report.kept[block] : report.kept[block] * shape.headWidth / width
+            let left =
+                structure == .neurons ? report.kept[block] : report.kept[block] * shape.headWidth / width
             let gone = Set(scores.indices).subtracting(scores.places(ofLargest: left))
             #expect(!gone.isEmpty && gone.count < scores.count)
             let key = "model.layers.\(block).\(name)"
@@ -69,7 +73,10 @@ private let fixture: String = {
         let (given, made, report) = try prune(.layers, 0.5)
         #expect(made.model.blocks.count == given.model.blocks.count - report.scores.count / 2)
         let gone = Set(report.scores.indices).subtracting(report.kept)
-        #expect(gone.allSatisfy { lost in report.kept.allSatisfy { report.scores[lost][0] <= report.scores[$0][0] } })
+        #expect(
+            gone.allSatisfy { lost in
+                report.kept.allSatisfy { report.scores[lost][0] <= report.scores[$0][0] }
+            })
         var hidden = try ReferenceLlama(given.model).embed(windows[0])
         for block in report.kept { try ReferenceLlama(given.model).runBlock(block, &hidden) }
         var own = try ReferenceLlama(made.model).embed(windows[0])
@@ -106,7 +113,9 @@ private let fixture: String = {
             let down = reference.weights["model.layers.\(block).mlp.down_proj.weight"]!
             for channel in scores.indices {
                 var weights = 0.0
-                for index in stride(from: channel, to: down.count, by: scores.count) { weights += down[index] * down[index] }
+                for index in stride(from: channel, to: down.count, by: scores.count) {
+                    weights += down[index] * down[index]
+                }
                 let expected = (weights * squares[block][channel]).squareRoot()
                 #expect(abs(scores[channel] - expected) < 1e-4 * max(expected, 1e-3))
             }
@@ -123,19 +132,26 @@ private let fixture: String = {
         let weights = (0..<rows * columns).map { _ in random.normal() }
         var gram = [Double](repeating: 0, count: columns * columns)
         for t in 0..<tokens {
-            for a in 0..<columns { for b in 0..<columns { gram[a * columns + b] += x[t * columns + a] * x[t * columns + b] } }
+            for a in 0..<columns {
+                for b in 0..<columns { gram[a * columns + b] += x[t * columns + a] * x[t * columns + b] }
+            }
         }
         let kept = [0, 2, 3, 6]
         let pool = try KernelPool(threads: 2)
         let solved = try OutputReconstruction(damping: 0).weights(
-            weights, columns: columns, keeping: kept, gram: GramMatrix(order: columns, values: gram), on: pool)
+            weights, columns: columns, keeping: kept, gram: GramMatrix(order: columns, values: gram), on: pool
+        )
         for row in 0..<rows {
             // The residual is orthogonal to every column that stays.
             for channel in kept {
                 var product = 0.0
                 for t in 0..<tokens {
-                    let own = (0..<columns).reduce(0.0) { $0 + Double(weights[row * columns + $1]) * x[t * columns + $1] }
-                    let made = kept.enumerated().reduce(0.0) { $0 + Double(solved[row * 4 + $1.offset]) * x[t * columns + $1.element] }
+                    let own = (0..<columns).reduce(0.0) {
+                        $0 + Double(weights[row * columns + $1]) * x[t * columns + $1]
+                    }
+                    let made = kept.enumerated().reduce(0.0) {
+                        $0 + Double(solved[row * 4 + $1.offset]) * x[t * columns + $1.element]
+                    }
                     product += (own - made) * x[t * columns + channel]
                 }
                 #expect(abs(product) < 1e-4)
@@ -143,13 +159,17 @@ private let fixture: String = {
         }
     }
 
-    @Test(arguments: [Structure.neurons, .heads]) func reconstructionComesCloser(_ structure: Structure) throws {
+    @Test(arguments: [Structure.neurons, .heads]) func reconstructionComesCloser(_ structure: Structure)
+        throws
+    {
         let tokens = windows[1]
         let (given, plain, _) = try prune(structure, 0.5)
         let mended = try prune(structure, 0.5, reconstructs: true).made
         let expected = try logits(given, tokens).map(Double.init)
         func error(_ loaded: LoadedModel) throws -> Double {
-            zip(try logits(loaded, tokens), expected).reduce(0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }
+            zip(try logits(loaded, tokens), expected).reduce(0) {
+                $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
+            }
         }
         #expect(try error(mended) < error(plain))
     }
@@ -169,14 +189,16 @@ private let fixture: String = {
         var random = Random(seed: 9)
         let values = (0..<5 * 128).map { _ in random.normal() }
         let matrix = try WeightMatrix(
-            format: .f32, rows: 5, columns: 128, parts: WeightMatrix.Parts(values: StorageSlice(copying: values)),
+            format: .f32, rows: 5, columns: 128,
+            parts: WeightMatrix.Parts(values: StorageSlice(copying: values)),
             name: "m"
         ).converted(to: .q4_1, on: pool, name: "m")
         let floats = matrix.floats(on: pool)
         for kept in [Array(32..<64) + Array(96..<128), Array(0..<40), [3]] {
             let selected = try matrix.selectingColumns(kept, on: pool)
             #expect(selected.format == (kept.count == 64 ? .q4_1 : .f32))
-            #expect(selected.floats(on: pool) == (0..<5).flatMap { row in kept.map { floats[row * 128 + $0] } })
+            #expect(
+                selected.floats(on: pool) == (0..<5).flatMap { row in kept.map { floats[row * 128 + $0] } })
         }
     }
 
@@ -184,16 +206,22 @@ private let fixture: String = {
         for (structure, fraction) in [(Structure.neurons, 0.0), (.layers, 1)] {
             #expect(throws: StructureError.badFraction(fraction)) { try prune(structure, fraction) }
         }
-        #expect(throws: StructureError.nothingToDrop(.layers, have: 2, fraction: 0.1)) { try prune(.layers, 0.1) }
+        #expect(throws: StructureError.nothingToDrop(.layers, have: 2, fraction: 0.1)) {
+            try prune(.layers, 0.1)
+        }
         var pruner = StructuredPruner(.neurons, fraction: 0.5, threads: 1)
         pruner.reconstructs = false
         let given = try LoadedModel(opening: fixture + "/tied")
-        #expect(throws: PruningError.needsCalibration(method: "dropping neurons")) { try pruner.prune(given, windows: []) }
+        #expect(throws: PruningError.needsCalibration(method: "dropping neurons")) {
+            try pruner.prune(given, windows: [])
+        }
         #expect(throws: PruningError.unevenWindows(index: 1, tokens: 2, expected: 3)) {
             try pruner.prune(given, windows: [[1, 2, 3], [1, 2]])
         }
         let flag = CancellationFlag()
         flag.cancel()
-        #expect(throws: PruningError.cancelled) { try pruner.prune(given, windows: windows, cancellation: flag) }
+        #expect(throws: PruningError.cancelled) {
+            try pruner.prune(given, windows: windows, cancellation: flag)
+        }
     }
 }

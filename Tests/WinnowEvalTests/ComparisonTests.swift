@@ -20,7 +20,9 @@ private let fixtures: String = {
 }()
 
 @Suite struct ComparisonTests {
-    private func open(_ name: String, chunk: Int = 16) throws -> (runner: ModelRunner, tokenizer: Tokenizer, model: LanguageModel) {
+    private func open(_ name: String, chunk: Int = 16) throws -> (
+        runner: ModelRunner, tokenizer: Tokenizer, model: LanguageModel
+    ) {
         let loaded = try LoadedModel(opening: "\(fixtures)/\(name)")
         var configuration = ModelRunner.Configuration(threads: 1)
         configuration.activations = .exact
@@ -30,7 +32,8 @@ private let fixtures: String = {
         return (try ModelRunner(loaded.model, configuration), loaded.tokenizer, loaded.model)
     }
 
-    private let text = Array("The quick brown fox jumps over the lazy dog, again and again and again. 0123456789".utf8)
+    private let text = Array(
+        "The quick brown fox jumps over the lazy dog, again and again and again. 0123456789".utf8)
 
     private func compare(_ a: String, _ b: String, chunk: Int = 16) throws -> OutputComparison.Result {
         let (first, second) = (try open(a, chunk: chunk), try open(b, chunk: chunk))
@@ -42,7 +45,9 @@ private let fixtures: String = {
 
     @Test func aModelIsItself() throws {
         let result = try compare("tiny-llama/tied", "tiny-llama/tied")
-        #expect(result.positions == 38 && result.agreements == 38 && result.divergences.allSatisfy { abs($0) < 1e-12 })
+        #expect(
+            result.positions == 38 && result.agreements == 38
+                && result.divergences.allSatisfy { abs($0) < 1e-12 })
         #expect(result.blocks.allSatisfy { $0.relativeError == 0 && abs($0.cosine - 1) < 1e-12 })
     }
 
@@ -50,7 +55,8 @@ private let fixtures: String = {
     @Test(arguments: [16, 64]) func figuresAreThoseOfTheLogits(_ chunk: Int) throws {
         let result = try compare("tiny-llama/tied", "tiny-llama/untied", chunk: chunk)
         let (first, second) = (try open("tiny-llama/tied"), try open("tiny-llama/untied"))
-        let ids = first.tokenizer.encode(String(decoding: text, as: UTF8.self), addBOS: first.tokenizer.addsBOS)
+        let ids = first.tokenizer.encode(
+            String(decoding: text, as: UTF8.self), addBOS: first.tokenizer.addsBOS)
         var divergences: [Double] = []
         var agreements = 0
         var losses = (0.0, 0.0)
@@ -67,7 +73,9 @@ private let fixtures: String = {
                 }
                 let (a, b) = (normed(p[place]), normed(q[place]))
                 divergences.append(zip(a, b).reduce(0) { $0 + exp($1.0) * ($1.0 - $1.1) })
-                if a.indices.max(by: { a[$0] < a[$1] }) == b.indices.max(by: { b[$0] < b[$1] }) { agreements += 1 }
+                if a.indices.max(by: { a[$0] < a[$1] }) == b.indices.max(by: { b[$0] < b[$1] }) {
+                    agreements += 1
+                }
                 losses.0 -= a[Int(tokens[place + 1])]
                 losses.1 -= b[Int(tokens[place + 1])]
             }
@@ -92,18 +100,24 @@ private let fixtures: String = {
             #expect(abs(own.relativeError - (expected.difference / expected.norm).squareRoot()) < 1e-4)
             #expect(abs(own.cosine - expected.cosine) < 1e-4)
         }
-        #expect(result.divergence(at: 0.5) == result.divergences[19] && result.divergence(at: 1) == result.divergences[37])
+        #expect(
+            result.divergence(at: 0.5) == result.divergences[19]
+                && result.divergence(at: 1) == result.divergences[37])
     }
 
     @Test func otherVocabulariesAreRefused() {
-        #expect(throws: OutputComparisonError.otherVocabulary) { try compare("tiny-llama/tied", "families/gpt2") }
+        #expect(throws: OutputComparisonError.otherVocabulary) {
+            try compare("tiny-llama/tied", "families/gpt2")
+        }
     }
 
     /// A GGUF file has q and k in another order of rows than the folder it was made from: they are the same weights.
     @Test func weightsAreComparedInOneOrder() throws {
         let (folder, file) = (try open("tiny-llama/tied"), try open("tiny-llama/tied-q4_1.gguf"))
         let layers = WeightComparison.all(folder.model, file.model, on: folder.runner.pool)
-        #expect(layers.count == 14 && layers.allSatisfy { ($0.relativeError ?? 1) < 0.15 && $0.second?.format == "q4_1" })
+        #expect(
+            layers.count == 14
+                && layers.allSatisfy { ($0.relativeError ?? 1) < 0.15 && $0.second?.format == "q4_1" })
         let same = WeightComparison.all(folder.model, folder.model, on: folder.runner.pool)
         #expect(same.allSatisfy { $0.relativeError == 0 && $0.first == $0.second })
     }

@@ -16,7 +16,9 @@ private struct Files {
     var files: [String: String]
 
     func read(_ path: String) throws -> [UInt8] {
-        guard let text = files[path] else { throw TaskError(file: path, line: nil, path: "", reason: "not there") }
+        guard let text = files[path] else {
+            throw TaskError(file: path, line: nil, path: "", reason: "not there")
+        }
         return Array(text.utf8)
     }
 
@@ -50,9 +52,14 @@ private let header = """
     }
 
     @Test func pythonsLiteralsAreRead() {
-        #expect(PythonLiteral.value(of: #"['a', "b'c", 'd\'e', 'é\n\x41\u0042']"#) == ["a", "b'c", "d'e", "é\nAB"])
+        #expect(
+            PythonLiteral.value(of: #"['a', "b'c", 'd\'e', 'é\n\x41\u0042']"#) == [
+                "a", "b'c", "d'e", "é\nAB",
+            ])
         #expect(PythonLiteral.value(of: "(1, -2.5, None, [True])") == [1, -2.5, .null, [true]])
-        for bad in ["[1", "['a]", "[a]", "[1] x", "", "[1 2]", "'\\"] { #expect(PythonLiteral.value(of: bad) == nil) }
+        for bad in ["[1", "['a]", "[a]", "[1] x", "", "[1 2]", "'\\"] {
+            #expect(PythonLiteral.value(of: bad) == nil)
+        }
     }
 
     @Test func choicesFollowTheQuestionBehindExamplesOfTheSameSplit() throws {
@@ -103,7 +110,8 @@ private let header = """
 
     @Test func whiteSpaceOfTemplatesStays() throws {
         let files = Files(files: [
-            "t.yaml": header + "output_type: loglikelihood\ndoc_to_text: \"{% if x %}\\n{{x}}\\n{% endif %}\\n\"\ndoc_to_target: x\n",
+            "t.yaml": header
+                + "output_type: loglikelihood\ndoc_to_text: \"{% if x %}\\n{{x}}\\n{% endif %}\\n\"\ndoc_to_target: x\n",
             "d.jsonl": #"{"x": "one"}"#,
         ])
         #expect(try files.questions()[0].contexts == ["\none\n\n"])
@@ -116,7 +124,10 @@ private let header = """
         ("output_type: multiple_choice\ndoc_to_target: x", "multiple_choice needs 'doc_to_choice'"),
         ("doc_to_target: x\ntraining_split: train", "t.yaml:6: training_split: no such split"),
         ("doc_to_target: x\nmetric_list: [{metric: acc}]", "generate_until has no such metric here"),
-        ("doc_to_target: x\nfilter_list: [{name: n, filter: [{function: regex, regex_pattern: '['}]}]", "not a regular expression"),
+        (
+            "doc_to_target: x\nfilter_list: [{name: n, filter: [{function: regex, regex_pattern: '['}]}]",
+            "not a regular expression"
+        ),
         ("doc_to_target: x\ngeneration_kwargs: {do_sample: true}", "answers are greedy here"),
         ("doc_to_target: '{{y}}'", "doc_to_target: "),
         ("doc_to_target: x\nnum_fewshot: 9", "9 examples need"),
@@ -130,7 +141,9 @@ private let header = """
     }
 
     @Test func brokenDocumentsAreNamed() {
-        for (text, expected) in [("{\"x\": 1}\n{", "d.jsonl:2"), ("[1]", "expected a list of objects"), ("", "has no documents")] {
+        for (text, expected) in [
+            ("{\"x\": 1}\n{", "d.jsonl:2"), ("[1]", "expected a list of objects"), ("", "has no documents"),
+        ] {
             let files = Files(files: ["t.yaml": header + "doc_to_target: x", "d.jsonl": text])
             do {
                 _ = try files.questions()
@@ -173,7 +186,9 @@ private let header = """
 
     @Test func filtersFindWhatPythonFinds() throws {
         func apply(_ pattern: String, _ text: String, _ group: Int = 0) throws -> String {
-            try TaskFilter.Pipeline(name: "f", filters: [.regex(pattern: pattern, group: group, fallback: "none")]).apply(text)
+            try TaskFilter.Pipeline(
+                name: "f", filters: [.regex(pattern: pattern, group: group, fallback: "none")]
+            ).apply(text)
         }
         #expect(try apply("[0-9]+", "a 12 b 7") == "12")
         #expect(try apply("[0-9]+", "a 12 b 7", -1) == "7")
@@ -187,12 +202,17 @@ private let header = """
         let values = [MetricValue(value: -6, weight: 2), MetricValue(value: -3, weight: 4)]
         #expect(abs(TaskMetric(.wordPerplexity).aggregate(values) - 4.4816890703) < 1e-9)  // exp(9 / 6)
         #expect(abs(TaskMetric(.bitsPerByte).aggregate(values) - 2.1640425613) < 1e-9)  // 1.5 / ln 2
-        #expect(abs(TaskMetric(.accuracy).standardError([1, 0, 0, 1].map { MetricValue(value: $0) })! - 0.2886751346) < 1e-9)
+        #expect(
+            abs(
+                TaskMetric(.accuracy).standardError([1, 0, 0, 1].map { MetricValue(value: $0) })!
+                    - 0.2886751346) < 1e-9)
         #expect(TaskMetric.words("a b\n c") == 3 && TaskMetric.words(" a ") == 3 && TaskMetric.words("") == 1)
     }
 
     /// Every score against logits at each position of each text, computed alone.
-    @Test(arguments: [(512, 64), (7, 2)]) func likelihoodsAreThoseOfWholeTexts(_ chunk: Int, _ logitRows: Int) throws {
+    @Test(arguments: [(512, 64), (7, 2)]) func likelihoodsAreThoseOfWholeTexts(_ chunk: Int, _ logitRows: Int)
+        throws
+    {
         let loaded = try LoadedModel(opening: fixtures + "/tied")
         var configuration = ModelRunner.Configuration(threads: 1)
         configuration.chunk = chunk
@@ -209,7 +229,9 @@ private let header = """
                 guard place + 1 >= ids.count - count else { continue }
                 let logits = runner.logits(rows: 0..<1)
                 score.sum += Double(logits[Int(ids[place + 1])]) - LogProbabilities.logSumExp(logits)
-                if logits.indices.max(by: { logits[$0] < logits[$1] }) != Int(ids[place + 1]) { score.isGreedy = false }
+                if logits.indices.max(by: { logits[$0] < logits[$1] }) != Int(ids[place + 1]) {
+                    score.isGreedy = false
+                }
             }
             return score
         }
@@ -220,7 +242,8 @@ private let header = """
         let scores = try likelihood.scores(requests.map { (context: $0.0, continuation: $0.1) })
         for (request, score) in zip(requests, scores) {
             let pair = try likelihood.encode(request.0, request.1)
-            let expected = try naive((pair.context + pair.continuation).suffix(25), last: pair.continuation.count)
+            let expected = try naive(
+                (pair.context + pair.continuation).suffix(25), last: pair.continuation.count)
             #expect(abs(score.sum - expected.sum) < 1e-9 && score.isGreedy == expected.isGreedy)
         }
         #expect(scores[0] == scores[2])
@@ -228,7 +251,9 @@ private let header = """
         let text = String(repeating: "a1 ", count: 20)
         let ids = loaded.tokenizer.encode(text)
         #expect(ids.count > 48)
-        var sum = try naive([loaded.tokenizer.bosID ?? loaded.tokenizer.definition.eosID!] + ids[..<24], last: 24).sum
+        var sum = try naive(
+            [loaded.tokenizer.bosID ?? loaded.tokenizer.definition.eosID!] + ids[..<24], last: 24
+        ).sum
         var start = 24
         while start < ids.count {
             let end = min(start + 24, ids.count)
@@ -249,16 +274,19 @@ private let header = """
                 doc_to_target: y
                 filter_list: [{name: low, filter: [{function: lowercase}, {function: take_first}]}]
                 """,
-            "d.jsonl": "{\"x\": \"a\", \"y\": \"ok\"}\n{\"x\": \"b\", \"y\": \"no\"}\n{\"x\": \"c\", \"y\": \"ok\"}",
+            "d.jsonl":
+                "{\"x\": \"a\", \"y\": \"ok\"}\n{\"x\": \"b\", \"y\": \"no\"}\n{\"x\": \"c\", \"y\": \"ok\"}",
         ])
         let task = try EvaluationTask(reading: "t.yaml", read: files.read)
         var run = TaskRun()
         run.limit = 2
         run.keepsSamples = true
-        let result = try run.run(task, on: likelihood, read: files.read, generate: { prompt, stops, most in
-            #expect(stops == ["\n\n"] && most == 256)
-            return "OK"
-        })
+        let result = try run.run(
+            task, on: likelihood, read: files.read,
+            generate: { prompt, stops, most in
+                #expect(stops == ["\n\n"] && most == 256)
+                return "OK"
+            })
         #expect(result.json["exact_match,low"] == 0.5 && result.documents == 2)
         #expect(result.samples.map { $0["answers"] } == ["OK", "OK"])
     }

@@ -7,7 +7,8 @@ import WinnowText
 /// Requests of every kind: greedy, drawn, with penalties, stops, other lengths.
 private func mixedRequests(_ tokenizer: Tokenizer) -> [GenerationRequest] {
     let prompts = [
-        "The quick", "a", "The quick brown", String(repeating: "one two three ", count: 6), "The quick", "zzz",
+        "The quick", "a", "The quick brown", String(repeating: "one two three ", count: 6), "The quick",
+        "zzz",
         String(repeating: "one two three ", count: 6) + "four",
     ]
     return prompts.enumerated().map { index, prompt in
@@ -47,13 +48,15 @@ private func mixedRequests(_ tokenizer: Tokenizer) -> [GenerationRequest] {
         let opening = loaded.tokenizer.encode(String(repeating: "one two three ", count: 8))
         #expect(opening.count > 64)
         let requests = ["x", "y", "zz"].map {
-            GenerationRequest(prompt: opening + loaded.tokenizer.encode($0), options: options { $0.maxTokens = 9 })
+            GenerationRequest(
+                prompt: opening + loaded.tokenizer.encode($0), options: options { $0.maxTokens = 9 })
         }
         let runner = try runner(loaded, logitRows: 3)
         do {
             let results = try BatchGenerator(runner: runner, tokenizer: loaded.tokenizer).generate(requests)
             #expect(results[0].reusedTokens == 0)
-            #expect(results[1].reusedTokens >= opening.count - 1 && results[2].reusedTokens >= opening.count - 1)
+            #expect(
+                results[1].reusedTokens >= opening.count - 1 && results[2].reusedTokens >= opening.count - 1)
             for (request, result) in zip(requests, results) {
                 let alone = try TextGenerator(
                     runner: WinnowGenerateTests.runner(loaded), tokenizer: loaded.tokenizer
@@ -72,7 +75,8 @@ private func mixedRequests(_ tokenizer: Tokenizer) -> [GenerationRequest] {
         // Room for the largest alone: they come one after another.
         configuration.cacheBytes = runner.pages(tokens: 128) * runner.pageBytes
         let batch = BatchGenerator(runner: runner, tokenizer: loaded.tokenizer, configuration)
-        let free = BatchGenerator(runner: try WinnowGenerateTests.runner(loaded, logitRows: 8), tokenizer: loaded.tokenizer)
+        let free = BatchGenerator(
+            runner: try WinnowGenerateTests.runner(loaded, logitRows: 8), tokenizer: loaded.tokenizer)
         let results = try batch.generate(requests)
         #expect(try results.map(\.tokens) == free.generate(requests).map(\.tokens))
         configuration.cacheBytes = runner.pageBytes
@@ -91,7 +95,9 @@ private func mixedRequests(_ tokenizer: Tokenizer) -> [GenerationRequest] {
         let results = try BatchGenerator(runner: runner(loaded, logitRows: 3), tokenizer: loaded.tokenizer)
             .generate(requests)
         #expect(results[2].finishReason == .cancelled && results[2].tokens.count < whole[2].tokens.count)
-        for index in requests.indices where index != 2 { #expect(results[index].tokens == whole[index].tokens) }
+        for index in requests.indices where index != 2 {
+            #expect(results[index].tokens == whole[index].tokens)
+        }
     }
 
     @Test func cancellingAllKeepsWhatThereIs() throws {
@@ -122,7 +128,9 @@ private func mixedRequests(_ tokenizer: Tokenizer) -> [GenerationRequest] {
 
 @Suite struct SharedPageTests {
     /// Logits after each token.
-    private func logits(_ runner: ModelRunner, _ tokens: [TokenID], _ sequence: KVSequence) throws -> [[Float]] {
+    private func logits(_ runner: ModelRunner, _ tokens: [TokenID], _ sequence: KVSequence) throws
+        -> [[Float]]
+    {
         try tokens.map { token in
             runner.begin()
             try [token].withUnsafeBufferPointer { try runner.append($0, to: sequence) }

@@ -84,7 +84,8 @@ private final class Oracle: Drafter {
     func anotherModelChangesNothing(_ logitRows: Int) throws {
         for prompt in prompts {
             for penalty: Float in [1, 1.3] {
-                let drafted = try both(prompt, options { $0.repeatPenalty = penalty }, logitRows: logitRows) { _, _ in
+                let drafted = try both(prompt, options { $0.repeatPenalty = penalty }, logitRows: logitRows) {
+                    _, _ in
                     ModelDrafter(try runner(tiny("untied")))
                 }.drafted
                 #expect(drafted.acceptedTokens < drafted.draftedTokens)
@@ -94,7 +95,8 @@ private final class Oracle: Drafter {
 
     @Test func wrongGuessesInBetweenAreDropped() throws {
         for wrongEach in [2, 3, 5] {
-            let drafted = try both("The quick", options(), logitRows: 7) { Oracle($1, wrongEach: wrongEach) }.drafted
+            let drafted = try both("The quick", options(), logitRows: 7) { Oracle($1, wrongEach: wrongEach) }
+                .drafted
             #expect(drafted.acceptedTokens > 0 && drafted.acceptedTokens < drafted.draftedTokens)
         }
     }
@@ -114,7 +116,8 @@ private final class Oracle: Drafter {
         // The context's end, the last token, and a stop text inside of a draft.
         for context in [20, 21, 22, 23] {
             let (alone, drafted) = try both("a", options(), logitRows: 6, context: context) { Oracle($1) }
-            #expect(alone.finishReason == .length && drafted.promptTokens + drafted.tokens.count <= context + 1)
+            #expect(
+                alone.finishReason == .length && drafted.promptTokens + drafted.tokens.count <= context + 1)
         }
         for most in 1...6 { _ = try both("a", options { $0.maxTokens = most }, logitRows: 6) { Oracle($1) } }
         let text = try both("a", options(), logitRows: 6) { Oracle($1) }.alone.text
@@ -132,7 +135,8 @@ private final class Oracle: Drafter {
         let next = loaded.tokenizer.encode("The quick") + first.tokens + loaded.tokenizer.encode(" and")
         let again = try generator.generate(next, options())
         #expect(again.reusedTokens >= next.count - loaded.tokenizer.encode(" and").count - 1)
-        let fresh = try TextGenerator(runner: runner(loaded), tokenizer: loaded.tokenizer).generate(next, options())
+        let fresh = try TextGenerator(runner: runner(loaded), tokenizer: loaded.tokenizer).generate(
+            next, options())
         #expect(again.tokens == fresh.tokens)
     }
 
@@ -168,7 +172,9 @@ private final class Oracle: Drafter {
         var configuration = Engine.Configuration(threads: 1)
         let other = fixtures + "/../families/gpt2"
         configuration.draft = .model(path: other)
-        #expect(throws: GenerationError.otherVocabulary(draft: other)) { try Engine(opening: fixtures + "/tied", configuration) }
+        #expect(throws: GenerationError.otherVocabulary(draft: other)) {
+            try Engine(opening: fixtures + "/tied", configuration)
+        }
     }
 }
 

@@ -2,7 +2,6 @@ import Testing
 import WinnowGenerate
 import WinnowText
 
-
 private func pick(_ logits: [Float], _ options: GenerationOptions, draws: Int = 1) -> [TokenID] {
     var sampler = Sampler(options)
     return logits.withUnsafeBufferPointer { logits in (0..<draws).map { _ in sampler.pick(logits) } }
@@ -57,7 +56,9 @@ private func pick(_ logits: [Float], _ options: GenerationOptions, draws: Int = 
     @Test func badOptionsAreNamed() {
         var options = GenerationOptions()
         options.topP = 0
-        #expect(throws: GenerationError.badOption(name: "top-p", value: "0.0", expected: "more than 0, at most 1")) {
+        #expect(
+            throws: GenerationError.badOption(name: "top-p", value: "0.0", expected: "more than 0, at most 1")
+        ) {
             try options.validate()
         }
     }

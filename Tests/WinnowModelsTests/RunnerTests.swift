@@ -32,7 +32,8 @@ func randomTokens(_ count: Int, seed: UInt64 = 3) -> [TokenID] {
 }
 
 /// Logits of every token, in steps of the runner's chunk.
-func allLogits(_ runner: ModelRunner, _ tokens: [TokenID], _ sequence: KVSequence? = nil) throws -> [[Float]] {
+func allLogits(_ runner: ModelRunner, _ tokens: [TokenID], _ sequence: KVSequence? = nil) throws -> [[Float]]
+{
     let sequence = sequence ?? runner.makeSequence(capacity: 256)
     var result: [[Float]] = []
     var rest = tokens[...]
@@ -52,7 +53,9 @@ func largestDifference(_ a: [[Float]], _ b: [[Double]]) -> Double {
 }
 
 @Suite struct RunnerTests {
-    @Test(arguments: ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "int8", "int4", "masked-int8", "masked-q4_1"])
+    @Test(arguments: [
+        "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "int8", "int4", "masked-int8", "masked-q4_1",
+    ])
     func exactLogitsMatchFloat64(_ name: String) throws {
         let model = try tinyModel(try #require(WeightFormats.named(name)))
         let tokens = randomTokens(70)
@@ -157,11 +160,14 @@ func largestDifference(_ a: [[Float]], _ b: [[Double]]) -> Double {
             let before = hidden
             var seen: [TapPoint: Int] = [:]
             try hidden.withUnsafeMutableBufferPointer {
-                try runner.runBlock(1, hidden: $0, windows: windows, length: length, observer: { values in
-                    seen[values.point, default: 0] += values.tokens
-                })
+                try runner.runBlock(
+                    1, hidden: $0, windows: windows, length: length,
+                    observer: { values in
+                        seen[values.point, default: 0] += values.tokens
+                    })
             }
-            #expect(seen == Dictionary(uniqueKeysWithValues: TapPoint.allCases.map { ($0, windows * length) }))
+            #expect(
+                seen == Dictionary(uniqueKeysWithValues: TapPoint.allCases.map { ($0, windows * length) }))
             for window in 0..<windows {
                 var rows = (0..<length).map { token in
                     before[((window * length + token) * 64)...].prefix(64).map(Double.init)

@@ -103,11 +103,14 @@ import WinnowWeights
             }
             let statistics = try #require(record.statistics)
             #expect(statistics.parameters.map(\.name) == observed.parameters.map(\.name))
-            let total = statistics.parameters.reduce(0) { $0 + $1.gradientNorm * $1.gradientNorm }.squareRoot()
+            let total = statistics.parameters.reduce(0) { $0 + $1.gradientNorm * $1.gradientNorm }
+                .squareRoot()
             #expect(abs(total - record.gradientNorm) < 1e-4 * total)
             for (own, (old, parameter)) in zip(statistics.parameters, zip(before, observed.parameters)) {
                 // Gradual pruning acts before the optimizer: what it took is no part of the step.
-                let kept = old.indices.map { parameter.values[$0] == 0 && parameter.mask != nil ? 0 : Double(old[$0]) }
+                let kept = old.indices.map {
+                    parameter.values[$0] == 0 && parameter.mask != nil ? 0 : Double(old[$0])
+                }
                 let norm = kept.reduce(0) { $0 + $1 * $1 }.squareRoot()
                 let change = kept.indices.reduce(0.0) { sum, index in
                     let moved = Double(parameter.values[index]) - kept[index]

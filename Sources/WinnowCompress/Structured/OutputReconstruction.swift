@@ -37,7 +37,8 @@ struct OutputReconstruction {
                 }
                 solved.apply(&target)
                 for (column, channel) in kept.enumerated() {
-                    result[row * order + column] = Float(Double(weights[row * columns + channel]) + target[column])
+                    result[row * order + column] = Float(
+                        Double(weights[row * columns + channel]) + target[column])
                 }
             }
         }

@@ -16,7 +16,8 @@ public enum StructureError: Error, Equatable, Sendable, CustomStringConvertible 
 
     public var description: String {
         switch self {
-        case .badFraction(let fraction): "the fraction to drop is \(fraction); expected more than 0 and less than 1"
+        case .badFraction(let fraction):
+            "the fraction to drop is \(fraction); expected more than 0 and less than 1"
         case .nothingToDrop(let structure, let have, let fraction):
             "\(fraction) of \(have) \(structure.rawValue) is less than one that can go: ask for more, or for another structure"
         case .unsupported(let structure, let architecture, let reason):

@@ -26,10 +26,13 @@ final class StructurePass {
     private var input: Buffer<Float>
 
     init(
-        _ pruner: StructuredPruner, _ model: LanguageModel, _ windows: [[TokenID]], _ cancellation: CancellationFlag?
+        _ pruner: StructuredPruner, _ model: LanguageModel, _ windows: [[TokenID]],
+        _ cancellation: CancellationFlag?
     ) throws {
         let length = windows.first?.count ?? 0
-        guard length > 0 else { throw PruningError.needsCalibration(method: "dropping \(pruner.structure.rawValue)") }
+        guard length > 0 else {
+            throw PruningError.needsCalibration(method: "dropping \(pruner.structure.rawValue)")
+        }
         guard length <= model.configuration.contextLength else {
             throw PruningError.windowTooLong(tokens: length, context: model.configuration.contextLength)
         }
@@ -77,9 +80,13 @@ final class StructurePass {
             try hidden.withMutableElements { hidden in
                 try runner.runBlock(
                     block, hidden: hidden, windows: windowCount, length: length,
-                    observer: point == nil ? nil : { [pool] values in
-                        if values.point == point { observed.statistics[values.point]!.add(values, on: pool) }
-                    }, cancellation: cancellation)
+                    observer: point == nil
+                        ? nil
+                        : { [pool] values in
+                            if values.point == point {
+                                observed.statistics[values.point]!.add(values, on: pool)
+                            }
+                        }, cancellation: cancellation)
             }
         } catch ModelError.cancelled { throw PruningError.cancelled }
         for statistics in observed.statistics.values {
@@ -89,7 +96,8 @@ final class StructurePass {
         }
         if pruner.structure == .layers {
             observed.influence = StructureScores.influence(
-                from: input.base, to: hidden.base, tokens: windowCount * length, width: model.configuration.width)
+                from: input.base, to: hidden.base, tokens: windowCount * length,
+                width: model.configuration.width)
             guard observed.influence.isFinite else {
                 throw PruningError.activationsNotFinite(layer: "block \(block)", channel: 0)
             }

@@ -66,7 +66,8 @@ public struct StructuredPruner {
             result,
             StructureReport(
                 structure: structure, fraction: fraction, scores: scores,
-                kept: changes.kept(structure, loaded.model.configuration), before: loaded.model, after: result.model)
+                kept: changes.kept(structure, loaded.model.configuration), before: loaded.model,
+                after: result.model)
         )
     }
 
@@ -76,8 +77,11 @@ public struct StructuredPruner {
         var plan = MemoryPlan()
         plan.add("the model as stored, and what becomes of it", bytes: 2 * model.byteCount)
         let hidden = windows * length * shape.width * 4
-        plan.add("hidden states of \(windows * length) tokens", bytes: structure == .layers ? 2 * hidden : hidden)
-        let order = structure == .heads ? shape.widestLayer.heads * shape.headWidth : shape.widestLayer.feedForwardWidth
+        plan.add(
+            "hidden states of \(windows * length) tokens", bytes: structure == .layers ? 2 * hidden : hidden)
+        let order =
+            structure == .heads
+            ? shape.widestLayer.heads * shape.headWidth : shape.widestLayer.feedForwardWidth
         if structure != .layers {
             plan.add("one matrix in float32, twice", bytes: 2 * order * shape.width * 4)
             if reconstructs { plan.add("the solver", bytes: 4 * order * order * 8) }
@@ -134,11 +138,13 @@ public struct StructuredPruner {
     // MARK: Blocks
 
     private func dropNeurons(
-        _ block: Int, _ observed: StructurePass.Observed, _ changes: inout StructureChanges, _ pass: StructurePass
+        _ block: Int, _ observed: StructurePass.Observed, _ changes: inout StructureChanges,
+        _ pass: StructurePass
     ) throws -> [Double] {
         let network = changes.model.blocks[block].feedForward!
         let down = network.down.weight
-        let scores = StructureScores.channels(down.matrix, squares: observed.squares(.feedForwardHidden), on: pass.pool)
+        let scores = StructureScores.channels(
+            down.matrix, squares: observed.squares(.feedForwardHidden), on: pass.pool)
         let kept = scores.places(ofLargest: keptNeurons(of: scores.count))
         for linear in [network.gate, network.up].compactMap(\.self) { try changes.keepRows(kept, of: linear) }
         try keepColumns(kept, of: down, observed.grams[.feedForwardHidden], &changes, pass)
@@ -147,7 +153,8 @@ public struct StructuredPruner {
     }
 
     private func dropHeads(
-        _ block: Int, _ observed: StructurePass.Observed, _ changes: inout StructureChanges, _ pass: StructurePass
+        _ block: Int, _ observed: StructurePass.Observed, _ changes: inout StructureChanges,
+        _ pass: StructurePass
     ) throws -> [Double] {
         let attention = changes.model.blocks[block].attention
         let shape = changes.model.configuration
@@ -162,7 +169,8 @@ public struct StructuredPruner {
         try changes.keepRows(rows(width), of: attention.query)
         try changes.keepRows(rows(shape.headWidth), of: attention.key)
         try changes.keepRows(rows(shape.headWidth), of: attention.value)
-        try keepColumns(rows(width), of: attention.output.weight, observed.grams[.attentionOutput], &changes, pass)
+        try keepColumns(
+            rows(width), of: attention.output.weight, observed.grams[.attentionOutput], &changes, pass)
         changes.shapes[block].keyValueHeads = kept.count
         changes.shapes[block].heads = kept.count * queries
         return scores
@@ -179,11 +187,14 @@ public struct StructuredPruner {
             let floats: [Float]
             do {
                 floats = try solver.weights(
-                    source.floats(on: pass.pool), columns: source.columns, keeping: kept, gram: gram, on: pass.pool)
+                    source.floats(on: pass.pool), columns: source.columns, keeping: kept, gram: gram,
+                    on: pass.pool)
             } catch FactorisationError.notPositiveDefinite(let pivot, _) {
                 throw PruningError.singular(layer: parameter.name, channel: kept[pivot])
             }
-            guard floats.allSatisfy(\.isFinite) else { throw PruningError.resultNotFinite(layer: parameter.name) }
+            guard floats.allSatisfy(\.isFinite) else {
+                throw PruningError.resultNotFinite(layer: parameter.name)
+            }
             result = try WeightMatrix(
                 format: .f32, rows: source.rows, columns: kept.count,
                 parts: WeightMatrix.Parts(values: StorageSlice(copying: floats)), name: parameter.name)

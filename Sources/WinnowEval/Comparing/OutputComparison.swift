@@ -54,7 +54,8 @@ public struct OutputComparison: Sendable {
     /// - Parameter first: what is compared with; both runners have the same `chunk` and `logitRows`.
     /// - Throws: ``OutputComparisonError``, ``PerplexityError`` for a text without a window, ``ModelError/cancelled``.
     public func run(
-        _ text: [UInt8], _ first: (runner: ModelRunner, tokenizer: Tokenizer), _ second: (runner: ModelRunner, tokenizer: Tokenizer),
+        _ text: [UInt8], _ first: (runner: ModelRunner, tokenizer: Tokenizer),
+        _ second: (runner: ModelRunner, tokenizer: Tokenizer),
         cancellation: CancellationFlag? = nil, progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> Result {
         try first.runner.model.requireHead()
@@ -171,10 +172,12 @@ public struct OutputComparison: Sendable {
         var result: [Result.Block] = []
         for block in first.model.blocks.indices {
             try own.withMutableElements {
-                try first.runBlock(block, hidden: $0, windows: windows.count, length: window, cancellation: cancellation)
+                try first.runBlock(
+                    block, hidden: $0, windows: windows.count, length: window, cancellation: cancellation)
             }
             try other.withMutableElements {
-                try second.runBlock(block, hidden: $0, windows: windows.count, length: window, cancellation: cancellation)
+                try second.runBlock(
+                    block, hidden: $0, windows: windows.count, length: window, cancellation: cancellation)
             }
             result.append(OutputComparison.difference(own.base, other.base, rows: rows, width: width))
         }
@@ -208,7 +211,8 @@ public enum OutputComparisonError: Error, Equatable, Sendable, CustomStringConve
 
     public var description: String {
         switch self {
-        case .otherVocabulary: "the two models have other vocabularies: what they say can't be compared token by token"
+        case .otherVocabulary:
+            "the two models have other vocabularies: what they say can't be compared token by token"
         case .notFinite: "the logits of one of the models are not finite: its weights are damaged"
         }
     }

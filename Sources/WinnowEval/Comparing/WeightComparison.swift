@@ -20,7 +20,9 @@ public struct WeightComparison: Sendable, Equatable {
     public var relativeError: Double?
 
     /// All matrices of the blocks, in the first model's order, then those that only the second has.
-    public static func all(_ first: LanguageModel, _ second: LanguageModel, on pool: KernelPool) -> [WeightComparison] {
+    public static func all(_ first: LanguageModel, _ second: LanguageModel, on pool: KernelPool)
+        -> [WeightComparison]
+    {
         func matrices(_ model: LanguageModel) -> [(String, WeightMatrix)] {
             model.blocks.flatMap { block -> [(String, WeightMatrix)] in
                 block.linears.map { ($0.parameter.name, inOneOrder($0.parameter, model.configuration)) }
@@ -39,7 +41,9 @@ public struct WeightComparison: Sendable, Equatable {
     /// Rows of q and k as Hugging Face has them: GGUF files of some families pair them otherwise.
     private static func inOneOrder(_ parameter: Parameter, _ shape: ModelConfiguration) -> WeightMatrix {
         let matrix = parameter.matrix
-        guard shape.rotaryStyle == .interleaved, let heads = shape.rotaryHeads(of: parameter.name) else { return matrix }
+        guard shape.rotaryStyle == .interleaved, let heads = shape.rotaryHeads(of: parameter.name) else {
+            return matrix
+        }
         let order = rotaryRowOrder(heads: heads, headWidth: shape.headWidth, from: .interleaved, to: .halves)
         return (try? matrix.permutingRows(order)) ?? matrix
     }

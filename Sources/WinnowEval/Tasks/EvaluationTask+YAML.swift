@@ -3,9 +3,11 @@ import WinnowYAML
 
 extension EvaluationTask {
     private static let known = [
-        "task", "task_alias", "tag", "include", "dataset_path", "dataset_name", "dataset_kwargs", "output_type",
+        "task", "task_alias", "tag", "include", "dataset_path", "dataset_name", "dataset_kwargs",
+        "output_type",
         "training_split", "validation_split", "test_split", "fewshot_split", "doc_to_text", "doc_to_target",
-        "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter", "fewshot_config", "num_fewshot",
+        "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter", "fewshot_config",
+        "num_fewshot",
         "metric_list", "filter_list", "generation_kwargs", "repeats", "metadata", "should_decontaminate",
         "doc_to_decontamination_query",
     ]
@@ -26,7 +28,8 @@ extension EvaluationTask {
         let node = TaskNode(document)
         guard let include = node["include"] else { return document }
         guard depth < 8 else { throw include.error("files that include each other") }
-        let other = try self.document(TaskDocuments.path(try include.string(), beside: file), read, depth: depth + 1)
+        let other = try self.document(
+            TaskDocuments.path(try include.string(), beside: file), read, depth: depth + 1)
         var merged = other.value.object ?? JSONObject()
         for (key, value) in document.value.object?.pairs ?? [] where key != "include" { merged[key] = value }
         // The lines of the included file are lost: its own keys were not looked at by themselves.
@@ -55,15 +58,21 @@ extension EvaluationTask {
         }
         if let kind = node["output_type"] {
             guard let output = Output(rawValue: try kind.string()) else {
-                throw kind.error("there is no such output; there are \(Output.allCases.map(\.rawValue).joined(separator: ", "))")
+                throw kind.error(
+                    "there is no such output; there are \(Output.allCases.map(\.rawValue).joined(separator: ", "))"
+                )
             }
             self.output = output
         }
         text = field(node["doc_to_text"]) ?? .constant("")
-        guard let target = field(try need("doc_to_target")) else { throw node.error("expected 'doc_to_target'") }
+        guard let target = field(try need("doc_to_target")) else {
+            throw node.error("expected 'doc_to_target'")
+        }
         self.target = target
         choices = field(node["doc_to_choice"])
-        if output == .multipleChoice, choices == nil { throw node.error("multiple_choice needs 'doc_to_choice'") }
+        if output == .multipleChoice, choices == nil {
+            throw node.error("multiple_choice needs 'doc_to_choice'")
+        }
         description = try node["description"]?.string()
         if let delimiter = node["target_delimiter"] { targetDelimiter = try delimiter.string() }
         if let delimiter = node["fewshot_delimiter"] { exampleDelimiter = try delimiter.string() }
@@ -77,7 +86,9 @@ extension EvaluationTask {
         examples.split = try node["fewshot_split"]?.string()
         try readFiles(node)
         if let examples = node["fewshot_config"] { try readExamples(examples, field) }
-        metrics = try node["metric_list"].map { list throws(TaskError) in try metricList(list) } ?? output.defaultMetrics
+        metrics =
+            try node["metric_list"].map { list throws(TaskError) in try metricList(list) }
+            ?? output.defaultMetrics
         if let list = node["filter_list"] { filters = try EvaluationTask.pipelines(list) }
         if output == .generateUntil {
             until = [exampleDelimiter]
@@ -96,9 +107,12 @@ extension EvaluationTask {
         }
         for key in ["training_split", "validation_split", "test_split", "fewshot_split"] {
             guard let split = node[key], dataFiles[try split.string()] == nil else { continue }
-            throw split.error("no such split; data_files has \(dataFiles.keys.sorted().joined(separator: ", "))")
+            throw split.error(
+                "no such split; data_files has \(dataFiles.keys.sorted().joined(separator: ", "))")
         }
-        guard testSplit ?? validationSplit != nil else { throw node.error("expected 'test_split' or 'validation_split'") }
+        guard testSplit ?? validationSplit != nil else {
+            throw node.error("expected 'test_split' or 'validation_split'")
+        }
     }
 
     private mutating func readExamples(
@@ -122,7 +136,9 @@ extension EvaluationTask {
             }
         }
         if let indices = node["fewshot_indices"] {
-            examples.indices = try indices.elements().map { index throws(TaskError) in try index.integer(atLeast: 0) }
+            examples.indices = try indices.elements().map { index throws(TaskError) in
+                try index.integer(atLeast: 0)
+            }
         }
         examples.text = field(node["doc_to_text"])
         examples.target = field(node["doc_to_target"])
@@ -134,13 +150,15 @@ extension EvaluationTask {
     private func metricList(_ list: TaskNode) throws(TaskError) -> [TaskMetric] {
         try list.elements().map { node throws(TaskError) in
             try node.refuseOthers(than: [
-                "metric", "aggregation", "higher_is_better", "hf_evaluate", "regexes_to_ignore", "ignore_case",
+                "metric", "aggregation", "higher_is_better", "hf_evaluate", "regexes_to_ignore",
+                "ignore_case",
                 "ignore_punctuation", "ignore_numbers",
             ])
             guard let name = node["metric"] else { throw node.error("expected 'metric'") }
             guard let kind = TaskMetric.Kind(rawValue: try name.string()), kind.belongs(to: output) else {
                 let known = TaskMetric.Kind.allCases.filter { $0.belongs(to: output) }.map(\.rawValue)
-                throw name.error("\(output.rawValue) has no such metric here; it has \(known.joined(separator: ", "))")
+                throw name.error(
+                    "\(output.rawValue) has no such metric here; it has \(known.joined(separator: ", "))")
             }
             if let aggregation = node["aggregation"], try aggregation.string() != kind.aggregation {
                 throw aggregation.error("\(kind.rawValue) is aggregated by \(kind.aggregation) here")
@@ -160,7 +178,9 @@ extension EvaluationTask {
     private static func pipelines(_ list: TaskNode) throws(TaskError) -> [TaskFilter.Pipeline] {
         try list.elements().map { node throws(TaskError) in
             try node.refuseOthers(than: ["name", "filter"])
-            guard let name = node["name"], let steps = node["filter"] else { throw node.error("expected 'name' and 'filter'") }
+            guard let name = node["name"], let steps = node["filter"] else {
+                throw node.error("expected 'name' and 'filter'")
+            }
             let filters = try steps.elements().map { step throws(TaskError) -> TaskFilter in
                 guard let function = step["function"] else { throw step.error("expected 'function'") }
                 switch try function.string() {
@@ -177,7 +197,8 @@ extension EvaluationTask {
                 case "take_first": return .takeFirst
                 default:
                     throw function.error(
-                        "there is no such filter here; there are regex, remove_whitespace, lowercase, uppercase, take_first")
+                        "there is no such filter here; there are regex, remove_whitespace, lowercase, uppercase, take_first"
+                    )
                 }
             }
             return TaskFilter.Pipeline(name: try name.string(), filters: filters)
@@ -185,14 +206,18 @@ extension EvaluationTask {
     }
 
     private static func tryPattern(_ pattern: String, _ node: TaskNode) throws(TaskError) {
-        do { _ = try Regex(pattern) } catch { throw node.error("'\(pattern)' is not a regular expression: \(error)") }
+        do { _ = try Regex(pattern) } catch {
+            throw node.error("'\(pattern)' is not a regular expression: \(error)")
+        }
     }
 
     private mutating func readGeneration(_ node: TaskNode) throws(TaskError) {
         try node.refuseOthers(than: ["until", "max_gen_toks", "do_sample", "temperature", "top_p"])
         if let until = node["until"] { self.until = try until.strings() }
         if let most = node["max_gen_toks"] { maxGeneratedTokens = try most.integer(atLeast: 1) }
-        if let sampled = node["do_sample"], try sampled.bool() { throw sampled.error("answers are greedy here") }
+        if let sampled = node["do_sample"], try sampled.bool() {
+            throw sampled.error("answers are greedy here")
+        }
         if let temperature = node["temperature"], temperature.value.number != 0, node["do_sample"] == nil {
             throw temperature.error("answers are greedy here: 0")
         }

@@ -32,14 +32,18 @@ public final class LogLikelihood {
 
     /// What stands before a text without a context: BOS, else the end of text.
     private func prefixID() throws -> TokenID {
-        guard let id = tokenizer.bosID ?? tokenizer.definition.eosID else { throw LogLikelihoodError.noPrefix }
+        guard let id = tokenizer.bosID ?? tokenizer.definition.eosID else {
+            throw LogLikelihoodError.noPrefix
+        }
         return id
     }
 
     private func encode(_ text: String) -> [TokenID] { tokenizer.encode(text, addBOS: tokenizer.addsBOS) }
 
     /// White space that ends a context belongs to the continuation: words begin with their space.
-    func encode(_ context: String, _ continuation: String) throws -> (context: [TokenID], continuation: [TokenID]) {
+    func encode(_ context: String, _ continuation: String) throws -> (
+        context: [TokenID], continuation: [TokenID]
+    ) {
         guard !context.isEmpty else {
             let ids = tokenizer.encode(continuation, addBOS: false)
             let prefix = try prefixID()
@@ -154,7 +158,10 @@ public final class LogLikelihood {
             }
             try runner.run(cancellation: cancellation)
             for (part, firstRow) in zip(parts, firstRows) {
-                let scored = max(part.firstScored, begin)..<max(min(part.ids.count, begin + chunk), part.firstScored, begin)
+                let scored =
+                    max(
+                        part.firstScored, begin)..<max(
+                        min(part.ids.count, begin + chunk), part.firstScored, begin)
                 try score(part, scored, offset: firstRow - begin, into: &scores[part.place])
             }
         }
@@ -162,7 +169,8 @@ public final class LogLikelihood {
 
     private func score(_ part: Part, _ range: Range<Int>, offset: Int, into score: inout Score) throws {
         let vocabulary = runner.model.configuration.vocabularySize
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: runner.configuration.logitRows) {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: runner.configuration.logitRows)
+        {
             let batch = start..<min(range.upperBound, start + runner.configuration.logitRows)
             let logits = runner.logits(rows: batch.lowerBound + offset..<batch.upperBound + offset)
             for (index, place) in batch.enumerated() {
@@ -187,7 +195,8 @@ public enum LogLikelihoodError: Error, Equatable, Sendable, CustomStringConverti
         switch self {
         case .emptyContinuation: "a continuation without tokens has no likelihood"
         case .tooLong(let tokens, let limit): "a continuation of \(tokens) tokens; the model sees \(limit)"
-        case .noPrefix: "the tokenizer has neither a first nor a last token to put before a text without a context"
+        case .noPrefix:
+            "the tokenizer has neither a first nor a last token to put before a text without a context"
         case .notFinite: "the model's logits are not finite: its weights are damaged"
         }
     }

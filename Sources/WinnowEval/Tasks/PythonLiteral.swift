@@ -76,7 +76,8 @@ struct PythonLiteral {
             case "x", "u", "U":
                 let count = escaped == "x" ? 2 : escaped == "u" ? 4 : 8
                 guard position + count <= scalars.count,
-                    let code = UInt32(String(String.UnicodeScalarView(scalars[position..<position + count])), radix: 16),
+                    let code = UInt32(
+                        String(String.UnicodeScalarView(scalars[position..<position + count])), radix: 16),
                     let scalar = Unicode.Scalar(code)
                 else { return nil }
                 text.append(scalar)

@@ -21,7 +21,8 @@ struct TaskDocuments {
         let scoredSplit = task.testSplit ?? task.validationSplit ?? ""
         scored = try documents(scoredSplit)
         guard !scored.isEmpty else {
-            throw TaskError(file: task.file, line: nil, path: "", reason: "the split '\(scoredSplit)' has no documents")
+            throw TaskError(
+                file: task.file, line: nil, path: "", reason: "the split '\(scoredSplit)' has no documents")
         }
         // Only a split that is named, and named alike, has the document itself taken out.
         examplesAreScored = task.examples.split == task.testSplit

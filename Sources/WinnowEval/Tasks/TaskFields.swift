@@ -33,14 +33,17 @@ struct TaskFields {
         ///
         /// - Parameter hasChoices: whether digits are the number of a choice.
         /// - Parameter readsLists: whether `[…]` is a list.
-        func value(_ document: JSONObject, hasChoices: Bool, readsLists: Bool) throws(TaskError) -> JSONValue {
+        func value(_ document: JSONObject, hasChoices: Bool, readsLists: Bool) throws(TaskError) -> JSONValue
+        {
             if let constant { return constant }
             if let field = document[source] { return field }
             let text: String
             do { text = try template!.render(context: document) } catch {
                 throw TaskError(file: file, line: nil, path: key, reason: "\(error)")
             }
-            if hasChoices, !text.isEmpty, text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = Int64(text) {
+            if hasChoices, !text.isEmpty, text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
+                let number = Int64(text)
+            {
                 return .integer(number)
             }
             if readsLists, text.count >= 2, text.hasPrefix("["), text.hasSuffix("]"),
@@ -80,8 +83,11 @@ struct TaskFields {
         var value = try field.value(document, hasChoices: false, readsLists: true)
         // A mapping stands for its values.
         if let object = value.object { value = .array(object.pairs.map(\.value)) }
-        guard let choices = value.array?.map(\.string), choices.allSatisfy({ $0 != nil }), !choices.isEmpty else {
-            throw TaskError(file: file, line: nil, path: field.key, reason: "expected a list of texts, not \(value.text())")
+        guard let choices = value.array?.map(\.string), choices.allSatisfy({ $0 != nil }), !choices.isEmpty
+        else {
+            throw TaskError(
+                file: file, line: nil, path: field.key,
+                reason: "expected a list of texts, not \(value.text())")
         }
         return choices.map { $0! }
     }

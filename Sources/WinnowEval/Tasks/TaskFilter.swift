@@ -29,7 +29,9 @@ public enum TaskFilter: Sendable, Equatable {
             guard finds.indices.contains(place) else { return fallback }
             // Python's findall: the whole where there is no group, the group where there is one, else all of them.
             let parts = finds[place].output.map { $0.substring.map(String.init) ?? "" }
-            let found = parts.count == 1 ? parts[0] : parts.count == 2 ? parts[1] : parts.dropFirst().first { !$0.isEmpty }
+            let found =
+                parts.count == 1
+                ? parts[0] : parts.count == 2 ? parts[1] : parts.dropFirst().first { !$0.isEmpty }
             return found.map { $0.pythonStripped() } ?? fallback
         case .removeWhitespace: return text.pythonStripped()
         case .lowercase: return text.lowercased()

@@ -108,7 +108,8 @@ extension TaskQuestion {
     /// Numbers of the choices that are right; none where the target is no choice.
     var rightChoices: [Int] {
         (gold.array ?? [gold]).compactMap { value in
-            value.string.map { text in choices.firstIndex { Array($0.utf8) == Array(text.utf8) } } ?? value.integer
+            value.string.map { text in choices.firstIndex { Array($0.utf8) == Array(text.utf8) } }
+                ?? value.integer
         }
     }
 }
@@ -118,7 +119,8 @@ extension Unicode.GeneralCategory {
     fileprivate var isASCIIPunctuation: Bool {
         switch self {
         case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .otherPunctuation,
-            .mathSymbol, .currencySymbol, .modifierSymbol: true
+            .mathSymbol, .currencySymbol, .modifierSymbol:
+            true
         default: false
         }
     }

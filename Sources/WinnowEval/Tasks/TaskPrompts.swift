@@ -29,9 +29,10 @@ struct TaskPrompts {
     }
 
     mutating func question(_ document: JSONObject) throws(TaskError) -> TaskQuestion {
-        var opening = try fields.description.map { field throws(TaskError) in
-            try text(field.value(document, hasChoices: false, readsLists: false), "description")
-        } ?? ""
+        var opening =
+            try fields.description.map { field throws(TaskError) in
+                try text(field.value(document, hasChoices: false, readsLists: false), "description")
+            } ?? ""
         for example in try draw(beside: document) { opening += try write(example) }
         let hasChoices = fields.choices != nil
         let choices = try fields.choices(document, fields.choices)
@@ -49,11 +50,13 @@ struct TaskPrompts {
         switch task.output {
         case .multipleChoice:
             return TaskQuestion(
-                contexts: choices.map { _ in context }, continuations: choices.map { task.targetDelimiter + $0 },
+                contexts: choices.map { _ in context },
+                continuations: choices.map { task.targetDelimiter + $0 },
                 choices: choices, gold: gold)
         case .logLikelihood:
             return TaskQuestion(
-                contexts: [context], continuations: [try text(gold, "doc_to_target")], choices: [], gold: gold)
+                contexts: [context], continuations: [try text(gold, "doc_to_target")], choices: [], gold: gold
+            )
         case .rollingLogLikelihood:
             return TaskQuestion(
                 contexts: [], continuations: [try text(gold, "doc_to_target")], choices: [], gold: gold)
@@ -84,7 +87,9 @@ struct TaskPrompts {
             if drawn.count < count {
                 // Documents that are the same stand more than once.
                 let others = pool.filter { $0 != document }
-                guard others.count >= count else { throw error("num_fewshot", "\(others.count) other documents") }
+                guard others.count >= count else {
+                    throw error("num_fewshot", "\(others.count) other documents")
+                }
                 drawn = random.sample(others.count, count: count).map { others[$0] }
             }
         }
@@ -98,7 +103,9 @@ struct TaskPrompts {
             guard hasChoices, value.string == nil, let number = value.integer else {
                 return try text(value.array?.first ?? value, key)
             }
-            guard choices.indices.contains(number) else { throw error(key, "\(number) is no number of a choice") }
+            guard choices.indices.contains(number) else {
+                throw error(key, "\(number) is no number of a choice")
+            }
             return choices[number]
         }
         let asked = try fields.exampleText.value(example, hasChoices: hasChoices, readsLists: false)

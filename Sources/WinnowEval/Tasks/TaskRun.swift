@@ -40,7 +40,8 @@ public struct TaskRun: Sendable {
     /// - Throws: ``TaskError``, ``LogLikelihoodError``, ``ModelError/cancelled``, what `read` and `generate` throw.
     public func run(
         _ task: EvaluationTask, on likelihood: LogLikelihood, read: (String) throws -> [UInt8],
-        generate: Generation, cancellation: CancellationFlag? = nil, progress: (Int, Int) -> Void = { _, _ in }
+        generate: Generation, cancellation: CancellationFlag? = nil,
+        progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> Result {
         var task = task
         task.exampleCount = exampleCount ?? task.exampleCount
@@ -52,9 +53,10 @@ public struct TaskRun: Sendable {
         for (index, document) in documents.scored.prefix(count).enumerated() {
             let question = try prompts.question(document)
             let answer = try self.answer(
-                task, question, likelihood, generate, cancellation) { metric, filter, value in
-                    tally.add(metric, filter, value)
-                }
+                task, question, likelihood, generate, cancellation
+            ) { metric, filter, value in
+                tally.add(metric, filter, value)
+            }
             if keepsSamples {
                 samples.append([
                     "doc_id": .integer(Int64(index)), "doc": .object(document), "target": question.gold,
@@ -65,7 +67,8 @@ public struct TaskRun: Sendable {
             progress(index + 1, count)
         }
         return Result(
-            task: task.name, figures: tally.figures, documents: count, examples: task.exampleCount, samples: samples)
+            task: task.name, figures: tally.figures, documents: count, examples: task.exampleCount,
+            samples: samples)
     }
 
     /// - Returns: what the model said.
@@ -80,7 +83,8 @@ public struct TaskRun: Sendable {
         switch task.output {
         case .multipleChoice:
             let scores = try likelihood.scores(
-                Array(zip(question.contexts, question.continuations)).map { ($0, $1) }, cancellation: cancellation)
+                Array(zip(question.contexts, question.continuations)).map { ($0, $1) },
+                cancellation: cancellation)
             let needsBare = task.metrics.contains { $0.kind == .mutualInformationAccuracy }
             let bare =
                 needsBare
@@ -113,7 +117,9 @@ public struct TaskRun: Sendable {
             let text = try generate(question.contexts[0], task.until, task.maxGeneratedTokens)
             for pipeline in task.filters {
                 let filtered = try pipeline.apply(text)
-                for metric in task.metrics { add(metric, pipeline.name, try metric.value(answer: filtered, question.gold)) }
+                for metric in task.metrics {
+                    add(metric, pipeline.name, try metric.value(answer: filtered, question.gold))
+                }
             }
             return .string(text)
         }
@@ -149,7 +155,8 @@ extension TaskRun.Result {
         var object = JSONObject([("alias", .string(task)), ("sample_len", .integer(Int64(documents)))])
         for figure in figures {
             object["\(figure.metric.rawValue),\(figure.filter)"] = .number(figure.value)
-            object["\(figure.metric.rawValue)_stderr,\(figure.filter)"] = figure.standardError.map { .number($0) } ?? "N/A"
+            object["\(figure.metric.rawValue)_stderr,\(figure.filter)"] =
+                figure.standardError.map { .number($0) } ?? "N/A"
         }
         return object
     }

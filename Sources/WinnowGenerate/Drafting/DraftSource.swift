@@ -11,7 +11,8 @@ public enum DraftSource: Sendable, Equatable {
 
     /// - Throws: ``GenerationError/otherVocabulary(draft:)``, or the error of the reader that refused the draft.
     func open(
-        for runner: ModelRunner, _ tokenizer: Tokenizer, _ configuration: ModelRunner.Configuration, context: Int?
+        for runner: ModelRunner, _ tokenizer: Tokenizer, _ configuration: ModelRunner.Configuration,
+        context: Int?
     ) throws -> any Drafter {
         switch self {
         case .prompt: return PromptLookup()
@@ -22,7 +23,8 @@ public enum DraftSource: Sendable, Equatable {
                 loaded.model.configuration.vocabularySize == runner.model.configuration.vocabularySize,
                 loaded.tokenizer.hasSameIDs(as: tokenizer)
             else { throw GenerationError.otherVocabulary(draft: path) }
-            return ModelDrafter(try ModelRunner(loaded.model, configuration, sharing: runner.pool), context: context)
+            return ModelDrafter(
+                try ModelRunner(loaded.model, configuration, sharing: runner.pool), context: context)
         }
     }
 }

@@ -8,7 +8,9 @@ public final class ModelDrafter: Drafter {
 
     /// - Parameter runner: with the vocabulary of the model that verifies.
     /// - Parameter context: tokens of prompt and text together.
-    public init(_ runner: ModelRunner, context: Int? = nil) { cache = CachedSequence(runner, capacity: context) }
+    public init(_ runner: ModelRunner, context: Int? = nil) {
+        cache = CachedSequence(runner, capacity: context)
+    }
 
     var memoryPlan: MemoryPlan { cache.memoryPlan }
 

@@ -56,7 +56,9 @@ public final class ModelRunner {
 
     /// - Parameter pool: the threads of another runner that works in turns with this one; nil: threads of its own.
     /// - Throws: ``KernelPoolError`` when threads or scratch cannot be had.
-    public init(_ model: LanguageModel, _ configuration: Configuration, sharing pool: KernelPool? = nil) throws {
+    public init(_ model: LanguageModel, _ configuration: Configuration, sharing pool: KernelPool? = nil)
+        throws
+    {
         self.model = model
         self.configuration = configuration
         self.pool = try pool ?? KernelPool(threads: configuration.threads)

@@ -31,21 +31,31 @@ public struct StepStatistics: Sendable, Equatable {
 
     public var json: JSONObject {
         JSONObject([
-            ("parameters", .array(
-                parameters.map {
-                    [
-                        "name": .string($0.name), "gradientNorm": .number($0.gradientNorm),
-                        "weightNorm": .number($0.weightNorm), "updateRatio": .number($0.updateRatio),
-                        "zeros": .number($0.zeros),
-                    ]
-                })),
-            ("blocks", .array(
-                blocks.map { ["rootMeanSquare": .number($0.rootMeanSquare), "largest": .number($0.largest)] })),
+            (
+                "parameters",
+                .array(
+                    parameters.map {
+                        [
+                            "name": .string($0.name), "gradientNorm": .number($0.gradientNorm),
+                            "weightNorm": .number($0.weightNorm), "updateRatio": .number($0.updateRatio),
+                            "zeros": .number($0.zeros),
+                        ]
+                    })
+            ),
+            (
+                "blocks",
+                .array(
+                    blocks.map {
+                        ["rootMeanSquare": .number($0.rootMeanSquare), "largest": .number($0.largest)]
+                    })
+            ),
         ])
     }
 
     public init?(_ json: JSONValue) {
-        guard let parameters = json["parameters"]?.array, let blocks = json["blocks"]?.array else { return nil }
+        guard let parameters = json["parameters"]?.array, let blocks = json["blocks"]?.array else {
+            return nil
+        }
         // A number that was not finite is written as null.
         self.parameters = parameters.map {
             Parameter(
@@ -54,7 +64,8 @@ public struct StepStatistics: Sendable, Equatable {
                 zeros: $0["zeros"]?.number ?? .nan)
         }
         self.blocks = blocks.map {
-            Block(rootMeanSquare: $0["rootMeanSquare"]?.number ?? .nan, largest: $0["largest"]?.number ?? .nan)
+            Block(
+                rootMeanSquare: $0["rootMeanSquare"]?.number ?? .nan, largest: $0["largest"]?.number ?? .nan)
         }
     }
 
@@ -76,7 +87,8 @@ public struct StepStatistics: Sendable, Equatable {
                     let largest = values.reduce(Float(0)) { max($0, abs($1)) }
                     blocks.append(
                         Block(
-                            rootMeanSquare: length(values) / Double(values.count).squareRoot(), largest: Double(largest)))
+                            rootMeanSquare: length(values) / Double(values.count).squareRoot(),
+                            largest: Double(largest)))
                 }
             }
             self.blocks = blocks
@@ -93,7 +105,8 @@ public struct StepStatistics: Sendable, Equatable {
                 }
                 let zeros = parameter.values.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
                 return Parameter(
-                    name: parameter.name, gradientNorm: gradients.squares[index].squareRoot(), weightNorm: norms[index],
+                    name: parameter.name, gradientNorm: gradients.squares[index].squareRoot(),
+                    weightNorm: norms[index],
                     updateRatio: own > 0 ? (change / own).squareRoot() : 0,
                     zeros: Double(zeros) / Double(parameter.count))
             }

@@ -94,7 +94,8 @@ public final class Trainer {
         }
         let rate = configuration.learningRate.value(at: step, of: configuration.steps)
         let isObserved = statisticsEvery.map { (step + 1) % $0 == 0 } ?? false
-        let before = try isObserved ? batches.first.map { try StepStatistics.Before(parameters, twin, $0) } : nil
+        let before =
+            try isObserved ? batches.first.map { try StepStatistics.Before(parameters, twin, $0) } : nil
         let norm = optimizer.step(parameters.map(\.slot), rate: rate, pool: pool)
         if let bad = norm.firstNotFinite {
             throw TrainingError.notFinite(

@@ -19,7 +19,8 @@ struct StructureRun {
         let loaded = try LoadedModel(opening: try await run.model.resolve(output))
         let windows = try run.windows(loaded)
         let text = try options.eval.map { try TextSource(reading: $0) }
-        var plan = pruner.memoryPlan(for: loaded.model, windows: windows.windows.count, length: windows.length)
+        var plan = pruner.memoryPlan(
+            for: loaded.model, windows: windows.windows.count, length: windows.length)
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
         output.note("predicted peak memory \(Format.bytes(plan.total))")
         try plan.check(limit: run.running.memoryBytes)
@@ -34,10 +35,14 @@ struct StructureRun {
             ("winnow", .string(WinnowVersion.current)), ("method", "structure"),
             ("result", .object(report.json)), ("reconstructs", .bool(pruner.reconstructs)),
             ("seed", .integer(Int64(bitPattern: run.running.seed))),
-            ("calibration", [
-                "source": .string(windows.source), "sha256": .string(windows.sha256),
-                "windows": .integer(Int64(windows.windows.count)), "length": .integer(Int64(windows.length)),
-            ]),
+            (
+                "calibration",
+                [
+                    "source": .string(windows.source), "sha256": .string(windows.sha256),
+                    "windows": .integer(Int64(windows.windows.count)),
+                    "length": .integer(Int64(windows.length)),
+                ]
+            ),
         ])
         if let text, let before, let after {
             record["evaluation"] = [
@@ -61,7 +66,8 @@ struct StructureRun {
                 ("bytesBefore", .integer(Int64(loaded.checkpoint.fileBytes))),
                 ("structure", .string(report.structure.rawValue)),
                 ("kept", .array(report.kept.map { .integer(Int64($0)) })),
-                ("weights", .integer(Int64(report.weights))), ("weightsBefore", .integer(Int64(report.weightsBefore))),
+                ("weights", .integer(Int64(report.weights))),
+                ("weightsBefore", .integer(Int64(report.weightsBefore))),
                 ("seconds", .number(seconds)), ("peakBytes", .integer(Int64(Machine.peakMemoryBytes))),
             ])
             if let before, let after {
@@ -73,8 +79,10 @@ struct StructureRun {
         }
         let left: String =
             switch report.structure {
-            case .layers: "layers \(report.kept.map(String.init).joined(separator: " ")) of \(report.scores.count)"
-            default: "\(report.kept.min() ?? 0) \(report.structure.rawValue) in each of \(report.kept.count) blocks"
+            case .layers:
+                "layers \(report.kept.map(String.init).joined(separator: " ")) of \(report.scores.count)"
+            default:
+                "\(report.kept.min() ?? 0) \(report.structure.rawValue) in each of \(report.kept.count) blocks"
             }
         StandardOutput.write(
             """

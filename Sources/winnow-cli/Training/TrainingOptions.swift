@@ -60,7 +60,9 @@ struct TrainingOptions: ParsableArguments {
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
             throw ValidationError("--learning-rate is more than 0, not \(learningRate)")
         }
-        if let statistics, statistics < 1 { throw ValidationError("--statistics is at least 1, not \(statistics)") }
+        if let statistics, statistics < 1 {
+            throw ValidationError("--statistics is at least 1, not \(statistics)")
+        }
         if let sparsity, !(0..<1).contains(sparsity) {
             throw ValidationError("--sparsity is 0 to less than 1, not \(sparsity)")
         }

@@ -47,7 +47,9 @@ struct TrainingPage {
                     note: "Of the blocks' linears; embeddings, head and norms are not pruned."))
         }
         var sections: [Page.Section] = [.init(nil, isGrid: true, charts)]
-        if let observed = statisticsCharts { sections.append(.init("Parameters and blocks", isGrid: true, observed)) }
+        if let observed = statisticsCharts {
+            sections.append(.init("Parameters and blocks", isGrid: true, observed))
+        }
         return Page(
             "Winnow training: \(model)", lead: lead, sections: sections,
             conditions: conditions, data: json)
@@ -55,19 +57,24 @@ struct TrainingPage {
 
     /// Curves by kind of parameter (the mean over blocks), and of the first, middle and last block's states.
     private var statisticsCharts: [any PageElement]? {
-        let observed = run.records.compactMap { record in record.statistics.map { (Double(record.step), $0) } }
+        let observed = run.records.compactMap { record in record.statistics.map { (Double(record.step), $0) }
+        }
         guard let first = observed.first?.1 else { return nil }
         func kind(_ name: String) -> String {
             name.split(separator: ".").last { $0 != "weight" && $0 != "bias" }.map(String.init) ?? name
         }
         var kinds: [String] = []
-        for parameter in first.parameters where !kinds.contains(kind(parameter.name)) { kinds.append(kind(parameter.name)) }
+        for parameter in first.parameters where !kinds.contains(kind(parameter.name)) {
+            kinds.append(kind(parameter.name))
+        }
         func lines(_ value: (StepStatistics.Parameter) -> Double) -> [LineChart.Line] {
             kinds.map { name in
-                LineChart.Line(name, observed.map { step, statistics in
-                    let own = statistics.parameters.filter { kind($0.name) == name }.map(value)
-                    return .init(step, own.reduce(0, +) / Double(max(own.count, 1)))
-                })
+                LineChart.Line(
+                    name,
+                    observed.map { step, statistics in
+                        let own = statistics.parameters.filter { kind($0.name) == name }.map(value)
+                        return .init(step, own.reduce(0, +) / Double(max(own.count, 1)))
+                    })
             }
         }
         let last = first.blocks.count - 1
@@ -76,11 +83,13 @@ struct TrainingPage {
             LineChart(
                 "Change over weights", x: "step", y: "ratio of lengths", lines: lines(\.updateRatio),
                 note: "Of a step, the mean over blocks."),
-            LineChart("Gradients", x: "step", y: "length", lines: lines(\.gradientNorm), note: "Mean over blocks."),
+            LineChart(
+                "Gradients", x: "step", y: "length", lines: lines(\.gradientNorm), note: "Mean over blocks."),
             LineChart(
                 "Hidden states", x: "step", y: "root mean square",
                 lines: shown.map { block in
-                    LineChart.Line("block \(block)", observed.map { .init($0, $1.blocks[block].rootMeanSquare) })
+                    LineChart.Line(
+                        "block \(block)", observed.map { .init($0, $1.blocks[block].rootMeanSquare) })
                 }),
             LineChart(
                 "Largest hidden state", x: "step", y: "absolute value",
