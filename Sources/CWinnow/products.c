@@ -26,8 +26,8 @@ size_t wn_input_bytes(wn_input_kind kind, size_t columns, size_t tokens) {
     case WN_INPUT_F32: return wn_round_up(tokens * columns * sizeof(float), 64);
     case WN_INPUT_BLOCK8: return tokens * stride + 2 * tokens * blocks * sizeof(float);
     case WN_INPUT_PLANES16:
-        return 4 * tokens * stride + tokens * blocks * sizeof(int32_t) + wn_round_up(tokens * sizeof(int64_t), 64)
-               + wn_round_up(tokens * sizeof(float), 64);
+        return 2 * tokens * stride + 2 * wn_round_up(tokens, 16) * stride + tokens * blocks * sizeof(int32_t)
+               + wn_round_up(tokens * sizeof(int64_t), 64) + wn_round_up(tokens * sizeof(float), 64) + 64;
     }
     return 0;
 }
@@ -65,6 +65,7 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
         input->lo = (int8_t *)next;
         next += tokens * stride;
         input->wide = (int16_t *)next;
+        input->paired = (int32_t *)(input->wide + wn_round_up(tokens, 16) * stride);
         break;
     }
 }
@@ -93,6 +94,7 @@ static void wn_prepare_chunk(void *context, size_t chunk, size_t worker) {
 void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t x_stride, const float *weight,
                 float epsilon) {
     input->tokens = tokens;
+    if (input->paired) *input->paired = 0;
     if (input->kind == WN_INPUT_F32) {
         input->f32 = weight ? input->own_f32 : x;
         input->f32_stride = weight ? input->columns : x_stride;
@@ -140,7 +142,19 @@ static size_t wn_tile_bytes(size_t columns) {
 
 static const size_t wn_outputs_bytes = WN_TOKEN_BLOCK * WN_TILE_ROWS * sizeof(float);
 
-size_t wn_product_scratch(size_t columns) { return 2 * (wn_tile_bytes(columns) + wn_outputs_bytes); }
+static size_t wn_pair_capacity(size_t columns) { return WN_PAIR_ROWS * (wn_round_up(columns, 64) / 2) * 7 / 16; }
+
+// Entries are stored sixteen at a time.
+static size_t wn_list_bytes(size_t columns) {
+    size_t entries = wn_round_up(wn_pair_capacity(columns) + 128, 64), runs = wn_round_up(columns, 64) / (2 * WN_PAIR_RUN) + 1;
+    return entries * (sizeof(int32_t) + sizeof(uint16_t)) + wn_round_up(WN_PAIR_ROWS * (runs + 1) * sizeof(uint32_t), 64)
+           + WN_PAIR_ROWS * WN_TOKEN_BLOCK * sizeof(int32_t);
+}
+
+size_t wn_product_scratch(size_t columns) {
+    size_t tile = wn_tile_bytes(columns), list = wn_list_bytes(columns);
+    return 2 * ((tile > list ? tile : list) + wn_outputs_bytes);
+}
 
 static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, wn_input_kind kind, unsigned char *memory) {
     size_t stride = wn_round_up(matrix->columns, 64), blocks = wn_block_stride(stride);
@@ -275,8 +289,76 @@ static void wn_packed_rows(const wn_product_table *table, const wn_product *prod
     }
 }
 
+// ---- Few weights, many tokens ------------------------------------------------------------------------------
+static bool wn_takes_pairs(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    return table->pairs && matrix->format == WN_MASKED_INT8 && input->paired && input->tokens >= WN_PAIR_TOKENS;
+}
+
+static bool wn_list_side(const wn_product_table *table, const wn_matrix *matrix, size_t row, size_t rows,
+                         wn_pair_list *list, unsigned char *memory) {
+    list->capacity = wn_pair_capacity(matrix->columns);
+    // Blocks along the columns leave as many pairs as weights, every other mask more.
+    if (matrix->row_offsets[row + rows] - matrix->row_offsets[row] > 2 * list->capacity) return false;
+    size_t entries = wn_round_up(list->capacity + 128, 64);
+    list->rows = rows;
+    list->runs = (wn_round_up(matrix->columns, 64) / 2 + WN_PAIR_RUN - 1) / WN_PAIR_RUN;
+    list->sums = (int32_t *)memory;
+    list->codes = list->sums + WN_PAIR_ROWS * WN_TOKEN_BLOCK;
+    list->places = (uint16_t *)(list->codes + entries);
+    list->starts = (uint32_t *)(list->places + entries);
+    return table->pairs->list(matrix, row, rows, list);
+}
+
+// Up to WN_PAIR_ROWS rows through lists of what is not zero; false: the dense tile is faster.
+static bool wn_pair_rows(const wn_product_table *table, const wn_product *product, size_t row, size_t rows,
+                         unsigned char *scratch) {
+    size_t bytes = wn_list_bytes(product->matrix->columns), tokens = product->input->tokens;
+    wn_pair_list main, gate;
+    if (!wn_list_side(table, product->matrix, row, rows, &main, scratch)) return false;
+    if (product->gate && !wn_list_side(table, product->gate, row, rows, &gate, scratch + bytes)) return false;
+    float *y = (float *)(scratch + 2 * bytes), *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
+    for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
+        size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
+        table->pairs->sum(&main, product->input, first);
+        if (product->gate) table->pairs->sum(&gate, product->gate_input, first);
+        for (size_t r = 0; r < rows; r += WN_TILE_ROWS) {
+            table->pairs->values(&main, r, product->input, first, y);
+            if (product->gate) table->pairs->values(&gate, r, product->gate_input, first, gate_y);
+            size_t high = rows - r < WN_TILE_ROWS ? rows - r : WN_TILE_ROWS;
+            wn_finish(product, table, row + r, high, first, count, y, gate_y);
+        }
+    }
+    return true;
+}
+
+typedef struct wn_arrange_job {
+    const wn_product_table *table;
+    wn_input input;
+} wn_arrange_job;
+
+static void wn_arrange_chunk(void *context, size_t chunk, size_t worker) {
+    (void)worker;
+    wn_arrange_job *job = context;
+    job->table->pairs->arrange(&job->input, 16 * chunk);
+}
+
+// Once an input, when the first product asks for it.
+static void wn_arrange(wn_pool *pool, const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    if (!matrix || !wn_takes_pairs(table, matrix, input) || *input->paired) return;
+    wn_arrange_job job = {table, *input};
+    wn_pool_run(pool, (input->tokens + 15) / 16, wn_arrange_chunk, &job);
+    *input->paired = 1;
+}
+
 static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
                             unsigned char *scratch) {
+    if (wn_takes_pairs(table, product->matrix, product->input)
+        && (!product->gate || wn_takes_pairs(table, product->gate, product->gate_input))) {
+        for (; begin < end; begin += WN_PAIR_ROWS) {
+            size_t rows = end - begin < WN_PAIR_ROWS ? end - begin : WN_PAIR_ROWS;
+            if (!wn_pair_rows(table, product, begin, rows, scratch)) break;
+        }
+    }
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
     const wn_product_table *own = wn_table_of(table, product->matrix, product->input);
     const wn_product_table *gates = product->gate ? wn_table_of(table, product->gate, product->gate_input) : NULL;
@@ -338,10 +420,15 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
     size_t rows = 0;
     for (size_t i = 0; i < count; i++) rows += wn_product_height(&products[i]);
     if (rows == 0) return;
+    const wn_product_table *table = wn_product_functions();
+    for (size_t i = 0; i < count; i++) {
+        wn_arrange(pool, table, products[i].matrix, products[i].input);
+        wn_arrange(pool, table, products[i].gate, products[i].gate_input);
+    }
     // Small enough that threads end together, large enough that claiming costs nothing: about 16 chunks a thread.
     size_t chunk_rows = wn_round_up(rows / (16 * wn_pool_threads(pool)) + 1, 16);
     if (chunk_rows > 256) chunk_rows = 256;
-    wn_products_job job = {wn_product_functions(), products, count, chunk_rows, pool};
+    wn_products_job job = {table, products, count, chunk_rows, pool};
     size_t chunks = 0;
     for (size_t i = 0; i < count; i++) chunks += wn_product_chunks(&products[i], chunk_rows);
     wn_pool_run(pool, chunks, wn_products_chunk, &job);

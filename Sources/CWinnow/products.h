@@ -26,6 +26,31 @@ typedef struct wn_tile {
     bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
 } wn_tile;
 
+// Sparse rows for many tokens: what is not zero, a pair of columns at a time, in runs of columns whose inputs stay in
+// the first-level cache. Sums are integers, so they have the bits of the dense tile.
+enum { WN_PAIR_ROWS = 32, WN_PAIR_RUN = 96, WN_PAIR_TOKENS = 32 };
+
+typedef struct wn_pair_list {
+    size_t rows, runs, capacity;  // capacity: entries that leave the dense tile behind
+    uint32_t *starts;             // [rows, runs + 1]
+    int32_t *codes;               // of each entry, an int16 a column; an even number in each run
+    uint16_t *places;             // of the pair in its run
+    int32_t *sums;                // [rows, WN_TOKEN_BLOCK]
+    float scales[WN_PAIR_ROWS];
+} wn_pair_list;
+
+typedef struct wn_pair_table {
+    // Sixteen tokens of PLANES16 inputs into `wide`: of each block of 64 tokens, or as many sixteens as are left,
+    // [pairs of columns, tokens, 2].
+    void (*arrange)(wn_input *input, size_t first);
+    // Lists rows of MASKED_INT8; false when there are too many pairs, or so large ones that 32 bits may not hold a sum.
+    bool (*list)(const wn_matrix *matrix, size_t row, size_t rows, wn_pair_list *list);
+    // The sums of a block of tokens, from token `first` on.
+    void (*sum)(const wn_pair_list *list, const wn_input *input, size_t first);
+    // out[t * WN_TILE_ROWS + r] of sixteen of the list's rows.
+    void (*values)(const wn_pair_list *list, size_t row, const wn_input *input, size_t first, float *out);
+} wn_pair_table;
+
 typedef struct wn_product_table {
     // Unpacks rows for integer inputs (codes, scales, offsets), or for float32 ones (values).
     void (*unpack_codes)(const wn_matrix *matrix, size_t row, size_t rows, wn_tile *tile);
@@ -48,6 +73,7 @@ typedef struct wn_product_table {
     // One-token products straight from the packed form, the same bits as through a tile, of any number of rows; false
     // for a format that needs the tile. NULL where there are none.
     bool (*decode)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, float *out);
+    const wn_pair_table *pairs;  // NULL: masks are multiplied out whatever they leave
 } wn_product_table;
 
 extern const wn_product_table wn_products_scalar;

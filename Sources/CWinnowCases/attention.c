@@ -94,7 +94,8 @@ static void check_head(wn_case_run *run, const wn_cache *cache, const float *que
             value += scores[s] / total * values[s * width + d];
             size += scores[s] / total * fabs(values[s * width + d]);
         }
-        wn_expect_near(run, "out", index + d, out[d], value, moved * size);
+        // Where all that is seen is next to nothing, float32 has subnormals or zero.
+        wn_expect_near(run, "out", index + d, out[d], value, moved * size + 1e-38);
     }
 }
 

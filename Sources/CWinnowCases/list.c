@@ -79,6 +79,25 @@ static void add_two_of_four(wn_list *list) {
     }
 }
 
+// Sparse rows for many tokens: blocks of tokens whole and broken, runs of columns whole and broken.
+static void add_many_tokens(wn_list *list) {
+    static const size_t shapes[][3] = {  // rows, columns, tokens
+        {40, 768, 64}, {1, 64, 32}, {33, 257, 33}, {16, 200, 65}, {31, 1, 63}, {64, 385, 100}, {7, 65601, 34}, {35, 576, 130}};
+    static const wn_mask_pattern masks[] = {WN_MASK_TENTH, WN_MASK_HALF, WN_MASK_RAGGED, WN_MASK_NONE, WN_MASK_LAST, WN_MASK_ALL};
+    for (size_t i = 0; i < 8; i++) {
+        for (size_t j = 0; j < 6; j++) {
+            if (shapes[i][1] > 4096 && j > 1) continue;
+            wn_case c = {.family = WN_CASE_PRODUCT, .format = WN_MASKED_INT8, .kind = WN_INPUT_PLANES16,
+                         .numbers = (i + j) % 2 ? WN_NUMBERS_EXACT : WN_NUMBERS_RANDOM, .pattern = masks[j],
+                         .variant = (int32_t)(i % 3), .rows = shapes[i][0], .columns = shapes[i][1], .tokens = shapes[i][2]};
+            char name[80];
+            snprintf(name, sizeof name, "masked_int8 many %zux%zu tokens %zu mask %s", c.rows, c.columns, c.tokens,
+                     mask_names[masks[j]]);
+            add(list, c, name);
+        }
+    }
+}
+
 // The larger blocks of GGUF: no masks, and no numbers that come out exact.
 static void add_ggml_blocks(wn_list *list) {
     static const size_t shapes[][3] = {{1, 1, 1}, {17, 3, 3}, {5, 9, 17}};  // rows, tokens, times the block's width
@@ -100,6 +119,14 @@ static void add_ggml_blocks(wn_list *list) {
 }
 
 static void add_gated(wn_list *list) {
+    for (size_t i = 0; i < 4; i++) {
+        wn_case c = {.family = WN_CASE_GATED, .format = WN_MASKED_INT8, .gate = i % 2 ? WN_MASKED_INT8 : WN_INT8,
+                     .kind = WN_INPUT_PLANES16, .numbers = WN_NUMBERS_RANDOM, .pattern = WN_MASK_TENTH, .rows = 37,
+                     .columns = i < 2 ? 96 : 450, .tokens = 47};
+        char name[80];
+        snprintf(name, sizeof name, "masked_int8 by %s many %zux%zu", wn_format_name((wn_format)c.gate), c.rows, c.columns);
+        add(list, c, name);
+    }
     for (wn_format format = WN_F32; format < WN_Q5_0; format++) {
         wn_format other = (wn_format)((format + 5) % WN_Q5_0);
         for (size_t i = 0; i < 2; i++) {
@@ -281,6 +308,7 @@ size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
     add_two_of_four(&list);
+    add_many_tokens(&list);
     add_ggml_blocks(&list);
     add_gated(&list);
     add_inputs(&list);

@@ -67,7 +67,8 @@ typedef struct wn_input {
     float *sums;                    // BLOCK8: scale * sum of q per block, [tokens, blocks]
     int32_t *isums;                 // PLANES16: sum of 256 hi + lo per block of 32, [tokens, blocks]
     int64_t *totals;                // PLANES16: the same over all columns, [tokens]
-    int16_t *wide;                  // PLANES16: room for 256 hi + lo in 16 bits, where a table reads that: [tokens, stride]
+    int16_t *wide;                  // PLANES16: room for 256 hi + lo in 16 bits, two columns of 64 tokens at a time
+    int32_t *paired;                // PLANES16: whether that room is filled; NULL in a view of some rows
     float *own_f32;                 // F32: memory of its own, for normalised values
 } wn_input;
 
