@@ -66,7 +66,9 @@ let package = Package(
         .testTarget(name: "WinnowReportTests", dependencies: ["WinnowReport"]),
         .testTarget(name: "WinnowWeightsTests", dependencies: ["WinnowWeights", "WinnowTestKit"]),
         .testTarget(name: "WinnowIOTests", dependencies: ["WinnowIO", "WinnowTestKit"]),
-        .testTarget(name: "WinnowModelsTests", dependencies: ["WinnowModels", "WinnowTestKit"]),
+        .target(name: "CAllocations", path: "Tests/CAllocations"),
+        .testTarget(
+            name: "WinnowModelsTests", dependencies: ["WinnowModels", "WinnowTestKit", "CAllocations"]),
         .testTarget(name: "WinnowGenerateTests", dependencies: ["WinnowGenerate", "WinnowTestKit"]),
         .testTarget(name: "WinnowDataTests", dependencies: ["WinnowData", "WinnowTestKit"]),
         .testTarget(name: "WinnowEvalTests", dependencies: ["WinnowEval", "WinnowTestKit"]),
