@@ -5,19 +5,19 @@ import WinnowCore
 /// - Source: CoreInfer, arXiv 2410.18311, and its code: K-means for 1 to 10 clusters, the one with the largest second
 ///   difference of the inertia, 4 at least, seed 42. Starts are drawn as k-means++ does (Arthur and Vassilvitskii,
 ///   2007), the best of three.
-struct BinaryClusters {
+package struct BinaryClusters {
     /// Of each cluster, the share of its members that hold an element.
-    var centres: [[Float]]
+    package private(set) var centres: [[Float]]
     /// The cluster of each set.
-    var members: [Int]
+    package private(set) var members: [Int]
     /// Squared distances of the sets to their centres, summed.
-    var inertia: Double
+    package private(set) var inertia: Double
 
     static let fewest = 4
     static let most = 10
 
     /// - Parameter sets: of elements under `width`; at least one.
-    init(_ sets: [[Int]], width: Int, seed: UInt64 = 42) {
+    package init(_ sets: [[Int]], width: Int, seed: UInt64 = 42) {
         let distinct = Set(sets).count
         let largest = min(BinaryClusters.most, distinct)
         let tries = (1...largest).map { BinaryClusters(sets, width: width, count: $0, seed: seed) }
@@ -32,7 +32,7 @@ struct BinaryClusters {
     }
 
     /// So many clusters, at most as many as there are different sets.
-    init(_ sets: [[Int]], width: Int, count: Int, seed: UInt64, starts: Int = 3) {
+    package init(_ sets: [[Int]], width: Int, count: Int, seed: UInt64, starts: Int = 3) {
         var random = Random(seed: seed)
         self = BinaryClusters(sets, width: width, count: count, using: &random)
         for _ in 1..<max(starts, 1) {
