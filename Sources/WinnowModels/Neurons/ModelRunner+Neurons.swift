@@ -6,15 +6,23 @@ extension ModelRunner {
     ///
     /// - Throws: ``ModelError``; the steps that were whole stay.
     public func read(
-        _ tokens: ArraySlice<TokenID>, into sequence: KVSequence, counting counter: NeuronCounter?,
+        _ tokens: ArraySlice<TokenID>, into sequence: KVSequence, counting counter: NeuronCounter,
         cancellation: CancellationFlag? = nil
+    ) throws {
+        try read(tokens, into: sequence, cancellation: cancellation, observer: counter.observe)
+    }
+
+    /// The same with an observer of every block's tap points.
+    public func read(
+        _ tokens: ArraySlice<TokenID>, into sequence: KVSequence, cancellation: CancellationFlag? = nil,
+        observer: ((Int, TapValues) -> Void)? = nil
     ) throws {
         var rest = tokens
         while !rest.isEmpty {
             let part = rest.prefix(configuration.chunk)
             begin()
             try part.withUnsafeBufferPointer { try append($0, to: sequence) }
-            try run(cancellation: cancellation, observer: counter?.observe)
+            try run(cancellation: cancellation, observer: observer)
             rest = rest.dropFirst(part.count)
         }
     }

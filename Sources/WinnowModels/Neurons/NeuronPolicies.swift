@@ -150,6 +150,11 @@ public struct FixedNeurons: NeuronPolicy {
         scope.plan(.fixed(name), keeping: rankings, predicate)
     }
 
+    /// The same order, cut elsewhere.
+    public func keeping(_ predicate: NeuronPredicate) -> FixedNeurons {
+        FixedNeurons(name, scope, predicate, rankings: rankings)
+    }
+
     /// In an order drawn by lot.
     public static func random(_ scope: NeuronScope, _ predicate: NeuronPredicate, seed: UInt64)
         -> FixedNeurons
