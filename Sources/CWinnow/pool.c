@@ -28,7 +28,7 @@ struct wn_pool {
     wn_worker *workers;
     unsigned char *scratch;
     size_t scratch_bytes;
-    // The job: written by the caller while no ticket can be claimed, read by workers between two looks at the ticket.
+    // The job: written by the caller while the ticket is closed, read by workers between two looks at the ticket.
     _Atomic(wn_chunk_function) function;
     _Atomic(void *) context;
     atomic_size_t chunks;
@@ -56,11 +56,11 @@ static uint32_t wn_work(wn_pool *pool, size_t worker) {
     uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
     uint32_t job = (uint32_t)(ticket >> 32);
     for (;;) {
-        // What is read here belongs to `job` if the ticket below is still of that job: the caller writes the next one
-        // only after every chunk was claimed and done.
-        wn_chunk_function function = atomic_load_explicit(&pool->function, memory_order_relaxed);
-        void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
-        size_t chunks = atomic_load_explicit(&pool->chunks, memory_order_relaxed);
+        // What is read here belongs to `job` if the ticket below is still the same: the caller closes it before it
+        // writes the next job, and whoever sees a part of that sees the closed ticket.
+        wn_chunk_function function = atomic_load_explicit(&pool->function, memory_order_acquire);
+        void *context = atomic_load_explicit(&pool->context, memory_order_acquire);
+        size_t chunks = atomic_load_explicit(&pool->chunks, memory_order_acquire);
         if ((uint32_t)(ticket >> 32) != job || (uint32_t)ticket >= chunks) return job;
         if (!atomic_compare_exchange_weak_explicit(
                 &pool->ticket, &ticket, ticket + 1, memory_order_acq_rel, memory_order_acquire)) continue;
@@ -183,9 +183,13 @@ void wn_pool_run(wn_pool *pool, size_t chunks, wn_chunk_function function, void 
         for (size_t chunk = 0; chunk < chunks; chunk++) function(context, chunk, 0);
         return;
     }
-    atomic_store_explicit(&pool->function, function, memory_order_relaxed);
-    atomic_store_explicit(&pool->context, context, memory_order_relaxed);
-    atomic_store_explicit(&pool->chunks, chunks, memory_order_relaxed);
+    // The last job's ticket stands at its number of chunks: a worker that reads the next job's larger number beside it
+    // would claim a chunk that the last job does not have.
+    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_relaxed);
+    atomic_store_explicit(&pool->ticket, ticket | UINT32_MAX, memory_order_release);
+    atomic_store_explicit(&pool->function, function, memory_order_release);
+    atomic_store_explicit(&pool->context, context, memory_order_release);
+    atomic_store_explicit(&pool->chunks, chunks, memory_order_release);
     atomic_store_explicit(&pool->done_chunks, 0, memory_order_relaxed);
     wn_publish(pool);
     wn_work(pool, 0);

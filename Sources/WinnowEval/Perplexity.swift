@@ -134,7 +134,7 @@ public struct Perplexity: Sendable {
     }
 
     /// Puts -log p(target) of each row into `losses`, rows spread over the pool.
-    private func score(
+    func score(
         _ tokens: [TokenID], rows: Range<Int>, offset: Int, firstTarget: Int, on runner: ModelRunner,
         into losses: inout [Double]
     ) throws {

@@ -38,26 +38,30 @@ final class CachedSequence {
 
     /// Adds tokens, in as many steps as they take.
     ///
+    /// - Parameter counter: counts the neurons that they use.
     /// - Returns: the logits after the last `rows` of them, `[rows, vocabulary]`; `rows` fit one step.
     /// - Throws: ``ModelError``; the steps that were whole stay.
     func append(
-        _ tokens: ArraySlice<TokenID>, logitsOf rows: Int = 1, cancellation: CancellationFlag?
+        _ tokens: ArraySlice<TokenID>, logitsOf rows: Int = 1, counting counter: NeuronCounter? = nil,
+        cancellation: CancellationFlag?
     ) throws -> UnsafeBufferPointer<Float> {
         let chunk = runner.configuration.chunk
         var rest = tokens
         while rest.count > chunk {
             let part = rest.prefix(min(chunk, rest.count - rows))
-            try step(part, cancellation)
+            try step(part, counter, cancellation)
             rest = rest.dropFirst(part.count)
         }
-        try step(rest, cancellation)
+        try step(rest, counter, cancellation)
         return runner.logits(rows: rest.count - rows..<rest.count)
     }
 
-    private func step(_ tokens: ArraySlice<TokenID>, _ cancellation: CancellationFlag?) throws {
+    private func step(
+        _ tokens: ArraySlice<TokenID>, _ counter: NeuronCounter?, _ cancellation: CancellationFlag?
+    ) throws {
         runner.begin()
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: sequence) }
-        try runner.run(cancellation: cancellation)
+        try runner.run(cancellation: cancellation, observer: counter?.observe)
         ids.append(contentsOf: tokens)
     }
 }

@@ -22,6 +22,8 @@ public actor Engine {
         public var draft: DraftSource?
         /// The most tokens guessed at once.
         public var draftTokens = 8
+        /// Which neurons may be left out after a prompt; nil: none.
+        public var coreNeurons: CoreNeuronOptions?
 
         public init(threads: Int) { runner = ModelRunner.Configuration(threads: threads) }
     }
@@ -57,10 +59,12 @@ public actor Engine {
             settings.logitRows = max(settings.logitRows, configuration.draftTokens + 1)
         }
         let runner = try ModelRunner(model, settings)
+        let neurons = try configuration.coreNeurons?.policy(for: model)
         let drafter = try configuration.draft?.open(
             for: runner, tokenizer, configuration.runner, context: configuration.context)
         generator = TextGenerator(
-            runner: runner, tokenizer: tokenizer, context: configuration.context, drafter: drafter)
+            runner: runner, tokenizer: tokenizer, context: configuration.context, drafter: drafter,
+            neurons: neurons)
     }
 
     /// The ids of a prompt: through the model's chat template, or as it stands.

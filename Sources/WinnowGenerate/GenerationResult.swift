@@ -24,6 +24,8 @@ public struct GenerationResult: Sendable {
     /// Tokens that a drafter guessed, and those of them that were kept.
     public internal(set) var draftedTokens = 0
     public internal(set) var acceptedTokens = 0
+    /// Which neurons wrote the text; nil where nobody asked for fewer.
+    public internal(set) var coreNeurons: CoreNeuronReport?
     public internal(set) var finishReason = FinishReason.length
 
     init(promptTokens: Int) { self.promptTokens = promptTokens }

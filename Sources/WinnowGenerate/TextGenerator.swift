@@ -8,17 +8,25 @@ import WinnowText
 ///
 /// With a ``Drafter`` a decode step reads the guesses for several tokens at once, and keeps those that the model
 /// would have written: the same text at temperature 0, the same distribution above.
+///
+/// With a ``NeuronPolicy`` the prompt is read with the whole model, and the text is written with the neurons that the
+/// policy chooses after it. Then a prompt is always computed anew: what was cached while neurons were left out is not
+/// what the whole model would have cached, and the choice needs the activations of all its tokens.
 public final class TextGenerator {
     public let runner: ModelRunner
     public let tokenizer: Tokenizer
     private let cache: CachedSequence
     private let drafter: (any Drafter)?
+    private let neurons: NeuronSwitch?
 
     /// - Parameter context: tokens of prompt and text together; the model's own length by default.
     /// - Parameter drafter: guesses up to `logitRows` - 1 of the runner's configuration at once.
+    /// - Parameter neurons: chooses what is left out after a prompt; nil: nothing.
     public init(
-        runner: ModelRunner, tokenizer: Tokenizer, context: Int? = nil, drafter: (any Drafter)? = nil
+        runner: ModelRunner, tokenizer: Tokenizer, context: Int? = nil, drafter: (any Drafter)? = nil,
+        neurons: (any NeuronPolicy)? = nil
     ) {
+        self.neurons = neurons.map { NeuronSwitch($0, runner) }
         self.runner = runner
         self.tokenizer = tokenizer
         self.drafter = drafter
@@ -30,6 +38,7 @@ public final class TextGenerator {
     /// What a generation that fills the context holds in memory at its peak.
     public var memoryPlan: MemoryPlan {
         var plan = cache.memoryPlan
+        if let neurons { plan.add("the core neurons, packed", bytes: neurons.byteCount) }
         if let drafter = drafter as? ModelDrafter {
             for part in drafter.memoryPlan.items { plan.add("the draft: \(part.name)", bytes: part.bytes) }
         }
@@ -50,13 +59,20 @@ public final class TextGenerator {
         }
         var continuation = Continuation(prompt, options, tokenizer)
         func show(_ text: String) { if !text.isEmpty { onText(text) } }
+        defer { neurons?.restore() }
         do {
             let clock = ContinuousClock()
             let start = clock.now
+            if neurons != nil { cache.truncate(to: 0) }
             let reused = cache.reuse(prompt)
-            var logits = try cache.append(prompt[reused...], cancellation: cancellation)
+            let counter = neurons?.makeCounter(tokens: prompt.count)
+            var logits = try cache.append(
+                prompt[reused...], counting: neurons?.readsPrompt == true ? counter : nil,
+                cancellation: cancellation)
+            let report = try counter.flatMap { try neurons?.thin(after: $0) }
             continuation.record {
                 $0.reusedTokens = reused
+                $0.coreNeurons = report
                 $0.prefillSeconds = (clock.now - start) / .seconds(1)
             }
             let decodeStart = clock.now

@@ -13,7 +13,7 @@ struct EvalCommand: AsyncParsableCommand {
             Example:
               winnow eval perplexity --model smollm2-135m-q4_1 --text book.txt
             """,
-        subcommands: [EvalPerplexityCommand.self, EvalTasksCommand.self])
+        subcommands: [EvalPerplexityCommand.self, EvalTasksCommand.self, EvalNeuronsCommand.self])
 }
 
 struct EvalPerplexityCommand: AsyncParsableCommand {

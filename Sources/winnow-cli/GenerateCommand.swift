@@ -71,12 +71,16 @@ struct GenerateCommand: AsyncParsableCommand {
             With --draft a cheaper model guesses several tokens, and --model reads them in one step and keeps \
             those that it would have written: the same text at temperature 0, the same distribution above it.
 
+            With --core-neurons the prompt is read with the whole model and the text written with the share of \
+            feed-forward neurons that the prompt uses most: faster, and worse ('winnow eval neurons' says how much).
+
             Examples:
               winnow generate --model smollm2-135m-q4_1 --prompt "What is sparsity?" \\
                 --max-tokens 64
               winnow generate --model model.gguf --prompt-file story.txt --raw \\
                 --temperature 0.8 --seed 7
               winnow generate --model model.gguf --draft pruned --prompt-file story.txt
+              winnow generate --model model.gguf --core-neurons 0.4 --prompt-file story.txt
               winnow generate --model model.gguf --prompts-file prompts.jsonl > answers.jsonl
             """)
 
@@ -85,6 +89,7 @@ struct GenerateCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var sampling: SamplingOptions
     @OptionGroup var drafting: DraftOptions
+    @OptionGroup var neurons: CoreNeuronArguments
     @Option(help: "The prompt; - reads standard input.") var prompt: String?
     @Option(help: "A file that holds the prompt.") var promptFile: String?
     @Option(
@@ -108,13 +113,16 @@ struct GenerateCommand: AsyncParsableCommand {
         if drafting.draft != nil {
             throw ValidationError("--draft works on one prompt, not on --prompts-file")
         }
+        if neurons.coreNeurons != nil {
+            throw ValidationError("--core-neurons works on one prompt, not on --prompts-file")
+        }
     }
 
     func run() async throws {
         if let promptsFile { return try await runFile(promptsFile) }
         let text = try promptText()
         guard !text.isEmpty else { throw ModelError.emptyPrompt }
-        let engine = try await model.openEngine(running, context: sampling.context, drafting, output)
+        let engine = try await model.openEngine(running, context: sampling.context, drafting, neurons, output)
         let ids: [TokenID]
         if raw || engine.template == nil {
             ids = engine.tokenizer.encode(text, addBOS: engine.tokenizer.addsBOS)
@@ -144,6 +152,7 @@ struct GenerateCommand: AsyncParsableCommand {
                 answer["draftedTokens"] = .integer(Int64(result.draftedTokens))
                 answer["acceptedTokens"] = .integer(Int64(result.acceptedTokens))
             }
+            if let report = result.coreNeurons { answer["coreNeurons"] = report.json }
             StandardOutput.write(.object(answer))
         } else {
             StandardOutput.write("\n")
@@ -152,7 +161,7 @@ struct GenerateCommand: AsyncParsableCommand {
                     + "\(result.tokens.count) tokens at \(Format.rate(result.decodeTokensPerSecond)), "
                     + (result.acceptance.map {
                         "\(Format.percent($0)) of \(result.draftedTokens) guesses kept, "
-                    } ?? "")
+                    } ?? "") + (result.coreNeurons?.text ?? "")
                     + "activations \(running.activations.rawValue)")
         }
         if wasInterrupted { throw ExitCode(128 + SIGINT) }

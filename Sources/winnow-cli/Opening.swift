@@ -36,13 +36,15 @@ extension ModelOptions {
     }
 
     func openEngine(
-        _ running: RunOptions, context: Int?, _ drafting: DraftOptions, _ output: OutputOptions
+        _ running: RunOptions, context: Int?, _ drafting: DraftOptions, _ neurons: CoreNeuronArguments,
+        _ output: OutputOptions
     ) async throws -> Engine {
         var configuration = Engine.Configuration(threads: running.threadCount)
         configuration.runner = running.runnerConfiguration()
         configuration.context = context
         configuration.draft = try await drafting.source(cache, output)
         configuration.draftTokens = drafting.draftTokens
+        configuration.coreNeurons = try neurons.options()
         let engine = try Engine(try await openCheckpoint(output), configuration)
         try running.admit(await engine.memoryPlan, output)
         return engine

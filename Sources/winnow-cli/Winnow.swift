@@ -17,7 +17,7 @@ struct Winnow: AsyncParsableCommand {
         subcommands: [
             ListCommand.self, PullCommand.self, InspectCommand.self, GenerateCommand.self, ChatCommand.self,
             EmbedCommand.self, TokenizeCommand.self, DetokenizeCommand.self, LogitsCommand.self,
-            EvalCommand.self, CompareCommand.self,
+            EvalCommand.self, CompareCommand.self, NeuronsCommand.self,
             TrainTokenizerCommand.self, TrainCommand.self, FinetuneCommand.self, MergeCommand.self,
             PruneCommand.self, QuantizeCommand.self, CompressCommand.self, SweepCommand.self,
             RecommendCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,

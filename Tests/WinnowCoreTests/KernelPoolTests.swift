@@ -31,6 +31,23 @@ import WinnowCore
         values.withElements { #expect(Array($0) == [Int](repeating: 2000, count: 8)) }
     }
 
+    /// A worker that is late for a short job claims no chunk past its end when a longer one is written.
+    @Test(arguments: [2, 3]) func shortJobsBeforeLongOnesKeepTheirNumber(_ threads: Int) throws {
+        let pool = try KernelPool(threads: threads)
+        let wrong = Atomic<Int>(0)
+        let run = Atomic<Int>(0)
+        for _ in 0..<40_000 {
+            for chunks in [8, 58] {
+                pool.run(chunks: chunks) { chunk, _ in
+                    if chunk >= chunks { wrong.add(1, ordering: .relaxed) }
+                    run.add(1, ordering: .relaxed)
+                }
+            }
+        }
+        #expect(wrong.load(ordering: .relaxed) == 0)
+        #expect(run.load(ordering: .relaxed) == 40_000 * 66)
+    }
+
     @Test func sleepsBetweenJobsAndWakes() async throws {
         let pool = try KernelPool(threads: 3)
         for _ in 0..<5 {

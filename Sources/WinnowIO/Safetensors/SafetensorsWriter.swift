@@ -23,14 +23,21 @@ package final class SafetensorsWriter {
     private var entries: [Entry] = []
     private var held: [(index: Int, bytes: StorageSlice)] = []
     private var heldBytes = 0
+    private let metadata: String
 
     /// Bytes of tensors, held back or written.
     package var dataBytes: Int { file.byteCount - dataStart + heldBytes }
 
     /// - Parameter names: all that may be appended; others have no room in the header.
-    package init(_ path: String, names: [String]) throws(FileError) {
+    /// - Parameter metadata: texts for the header.
+    package init(_ path: String, names: [String], metadata: JSONObject = JSONObject([("format", "pt")]))
+        throws(FileError)
+    {
         file = try OutputFile(path)
-        let room = names.reduce(64) { $0 + SafetensorsWriter.entryBytes(name: $1) }
+        self.metadata = JSONValue.object(metadata).text()
+        let room = names.reduce(64 + self.metadata.utf8.count) {
+            $0 + SafetensorsWriter.entryBytes(name: $1)
+        }
         dataStart = (8 + room + 63) / 64 * 64
         try file.append(repeating: UInt8(ascii: " "), count: dataStart)
     }
@@ -64,7 +71,7 @@ package final class SafetensorsWriter {
     @discardableResult
     package func finish() throws(FileError) -> Int {
         try writeHeld()
-        var header: [UInt8] = Array(#"{"__metadata__":{"format":"pt"}"#.utf8)
+        var header: [UInt8] = Array("{\"__metadata__\":\(metadata)".utf8)
         for entry in entries {
             let shape = entry.shape.map(String.init).joined(separator: ",")
             header += Array(
@@ -108,11 +115,16 @@ package final class SafetensorsWriter {
 
 extension SafetensorsFile {
     /// Writes a file of a few tensors, beside its final name and then renamed.
+    ///
+    /// - Parameter metadata: texts by name; nil: the usual mark.
     public static func write(
-        _ tensors: [(name: String, tensor: Tensor)], to path: String, overwrite: Bool
+        _ tensors: [(name: String, tensor: Tensor)], metadata: [(String, String)]? = nil, to path: String,
+        overwrite: Bool
     ) throws {
+        let texts = JSONObject((metadata ?? [("format", "pt")]).map { ($0, .string($1)) })
         let output = try AtomicOutput(path, .file, overwrite: overwrite)
-        let writer = try SafetensorsWriter(output.partialPath, names: tensors.map(\.name))
+        let writer = try SafetensorsWriter(
+            output.partialPath, names: tensors.map(\.name), metadata: texts)
         for (name, tensor) in tensors { try writer.append(name, tensor) }
         try writer.finish()
         try output.commit()

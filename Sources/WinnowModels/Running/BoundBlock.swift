@@ -18,7 +18,8 @@ struct BoundBlock {
     let feedForwardResidualNorm: BoundNorm?
     /// Before the feed-forward network.
     let feedForwardNorm: BoundNorm?
-    let feedForward: BoundFeedForward?
+    /// Replaced while a plan's neurons are in use.
+    var feedForward: BoundFeedForward?
     let mixture: BoundMixture?
     let postFeedForwardNorm: BoundNorm?
 
@@ -76,18 +77,23 @@ struct BoundFeedForward {
     let width: Int
     let downInputs: [PreparedInput]
     let down: ProductGroup
+    let isJoining: Bool
 
     /// - Parameter isJoining: adds its output to the residual; otherwise it is left for the branch's norm.
+    /// - Parameter hiddenInputs: what the down projection reads; nil: the workspace's.
     init(
-        _ feedForward: FeedForward, mode: ActivationMode, joining isJoining: Bool, in space: RunnerWorkspace
+        _ feedForward: FeedForward, mode: ActivationMode, joining isJoining: Bool, in space: RunnerWorkspace,
+        hiddenInputs: InputSet? = nil
     ) {
         inputs = space.widthInputs.inputs(for: feedForward.inputWeights.map(\.matrix), mode: mode)
         var products = ProductGroup()
         products.add(feedForward, from: space.widthInputs, mode, to: space.gated)
         gateUp = products
         width = feedForward.down.weight.matrix.columns
-        downInputs = space.gatedInputs.inputs(for: [feedForward.down.weight.matrix], mode: mode)
-        down = ProductGroup(feedForward.down, from: space.gatedInputs, mode, joining: isJoining, space)
+        let hiddenInputs = hiddenInputs ?? space.gatedInputs
+        downInputs = hiddenInputs.inputs(for: [feedForward.down.weight.matrix], mode: mode)
+        down = ProductGroup(feedForward.down, from: hiddenInputs, mode, joining: isJoining, space)
+        self.isJoining = isJoining
     }
 
     var scratchBytes: Int { max(gateUp.scratchBytes, down.scratchBytes) }

@@ -40,6 +40,8 @@ public final class ModelRunner {
     var head = ProductGroup()
     var headInputs: [PreparedInput] = []
     var boundVersion = -1
+    /// What stands in some blocks in place of their whole feed-forward networks.
+    var neurons: PackedNeurons?
     /// What pruning replaces: looked at before each step.
     let linears: [Parameter]
 
@@ -114,6 +116,7 @@ public final class ModelRunner {
 
     func bind() throws {
         boundVersion = version
+        neurons = nil
         let traits = model.configuration.traits
         blocks = model.blocks.map {
             BoundBlock($0, traits: traits, mode: configuration.activations, in: space)
@@ -167,13 +170,16 @@ public final class ModelRunner {
 
     /// Runs every block over the step's rows and commits the sequences.
     ///
+    /// - Parameter observer: called with each block's number and what its tap points show.
     /// - Throws: ``ModelError/cancelled``, with nothing committed.
-    public func run(cancellation: CancellationFlag? = nil) throws {
+    public func run(
+        cancellation: CancellationFlag? = nil, observer: ((Int, TapValues) -> Void)? = nil
+    ) throws {
         guard rows > 0 else { return }
         try bindIfChangedKeepingRows()
         for index in blocks.indices {
             if let cancellation, cancellation.isCancelled { throw ModelError.cancelled }
-            runBlock(index, observer: nil)
+            runBlock(index, observer: observer.map { observer in { observer(index, $0) } })
         }
         commit()
     }
