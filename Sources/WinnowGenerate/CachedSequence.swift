@@ -51,7 +51,7 @@ final class CachedSequence {
             rest = rest.dropFirst(part.count)
         }
         try step(rest, cancellation)
-        return runner.logits(rows: rest.count - rows..<rest.count)
+        return try runner.logits(rows: rest.count - rows..<rest.count)
     }
 
     private func step(_ tokens: ArraySlice<TokenID>, _ cancellation: CancellationFlag?) throws {

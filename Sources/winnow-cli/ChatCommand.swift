@@ -20,10 +20,11 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var sampling: SamplingOptions
     @OptionGroup var drafting: DraftOptions
+    @OptionGroup var weights: WeightOptions
     @Option(help: "A system message.") var system: String?
 
     func run() async throws {
-        let engine = try await model.openEngine(running, context: sampling.context, drafting, output)
+        let engine = try await model.openEngine(running, context: sampling.context, drafting, weights, output)
         guard engine.template != nil else {
             throw CommandError(
                 "this model has no chat template: it continues text; use 'winnow generate --raw'")

@@ -36,7 +36,8 @@ extension ModelOptions {
     }
 
     func openEngine(
-        _ running: RunOptions, context: Int?, _ drafting: DraftOptions, _ output: OutputOptions
+        _ running: RunOptions, context: Int?, _ drafting: DraftOptions, _ weights: WeightOptions,
+        _ output: OutputOptions
     ) async throws -> Engine {
         var configuration = Engine.Configuration(threads: running.threadCount)
         configuration.runner = running.runnerConfiguration()
@@ -44,6 +45,9 @@ extension ModelOptions {
         configuration.draft = try await drafting.source(cache, output)
         configuration.draftTokens = drafting.draftTokens
         let engine = try Engine(try await openCheckpoint(output), configuration)
+        if let request = weights.request(running, unless: await engine.memoryPlan) {
+            output.note("\(try await engine.placeWeights(request))")
+        }
         try running.admit(await engine.memoryPlan, output)
         return engine
     }
