@@ -43,3 +43,13 @@ bool wn_rename_new(const char *from, const char *to) {
 }
 
 bool wn_rename_exchange(const char *from, const char *to) { return rename2(from, to, EXCHANGE); }
+
+int wn_open_direct(const char *path) {
+#if defined(O_DIRECT)
+    return open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+#else
+    (void)path;
+    errno = EINVAL;
+    return -1;
+#endif
+}

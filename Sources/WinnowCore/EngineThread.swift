@@ -57,11 +57,13 @@ public final class EngineThread: SerialExecutor {
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, 8 << 20)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        let code = pthread_create(&thread, &attributes, { raw in
-            let start = Unmanaged<EngineThread.Start>.fromOpaque(raw!).takeRetainedValue()
-            start.loop()
-            return nil
-        }, context.toOpaque())
+        let code = pthread_create(
+            &thread, &attributes,
+            { raw in
+                let start = Unmanaged<EngineThread.Start>.fromOpaque(raw!).takeRetainedValue()
+                start.loop()
+                return nil
+            }, context.toOpaque())
         pthread_attr_destroy(&attributes)
         precondition(code == 0, "the system refuses a thread: \(code)")
     }
@@ -92,19 +94,4 @@ public final class EngineThread: SerialExecutor {
             }
         }
     }
-}
-
-/// A counting semaphore of the system.
-private final class Semaphore: @unchecked Sendable {
-    private let pointer = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-
-    init() { sem_init(pointer, 0, 0) }
-
-    deinit {
-        sem_destroy(pointer)
-        pointer.deallocate()
-    }
-
-    func signal() { sem_post(pointer) }
-    func wait() { while sem_wait(pointer) != 0 && errno == EINTR {} }
 }

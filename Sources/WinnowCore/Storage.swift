@@ -13,14 +13,17 @@ public final class Storage: @unchecked Sendable {
     /// The first byte; valid as long as this object lives.
     public let base: UnsafeRawPointer
     public let byteCount: Int
+    /// The file that is mapped here, from its first byte on; nil for memory.
+    public let file: String?
     private let release: (UnsafeMutableRawPointer, Int) -> Void
 
     init(
-        base: UnsafeMutableRawPointer, byteCount: Int,
+        base: UnsafeMutableRawPointer, byteCount: Int, file: String? = nil,
         release: @escaping @Sendable (UnsafeMutableRawPointer, Int) -> Void
     ) {
         self.base = UnsafeRawPointer(base)
         self.byteCount = byteCount
+        self.file = file
         self.release = release
     }
 
@@ -63,6 +66,22 @@ public final class Storage: @unchecked Sendable {
         guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
             throw FileError(path, operation: "map", code: errno)
         }
+        return Storage(base: base, byteCount: count, file: path) { pointer, count in munmap(pointer, count) }
+    }
+
+    /// Zeros in whole pages of their own, which go back to the system with the last reference.
+    ///
+    /// - Throws: ``FileError`` when the system has no room.
+    package static func pages(byteCount: Int) throws(FileError) -> Storage {
+        let count = max(byteCount, 1)
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        guard let base = mmap(nil, count, PROT_READ | PROT_WRITE, flags, -1, 0), base != MAP_FAILED else {
+            throw FileError("\(count) bytes of memory", operation: "map", code: errno)
+        }
+        #if os(Linux)
+            // Fewer entries of the page tables: for kernels that go through it, and for the disk that writes it.
+            madvise(base, count, Int32(MADV_HUGEPAGE))
+        #endif
         return Storage(base: base, byteCount: count) { pointer, count in munmap(pointer, count) }
     }
 }

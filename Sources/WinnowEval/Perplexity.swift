@@ -141,11 +141,12 @@ public struct Perplexity: Sendable {
         let vocabulary = runner.model.configuration.vocabularySize
         for start in stride(from: rows.lowerBound, to: rows.upperBound, by: runner.configuration.logitRows) {
             let batch = start..<min(rows.upperBound, start + runner.configuration.logitRows)
-            let logits = runner.logits(rows: batch.lowerBound + offset..<batch.upperBound + offset)
+            let logits = try runner.logits(rows: batch.lowerBound + offset..<batch.upperBound + offset)
             losses.withUnsafeMutableBufferPointer { losses in
                 nonisolated(unsafe) let losses = losses
                 runner.pool.run(chunks: batch.count) { index, _ in
-                    let row = UnsafeBufferPointer(rebasing: logits[index * vocabulary..<(index + 1) * vocabulary])
+                    let row = UnsafeBufferPointer(
+                        rebasing: logits[index * vocabulary..<(index + 1) * vocabulary])
                     let target = batch.lowerBound + index + 1
                     losses[target - firstTarget] =
                         LogProbabilities.logSumExp(row) - Double(row[Int(tokens[target])])

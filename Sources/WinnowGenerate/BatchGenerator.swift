@@ -202,7 +202,7 @@ public final class BatchGenerator {
 
         let ready = parts.map(\.0).filter { $0.row != nil }
         guard !ready.isEmpty else { return false }
-        let logits = runner.logits(rows: ready.map { $0.row! })
+        let logits = try runner.logits(rows: ready.map { $0.row! })
         let vocabulary = runner.model.configuration.vocabularySize
         for (place, member) in ready.enumerated() {
             let row = UnsafeBufferPointer(rebasing: logits[place * vocabulary..<(place + 1) * vocabulary])

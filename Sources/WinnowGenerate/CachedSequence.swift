@@ -53,7 +53,7 @@ final class CachedSequence {
             rest = rest.dropFirst(part.count)
         }
         try step(rest, counter, cancellation)
-        return runner.logits(rows: rest.count - rows..<rest.count)
+        return try runner.logits(rows: rest.count - rows..<rest.count)
     }
 
     private func step(

@@ -104,6 +104,24 @@ public actor Engine {
     /// What a generation that fills the context holds in memory at its peak.
     public var memoryPlan: MemoryPlan { generator.memoryPlan }
 
+    /// Puts the weights where a limit on memory lets them be: called once, before the first generation. What a full
+    /// context and a draft hold is added to the request.
+    ///
+    /// - Throws: as ``ModelRunner/placeWeights(_:open:)``.
+    @discardableResult
+    public func placeWeights(_ request: WeightRequest) throws -> WeightPlan {
+        var request = request
+        let (weights, runner) = (generator.runner.memoryPlan(tokens: 0), generator.runner)
+        // Beside the model and its workspace, which the runner counts itself.
+        request.cacheBytes += generator.memoryPlan.total - weights.total
+        return try runner.placeWeights(request)
+    }
+
+    /// Where the weights are, and what streaming them took so far; nil where the file is mapped and nothing was said.
+    public var weightStore: (plan: WeightPlan, statistics: StreamStatistics?)? {
+        generator.runner.store.map { ($0.plan, $0.statistics) }
+    }
+
     /// Runs work that needs the model itself (evaluation, pruning) on the engine's thread.
     public func run<Result: Sendable>(
         _ work: @Sendable (ModelRunner) throws -> Result

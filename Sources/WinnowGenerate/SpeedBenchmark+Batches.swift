@@ -36,7 +36,7 @@ extension SpeedBenchmark {
                         }
                     }
                     try runner.run(cancellation: cancellation)
-                    _ = runner.logits(rows: 0..<batch)
+                    _ = try runner.logits(rows: 0..<batch)
                 }
                 // The first repetition warms caches and pages and is not counted.
                 if repetition > 0 {

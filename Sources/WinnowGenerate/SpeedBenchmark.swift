@@ -60,7 +60,7 @@ public struct SpeedBenchmark: Sendable {
             var token = tokens[0]
             for _ in 0..<generateTokens {
                 try advance(runner, sequence, [token], cancellation)
-                _ = runner.logits(rows: 0..<1)
+                _ = try runner.logits(rows: 0..<1)
                 token = TokenID(random.next() % vocabulary)
             }
             let decodeSeconds = (clock.now - start) / .seconds(1)

@@ -31,6 +31,9 @@ public struct SyntheticShape: Sendable {
     /// The shapes that `winnow bench --synthetic` knows.
     public static let all: [SyntheticShape] = [
         SyntheticShape(
+            name: "llama-7b", layers: 32, width: 4096, feedForwardWidth: 11_008, heads: 32, keyValueHeads: 32,
+            vocabularySize: 32_000, tiesEmbeddings: false),
+        SyntheticShape(
             name: "llama-1b", layers: 16, width: 2048, feedForwardWidth: 8192, heads: 32, keyValueHeads: 8,
             vocabularySize: 32_000, tiesEmbeddings: false),
         SyntheticShape(
@@ -52,9 +55,11 @@ extension LanguageModel {
     ///
     /// Matrices of one shape hold the same random values, each in memory of its own, so that decode reads as
     /// many distinct bytes as a real model's would.
+    ///
+    /// - Parameter isShared: one memory for all matrices of a shape: for writing to a file, not for measuring.
     public static func synthetic(
         _ shape: SyntheticShape, format: WeightFormat, sparsity: Double, headFormat: WeightFormat,
-        seed: UInt64
+        seed: UInt64, sharingMemory isShared: Bool = false
     ) throws -> LanguageModel {
         var random = Random(seed: seed)
         var made: [[Int]: WeightMatrix] = [:]
@@ -65,7 +70,7 @@ extension LanguageModel {
                 ?? WeightMatrix.random(
                     rows: rows, columns: columns, format: format, sparsity: sparsity, using: &random)
             made[key] = matrix
-            return Parameter(name: name, value: .matrix(try matrix.copied()))
+            return Parameter(name: name, value: .matrix(isShared ? matrix : try matrix.copied()))
         }
         func linear(_ name: String, _ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Linear {
             Linear(try matrix(name, rows, columns, format))

@@ -57,10 +57,11 @@ public final class WeightMatrix: Sendable {
         let isTwoOfFour = try WeightMatrix.check(
             format: format, rows: rows, columns: columns, group: group, parts, name)
         self.init(
-            unchecked: format, rows: rows, columns: columns, group: group, parts: parts, isTwoOfFour: isTwoOfFour)
+            unchecked: format, rows: rows, columns: columns, group: group, parts: parts,
+            isTwoOfFour: isTwoOfFour)
     }
 
-    private init(
+    init(
         unchecked format: WeightFormat, rows: Int, columns: Int, group: Int, parts: Parts, isTwoOfFour: Bool
     ) {
         self.format = format

@@ -28,6 +28,7 @@ struct BenchCommand: AsyncParsableCommand {
     var model: String?
     @OptionGroup var cache: CacheOptions
     @OptionGroup var running: RunOptions
+    @OptionGroup var weights: WeightOptions
     @OptionGroup var output: OutputOptions
     @Option(help: "Prompt tokens of a prefill run; 0 leaves it out.") var promptTokens = 512
     @Option(help: "Tokens of a decode run.") var generateTokens = 128
@@ -41,6 +42,12 @@ struct BenchCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Decode so many texts at once, in turns, e.g. 1,2,4,8.", valueName: "n1,n2…"))
     var batch: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Write the synthetic model to this folder, with a tokenizer of bytes, and measure nothing.",
+            visibility: .hidden))
+    var save: String?
 
     /// The sizes of `--batch`.
     private func batches() throws -> [Int]? {
@@ -78,15 +85,21 @@ struct BenchCommand: AsyncParsableCommand {
                     "no shape '\(synthetic)'; there are \(SyntheticShape.all.map(\.name).joined(separator: ", "))"
                 )
             }
+            if let save {
+                return try makeSynthetic(shape, format, sharingMemory: true).writeSynthetic(to: save)
+            }
             subject = try makeSynthetic(shape, format)
             rival = try against.map { try makeSynthetic(shape, $0) }
         } else {
-            guard let model else { throw ValidationError("give --model or --synthetic") }
+            guard let model, save == nil else { throw ValidationError("give --model or --synthetic") }
             subject = try LoadedModel(opening: try await resolveModel(model, cache, output)).model
         }
         try subject.requireHead()
         let runner = try ModelRunner(subject, configuration)
         let progress = ProgressPrinter(output)
+        let plan = try placeWeights(of: runner, texts: batches?.max() ?? 1)
+        // A buffer as large as the model would not leave room for it.
+        if plan?.placement == .streamed || plan?.placement == .mapped { benchmark.samplesBandwidth = false }
         if let rival {
             try compare(runner, try ModelRunner(rival, configuration), benchmark, progress)
             return
@@ -95,22 +108,29 @@ struct BenchCommand: AsyncParsableCommand {
             let results = try benchmark.run(runner, batches: batches) {
                 progress.update("measuring", $0, of: repeats, "runs")
             }
-            return show(results)
+            show(results, plan)
+            return showReads(
+                runner, stepsPerSecond: results.last.map { $0.tokensPerSecond / Double($0.batch) })
         }
         let result = try benchmark.run(runner) { progress.update("measuring", $0, of: repeats, "runs") }
         let peak = Int64(Machine.peakMemoryBytes)
         if output.json {
-            StandardOutput.write([
-                "prefillTokensPerSecond": .number(result.prefillTokensPerSecond),
-                "decodeTokensPerSecond": .number(result.decodeTokensPerSecond),
-                "bytesPerToken": .integer(Int64(result.bytesPerToken)),
-                "bandwidthShare": result.bandwidthShare.map { .number($0) } ?? .null,
-                "timeToFirstToken": promptTokens > 0
-                    ? .number(Double(promptTokens) / result.prefillTokensPerSecond) : .null,
-                "peakBytes": .integer(peak), "threads": .integer(Int64(running.threadCount)),
-                "isa": .string(InstructionSet.current.rawValue),
-                "activations": .string(running.activations.rawValue),
+            var object = JSONObject([
+                ("prefillTokensPerSecond", .number(result.prefillTokensPerSecond)),
+                ("decodeTokensPerSecond", .number(result.decodeTokensPerSecond)),
+                ("bytesPerToken", .integer(Int64(result.bytesPerToken))),
+                ("bandwidthShare", result.bandwidthShare.map { .number($0) } ?? .null),
+                (
+                    "timeToFirstToken",
+                    promptTokens > 0
+                        ? .number(Double(promptTokens) / result.prefillTokensPerSecond) : .null
+                ),
+                ("peakBytes", .integer(peak)), ("threads", .integer(Int64(running.threadCount))),
+                ("isa", .string(InstructionSet.current.rawValue)),
+                ("activations", .string(running.activations.rawValue)),
             ])
+            if let plan { object["weights"] = .object(plan.json) }
+            StandardOutput.write(.object(object))
             return
         }
         var table = Table([.init("run"), .figures("speed"), .init("samples")])
@@ -125,20 +145,23 @@ struct BenchCommand: AsyncParsableCommand {
             result.decodeSamples.map { Format.rate($0) }.joined(separator: " "),
         ])
         StandardOutput.write(table.text)
-        let share = result.bandwidthShare.map { Format.percent($0) } ?? "-"
+        let roof = result.bandwidthShare.map {
+            ", \(Format.percent($0)) of the \(Format.fixed((result.bandwidth ?? 0) / 1e9, 1)) GB/s sampled"
+        }
         StandardOutput.write(
-            "\(Format.bytes(result.bytesPerToken)) a token, \(share) of the "
-                + "\(Format.fixed((result.bandwidth ?? 0) / 1e9, 1)) GB/s sampled; "
-                + "\(running.threadCount) threads, \(InstructionSet.current.rawValue), "
+            "\(Format.bytes(result.bytesPerToken)) a token\(roof ?? ""); \(running.threadCount) threads, \(InstructionSet.current.rawValue), "
                 + "activations \(running.activations.rawValue), peak memory \(Format.bytes(Int(peak)))\n")
+        showReads(runner, stepsPerSecond: result.decodeTokensPerSecond)
     }
 
-    private func show(_ results: [SpeedBenchmark.BatchResult]) {
+    private func show(_ results: [SpeedBenchmark.BatchResult], _ plan: WeightPlan?) {
         if output.json {
             let rows = results.map { row -> JSONValue in
                 ["batch": .integer(Int64(row.batch)), "tokensPerSecond": .number(row.tokensPerSecond)]
             }
-            return StandardOutput.write(["batches": .array(rows)])
+            var object = JSONObject([("batches", .array(rows))])
+            if let plan { object["weights"] = .object(plan.json) }
+            return StandardOutput.write(.object(object))
         }
         var table = Table([
             .figures("texts at once"), .figures("tokens/s in all"), .figures("a text"), .figures("gain"),
@@ -153,14 +176,17 @@ struct BenchCommand: AsyncParsableCommand {
         StandardOutput.write(table.text)
     }
 
-    private func makeSynthetic(_ shape: SyntheticShape, _ name: String) throws -> LanguageModel {
+    private func makeSynthetic(
+        _ shape: SyntheticShape, _ name: String, sharingMemory: Bool = false
+    ) throws -> LanguageModel {
         guard let format = WeightFormats.named(name), let head = WeightFormats.named(headFormat) else {
             throw ValidationError(
                 "no format '\(name)' or '\(headFormat)'; there are "
                     + WeightFormats.all.map(\.name).joined(separator: ", "))
         }
         return try LanguageModel.synthetic(
-            shape, format: format, sparsity: sparsity, headFormat: head, seed: running.seed)
+            shape, format: format, sparsity: sparsity, headFormat: head, seed: running.seed,
+            sharingMemory: sharingMemory)
     }
 
     /// Both models in turns, so that a drifting machine meets both alike.

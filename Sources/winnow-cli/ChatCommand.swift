@@ -21,10 +21,12 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup var sampling: SamplingOptions
     @OptionGroup var drafting: DraftOptions
     @OptionGroup var neurons: CoreNeuronArguments
+    @OptionGroup var weights: WeightOptions
     @Option(help: "A system message.") var system: String?
 
     func run() async throws {
-        let engine = try await model.openEngine(running, context: sampling.context, drafting, neurons, output)
+        let engine = try await model.openEngine(
+            running, context: sampling.context, drafting, neurons, weights, output)
         guard engine.template != nil else {
             throw CommandError(
                 "this model has no chat template: it continues text; use 'winnow generate --raw'")

@@ -98,6 +98,13 @@ extension GenerateCommand {
             return GenerationRequest(prompt: ids, options: prompt.options)
         }
         let runner = try ModelRunner(loaded.model, settings)
+        let most = min(sampling.context ?? .max, loaded.model.configuration.contextLength)
+        let pages = requests.map { runner.pages(tokens: min(most, $0.prompt.count + $0.options.maxTokens)) }
+        if var request = weights.request(running, unless: runner.memoryPlan(tokens: 0)) {
+            // The texts that may be under way at once.
+            request.cacheBytes = pages.sorted(by: >).prefix(batch).reduce(0, +) * runner.pageBytes
+            output.note("\(try runner.placeWeights(request))")
+        }
         let fixed = runner.memoryPlan(tokens: 0)
         try running.admit(fixed, output)
         var configuration = BatchGenerator.Configuration()
@@ -105,6 +112,7 @@ extension GenerateCommand {
         configuration.cacheBytes = running.memoryBytes - fixed.total
         let limits = configuration
         let json = output.json
+        let plan = runner.store?.plan
         let count = requests.count
         let progress = ProgressPrinter(output)
         let (answer, wasInterrupted) = try await Interruption.stopping { cancellation in
@@ -124,10 +132,12 @@ extension GenerateCommand {
             return (lines: lines.values, tokens: tokens, seconds: (clock.now - start) / .seconds(1))
         }
         if json {
-            StandardOutput.write([
-                "results": .array(answer.lines), "tokens": .integer(Int64(answer.tokens)),
-                "seconds": .number(answer.seconds), "batch": .integer(Int64(batch)),
+            var object = JSONObject([
+                ("results", .array(answer.lines)), ("tokens", .integer(Int64(answer.tokens))),
+                ("seconds", .number(answer.seconds)), ("batch", .integer(Int64(batch))),
             ])
+            if weights.isAsked(running) { object["weights"] = .object(plan?.json ?? JSONObject()) }
+            StandardOutput.write(.object(object))
         }
         let speed = Format.rate(Double(answer.tokens) / answer.seconds)
         output.note("\(count) prompts, \(answer.tokens) tokens, \(speed) in all, up to \(batch) at once")

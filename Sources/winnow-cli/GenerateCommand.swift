@@ -90,6 +90,7 @@ struct GenerateCommand: AsyncParsableCommand {
     @OptionGroup var sampling: SamplingOptions
     @OptionGroup var drafting: DraftOptions
     @OptionGroup var neurons: CoreNeuronArguments
+    @OptionGroup var weights: WeightOptions
     @Option(help: "The prompt; - reads standard input.") var prompt: String?
     @Option(help: "A file that holds the prompt.") var promptFile: String?
     @Option(
@@ -122,7 +123,8 @@ struct GenerateCommand: AsyncParsableCommand {
         if let promptsFile { return try await runFile(promptsFile) }
         let text = try promptText()
         guard !text.isEmpty else { throw ModelError.emptyPrompt }
-        let engine = try await model.openEngine(running, context: sampling.context, drafting, neurons, output)
+        let engine = try await model.openEngine(
+            running, context: sampling.context, drafting, neurons, weights, output)
         let ids: [TokenID]
         if raw || engine.template == nil {
             ids = engine.tokenizer.encode(text, addBOS: engine.tokenizer.addsBOS)
@@ -139,6 +141,7 @@ struct GenerateCommand: AsyncParsableCommand {
                 if !json { StandardOutput.write(piece) }
             }
         }
+        let placed = await engine.weightStore
         if json {
             var answer = JSONObject([
                 ("text", .string(result.text)),
@@ -153,6 +156,7 @@ struct GenerateCommand: AsyncParsableCommand {
                 answer["acceptedTokens"] = .integer(Int64(result.acceptedTokens))
             }
             if let report = result.coreNeurons { answer["coreNeurons"] = report.json }
+            if weights.isAsked(running) { answer["weights"] = .object(placed?.plan.json ?? JSONObject()) }
             StandardOutput.write(.object(answer))
         } else {
             StandardOutput.write("\n")
@@ -162,7 +166,8 @@ struct GenerateCommand: AsyncParsableCommand {
                     + (result.acceptance.map {
                         "\(Format.percent($0)) of \(result.draftedTokens) guesses kept, "
                     } ?? "") + (result.coreNeurons?.text ?? "")
-                    + "activations \(running.activations.rawValue)")
+                    + "activations \(running.activations.rawValue)"
+                    + (placed?.statistics.map { "; \($0.summary)" } ?? ""))
         }
         if wasInterrupted { throw ExitCode(128 + SIGINT) }
     }

@@ -38,7 +38,9 @@ struct LogitsCommand: AsyncParsableCommand {
         guard !ids.isEmpty else { throw ModelError.emptyPrompt }
         let vocabulary = loaded.model.configuration.vocabularySize
         let context = loaded.model.configuration.contextLength
-        guard ids.count <= context else { throw ModelError.promptTooLong(tokens: ids.count, context: context) }
+        guard ids.count <= context else {
+            throw ModelError.promptTooLong(tokens: ids.count, context: context)
+        }
         var configuration = running.runnerConfiguration(chunk: 512)
         configuration.logitRows = 16
         let runner = try ModelRunner(loaded.model, configuration)
@@ -58,7 +60,7 @@ struct LogitsCommand: AsyncParsableCommand {
             try runner.run()
             for row in stride(from: 0, to: chunk.count, by: configuration.logitRows) {
                 let rows = row..<min(chunk.count, row + configuration.logitRows)
-                let logits = runner.logits(rows: rows)
+                let logits = try runner.logits(rows: rows)
                 if destination != nil {
                     all.append(contentsOf: logits)
                 } else {

@@ -37,6 +37,7 @@ extension ModelOptions {
 
     func openEngine(
         _ running: RunOptions, context: Int?, _ drafting: DraftOptions, _ neurons: CoreNeuronArguments,
+        _ weights: WeightOptions,
         _ output: OutputOptions
     ) async throws -> Engine {
         var configuration = Engine.Configuration(threads: running.threadCount)
@@ -46,6 +47,14 @@ extension ModelOptions {
         configuration.draftTokens = drafting.draftTokens
         configuration.coreNeurons = try neurons.options()
         let engine = try Engine(try await openCheckpoint(output), configuration)
+        if let request = weights.request(running, unless: await engine.memoryPlan) {
+            guard neurons.coreNeurons == nil else {
+                throw ValidationError(
+                    "--core-neurons works on weights in memory, not with --weights or a --memory-limit that streams them"
+                )
+            }
+            output.note("\(try await engine.placeWeights(request))")
+        }
         try running.admit(await engine.memoryPlan, output)
         return engine
     }

@@ -21,7 +21,8 @@ struct UsageTests {
         ["logits", "--prompt", "a", "--top", "0"] + tiny,
         ["bench"], ["bench", "--synthetic", "llama-9000b"], ["bench", "--repeats", "0"] + tiny,
         ["eval", "perplexity", "--window", "1", "--text", "a"] + tiny, ["eval", "poetry"],
-        ["embed"] + tiny, ["embed", "--text", "a", "--file", "b"] + tiny, ["embed", "--text", "a", "--pooling", "sum"] + tiny,
+        ["embed"] + tiny, ["embed", "--text", "a", "--file", "b"] + tiny,
+        ["embed", "--text", "a", "--pooling", "sum"] + tiny,
         ["demo", "--rounds", "0"], ["pull"], ["pull", "hf:noslash"], ["pull", "pip:unpinned"],
         ["pull", "hf:../../etc/passwd"],
     ])
@@ -56,7 +57,7 @@ struct UsageTests {
         ),
         (
             ["generate", "--prompt", "a", "--memory-limit", "1KiB", "--model", TinyModel.gguf],
-            "more than the limit"
+            "a limit of 1.00 KiB is too small: this needs"
         ),
         (["logits", "--prompt", "a", "--output", "/dev/null/x", "--model", TinyModel.gguf], "/dev/null/x"),
         (["detokenize", "5000", "--model", TinyModel.gguf], "outside the vocabulary"),

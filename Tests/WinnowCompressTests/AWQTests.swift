@@ -24,7 +24,7 @@ import WinnowWeights
         let tokens = (0..<20).map { TokenID(3 + $0 * 37 % 55) }
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: runner.makeSequence(capacity: 32)) }
         try runner.run()
-        return Array(runner.logits(rows: 0..<20))
+        return try Array(runner.logits(rows: 0..<20))
     }
 
     /// Scales that go into a norm or into rows, and out of columns, leave the model's outputs alone.
@@ -37,7 +37,8 @@ import WinnowWeights
         var folded = 0
         for block in model.blocks {
             for group in ScalableBlock(
-                block, form: .int8, isParallel: model.configuration.traits.isParallel, on: pool).groups {
+                block, form: .int8, isParallel: model.configuration.traits.isParallel, on: pool
+            ).groups {
                 let width = block.linears.first { $0.input == group.input }!.parameter.matrix.columns
                 try group.fold((0..<width).map { _ in 0.5 + 2 * Double(random.uniform()) }, on: pool)
                 folded += 1

@@ -16,8 +16,10 @@ import WinnowWeights
     }()
 
     static let families = [
-        "llama3", "mistral", "mixtral", "qwen2", "qwen2-moe", "qwen2-moe-mixed", "qwen3", "qwen3-moe", "gemma2", "gemma3",
-        "phi3", "gpt2", "opt", "gpt-neox", "starcoder2", "olmo2", "granite", "stablelm-parallel", "layered", "bert", "modernbert",
+        "llama3", "mistral", "mixtral", "qwen2", "qwen2-moe", "qwen2-moe-mixed", "qwen3", "qwen3-moe",
+        "gemma2", "gemma3",
+        "phi3", "gpt2", "opt", "gpt-neox", "starcoder2", "olmo2", "granite", "stablelm-parallel", "layered",
+        "bert", "modernbert",
     ]
 
     private static func open(_ name: String) throws -> Checkpoint { try Checkpoint.open("\(folder)/\(name)") }
@@ -35,7 +37,7 @@ import WinnowWeights
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: runner.makeSequence(capacity: 64)) }
         try runner.run()
         guard model.hasHead else { return Array(runner.states()) }
-        return Array(runner.logits(rows: 0..<28))
+        return try Array(runner.logits(rows: 0..<28))
     }
 
     @Test(arguments: families)
@@ -45,7 +47,9 @@ import WinnowWeights
         let report = try SequentialPruner(try Magnitude(.init()), threads: 1).prune(model)
         let pool = try KernelPool(threads: 1)
         let layers = PrunableLayers(model)
-        #expect(layers.layers.map(\.name) == checkpoint.names(where: checkpoint.configuration.isBlockLinear, of: model))
+        #expect(
+            layers.layers.map(\.name)
+                == checkpoint.names(where: checkpoint.configuration.isBlockLinear, of: model))
         #expect(abs(Double(layers.zeros(on: pool)) / Double(layers.weightCount) - 0.5) < 0.02)
         #expect(report.layers.count == layers.layers.count)
         // Written and opened again it is the same model: masked matrices, biases, norms.

@@ -36,7 +36,7 @@ private func logits(_ model: LanguageModel, _ mode: ActivationMode) throws -> [F
         try runner.append($0, to: sequence)
     }
     try runner.run()
-    return Array(runner.logits(rows: 0..<21))
+    return try Array(runner.logits(rows: 0..<21))
 }
 
 @Suite struct SequentialPrunerTests {

@@ -36,7 +36,7 @@ private let fixture: String = {
         runner.begin()
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: sequence) }
         try runner.run()
-        return Array(runner.logits(rows: tokens.count - 1..<tokens.count))
+        return try Array(runner.logits(rows: tokens.count - 1..<tokens.count))
     }
 
     private func difference(_ a: [Float], _ b: [Double]) -> Double {

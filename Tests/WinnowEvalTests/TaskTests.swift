@@ -227,7 +227,7 @@ private let header = """
                 try [id].withUnsafeBufferPointer { try runner.append($0, to: sequence) }
                 try runner.run()
                 guard place + 1 >= ids.count - count else { continue }
-                let logits = runner.logits(rows: 0..<1)
+                let logits = try runner.logits(rows: 0..<1)
                 score.sum += Double(logits[Int(ids[place + 1])]) - LogProbabilities.logSumExp(logits)
                 if logits.indices.max(by: { logits[$0] < logits[$1] }) != Int(ids[place + 1]) {
                     score.isGreedy = false

@@ -135,7 +135,7 @@ private func mixedRequests(_ tokenizer: Tokenizer) -> [GenerationRequest] {
             runner.begin()
             try [token].withUnsafeBufferPointer { try runner.append($0, to: sequence) }
             try runner.run()
-            return Array(runner.logits(rows: 0..<1))
+            return try Array(runner.logits(rows: 0..<1))
         }
     }
 

@@ -42,7 +42,7 @@ struct RealModelTests {
         var largest = 0.0
         for entry in try #require(fixture["positions"]?.array) {
             let position = try #require(entry["position"]?.integer)
-            let logits = runner.logits(rows: position..<position + 1)
+            let logits = try runner.logits(rows: position..<position + 1)
             for (id, value) in zip(entry["ids"]?.array ?? [], entry["logits"]?.array ?? []) {
                 largest = max(largest, abs(Double(logits[id.integer ?? 0]) - (value.number ?? .infinity)))
             }

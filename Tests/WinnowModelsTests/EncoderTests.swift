@@ -109,7 +109,7 @@ import WinnowText
         runner.begin()
         try runner.append(image: expected.pixels, to: runner.makeSequence(capacity: 10))
         try runner.run()
-        let difference = largestDifference([Array(runner.logits(rows: 0..<1))], [expected.logits])
+        let difference = largestDifference([try Array(runner.logits(rows: 0..<1))], [expected.logits])
         print("vit-labels: largest difference of a logit \(Float(difference))")
         #expect(expected.logits.count == 7 && difference < 2e-4)
         #expect(throws: ModelError.noHead(architecture: "vit")) { try model.requireHead() }

@@ -124,7 +124,7 @@ public struct OutputComparison: Sendable {
             for start in stride(from: rows.lowerBound, to: rows.upperBound, by: logitRows) {
                 let batch = start..<min(rows.upperBound, start + logitRows)
                 let places = batch.lowerBound - begin..<batch.upperBound - begin
-                let (p, q) = (first.logits(rows: places), second.logits(rows: places))
+                let (p, q) = (try first.logits(rows: places), try second.logits(rows: places))
                 var positions = [Position](repeating: Position(), count: batch.count)
                 positions.withUnsafeMutableBufferPointer { positions in
                     nonisolated(unsafe) let positions = positions

@@ -172,7 +172,7 @@ public final class LogLikelihood {
         for start in stride(from: range.lowerBound, to: range.upperBound, by: runner.configuration.logitRows)
         {
             let batch = start..<min(range.upperBound, start + runner.configuration.logitRows)
-            let logits = runner.logits(rows: batch.lowerBound + offset..<batch.upperBound + offset)
+            let logits = try runner.logits(rows: batch.lowerBound + offset..<batch.upperBound + offset)
             for (index, place) in batch.enumerated() {
                 let row = UnsafeBufferPointer(rebasing: logits[index * vocabulary..<(index + 1) * vocabulary])
                 let target = Int(part.targets[place - part.firstScored])

@@ -9,7 +9,11 @@ extension ModelRunner {
         let shape = model.configuration
         let pagesPerList = (tokens + KVPagePool.slots - 1) / KVPagePool.slots
         var plan = MemoryPlan()
-        plan.add("the model as stored", bytes: model.byteCount)
+        if let store {
+            plan.add("weights in memory", bytes: store.plan.memoryBytes)
+        } else {
+            plan.add("the model as stored", bytes: model.byteCount)
+        }
         plan.add("the workspace of a step", bytes: space.arena.byteCount)
         plan.add(
             "cached keys and values",

@@ -34,6 +34,7 @@ extension ModelRunner {
                         from: base + window * length * width, count: part * width)
                     addSpan(sequences[window], count: part)
                 }
+                try loadBlock(index)
                 runBlock(index, observer: observer, lastTap: keepsInput ? lastTap ?? .feedForwardHidden : nil)
                 commit()
                 if keepsInput { continue }

@@ -42,6 +42,8 @@ public final class ModelRunner {
     var boundVersion = -1
     /// What stands in some blocks in place of their whole feed-forward networks.
     var neurons: PackedNeurons?
+    /// Where the weights are; nil: where the model has them.
+    public internal(set) var store: WeightStore?
     /// What pruning replaces: looked at before each step.
     let linears: [Parameter]
 
@@ -117,6 +119,7 @@ public final class ModelRunner {
     func bind() throws {
         boundVersion = version
         neurons = nil
+        store?.forget()
         let traits = model.configuration.traits
         blocks = model.blocks.map {
             BoundBlock($0, traits: traits, mode: configuration.activations, in: space)
@@ -147,14 +150,15 @@ public final class ModelRunner {
 
     /// Adds tokens of a sequence to the step; their rows are `rows..<rows + tokens.count` in order of adding.
     ///
-    /// - Throws: ``ModelError`` for an id outside the vocabulary or a sequence that is full.
-    public func append(_ tokens: UnsafeBufferPointer<TokenID>, to sequence: KVSequence) throws(ModelError) {
+    /// - Throws: ``ModelError`` for an id outside the vocabulary or a sequence that is full, ``WeightStoreError``.
+    public func append(_ tokens: UnsafeBufferPointer<TokenID>, to sequence: KVSequence) throws {
         precondition(tokens.count <= room, "\(tokens.count) tokens in a step with room for \(room)")
         guard model.configuration.traits.image == nil else {
-            throw .noSuchInput(architecture: model.configuration.architecture, expected: "images")
+            throw ModelError.noSuchInput(
+                architecture: model.configuration.architecture, expected: "images")
         }
         guard sequence.length + tokens.count <= sequence.capacity else {
-            throw .promptTooLong(tokens: sequence.length + tokens.count, context: sequence.capacity)
+            throw ModelError.promptTooLong(tokens: sequence.length + tokens.count, context: sequence.capacity)
         }
         let width = model.configuration.width
         try embed(tokens, at: sequence.length, into: space.hidden + rows * width)
@@ -171,7 +175,7 @@ public final class ModelRunner {
     /// Runs every block over the step's rows and commits the sequences.
     ///
     /// - Parameter observer: called with each block's number and what its tap points show.
-    /// - Throws: ``ModelError/cancelled``, with nothing committed.
+    /// - Throws: ``ModelError/cancelled``, ``WeightStoreError``; with nothing committed.
     public func run(
         cancellation: CancellationFlag? = nil, observer: ((Int, TapValues) -> Void)? = nil
     ) throws {
@@ -179,6 +183,7 @@ public final class ModelRunner {
         try bindIfChangedKeepingRows()
         for index in blocks.indices {
             if let cancellation, cancellation.isCancelled { throw ModelError.cancelled }
+            try loadBlock(index)
             runBlock(index, observer: observer.map { observer in { observer(index, $0) } })
         }
         commit()
@@ -206,7 +211,11 @@ public final class ModelRunner {
     }
 
     /// Logits of rows of the last step, at most `logitRows` of them, `[count, vocabulary]`.
-    public func logits<Rows: Collection<Int>>(rows wanted: Rows) -> UnsafeBufferPointer<Float> {
+    ///
+    /// - Throws: ``WeightStoreError`` when the head is streamed and cannot be read.
+    public func logits<Rows: Collection<Int>>(
+        rows wanted: Rows
+    ) throws(WeightStoreError) -> UnsafeBufferPointer<Float> {
         precondition(
             wanted.count <= configuration.logitRows && wanted.allSatisfy { 0..<rows ~= $0 },
             "rows \(wanted) of \(rows), \(configuration.logitRows) at once")
@@ -216,7 +225,11 @@ public final class ModelRunner {
             (space.gathered + place * width).update(from: space.hidden + row * width, count: width)
         }
         fill(headInputs, space.gathered, norm: finalNorm, rows: wanted.count)
-        head.run(on: pool)
+        if let store, store.streamsHead {
+            try store.runHead(of: model, mode: configuration.activations, in: space, on: pool)
+        } else {
+            head.run(on: pool)
+        }
         let traits = model.configuration.traits
         let count = wanted.count * model.configuration.vocabularySize
         if traits.logitScale != 1 { wn_scale(space.logits, traits.logitScale, count) }
@@ -228,35 +241,36 @@ public final class ModelRunner {
     /// The embedding of tokens, `[tokens, width]`: the first block's input.
     ///
     /// - Parameter position: of the first token.
-    /// - Throws: ``ModelError`` for an id outside the vocabulary or a position that has no embedding.
+    /// - Throws: ``ModelError`` for an id outside the vocabulary or a position that has no embedding,
+    ///   ``WeightStoreError``.
     public func embed(
         _ tokens: [TokenID], at position: Int = 0, into hidden: UnsafeMutablePointer<Float>
-    ) throws(ModelError) {
-        try tokens.withUnsafeBufferPointer { (tokens) throws(ModelError) in
-            try embed(tokens, at: position, into: hidden)
-        }
+    ) throws {
+        try tokens.withUnsafeBufferPointer { try embed($0, at: position, into: hidden) }
     }
 
     func embed(
         _ tokens: UnsafeBufferPointer<TokenID>, at position: Int, into hidden: UnsafeMutablePointer<Float>
-    ) throws(ModelError) {
+    ) throws {
         let table = model.embedding.matrix
         let width = table.columns
         let traits = model.configuration.traits
         guard traits.image == nil else {
-            throw .noSuchInput(architecture: model.configuration.architecture, expected: "images")
+            throw ModelError.noSuchInput(
+                architecture: model.configuration.architecture, expected: "images")
         }
         if let positions = traits.learnedPositions,
             position + tokens.count + positions.offset > positions.rows
         {
-            throw .promptTooLong(tokens: position + tokens.count, context: positions.rows - positions.offset)
+            throw ModelError.promptTooLong(
+                tokens: position + tokens.count, context: positions.rows - positions.offset)
         }
         for (index, token) in tokens.enumerated() {
             guard token >= 0, Int(token) < table.rows else {
-                throw .tokenOutOfRange(id: Int(token), vocabulary: table.rows)
+                throw ModelError.tokenOutOfRange(id: Int(token), vocabulary: table.rows)
             }
             let row = hidden + index * width
-            table.row(Int(token), into: row)
+            if try store?.embeddingRow(Int(token), into: row) != true { table.row(Int(token), into: row) }
             if traits.embeddingScale != 1 {
                 for column in 0..<width { row[column] *= traits.embeddingScale }
             }
