@@ -49,7 +49,7 @@ extension ModelOptions {
         let engine = try Engine(try await openCheckpoint(output), configuration)
         if let request = weights.request(running, unless: await engine.memoryPlan) {
             guard neurons.coreNeurons == nil else {
-                throw ValidationError(
+                throw CommandError(
                     "--core-neurons works on weights in memory, not with --weights or a --memory-limit that streams them"
                 )
             }
