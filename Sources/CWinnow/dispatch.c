@@ -10,6 +10,7 @@
 #endif
 #endif
 
+#include "probes.h"
 #include "products.h"
 
 static atomic_int current = -1;
@@ -80,7 +81,7 @@ bool wn_isa_select_local(int isa) {
 
 #if defined(__aarch64__)
 // Dot products of bytes (FEAT_DotProd): every Apple core, and ARM's own since about 2018.
-static bool wn_has_byte_dot(void) {
+bool wn_has_byte_dot(void) {
 #if defined(__APPLE__)
     return true;
 #elif defined(__linux__)

@@ -81,4 +81,5 @@ void wn_run_statistics(wn_case_run *run);
 void wn_run_linear(wn_case_run *run);
 void wn_run_train(wn_case_run *run);
 void wn_run_optimize(wn_case_run *run);
+void wn_run_probe(wn_case_run *run);
 #endif

@@ -4,7 +4,7 @@
 const char *wn_case_family_name(wn_case_family family) {
     static const char *const names[WN_CASE_FAMILY_COUNT] = {
         "product", "gated", "input", "convert", "elementwise", "attention", "logits", "select", "statistics",
-        "optimize", "train", "linear",
+        "optimize", "train", "linear", "probe",
     };
     return names[family];
 }
@@ -304,6 +304,19 @@ static void add_linear(wn_list *list) {
     }
 }
 
+static void add_probes(wn_list *list) {
+    static const char *const names[] = {"f32", "bf16", "int8"};
+    static const size_t rounds[] = {0, 1, 20000};
+    for (int32_t kind = 0; kind < WN_PROBE_COUNT; kind++) {
+        for (size_t i = 0; i < 3; i++) {
+            wn_case c = {.family = WN_CASE_PROBE, .kind = kind, .rows = rounds[i]};
+            char name[80];
+            snprintf(name, sizeof name, "%s %zu rounds", names[kind], rounds[i]);
+            add(list, c, name);
+        }
+    }
+}
+
 size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
@@ -318,5 +331,6 @@ size_t wn_case_list(wn_case *cases, size_t capacity) {
     add_optimize(&list);
     add_train(&list);
     add_linear(&list);
+    add_probes(&list);
     return list.count;
 }

@@ -47,7 +47,7 @@ static void run_one(const wn_case *c, wn_isa isa, wn_pool *const *pools, wn_case
     static void (*const families[WN_CASE_FAMILY_COUNT])(wn_case_run *) = {
         wn_run_product, wn_run_gated, wn_run_input, wn_run_convert, wn_run_elementwise,
         wn_run_attention, wn_run_logits, wn_run_select, wn_run_statistics,
-        wn_run_optimize, wn_run_train, wn_run_linear,
+        wn_run_optimize, wn_run_train, wn_run_linear, wn_run_probe,
     };
     result->passed = true;
     result->share = 0;

@@ -18,6 +18,7 @@ struct BenchCommand: AsyncParsableCommand {
               winnow bench --model smollm2-135m-q4_1 --threads 2
               winnow bench --synthetic llama-1b --format masked-int8 --sparsity 0.5 \\
                 --against int8
+              winnow bench --kernels --formats q4_0,int8 --shapes 4096x4096 --page roofs
             """)
 
     @Option(
@@ -48,6 +49,9 @@ struct BenchCommand: AsyncParsableCommand {
             "Write the synthetic model to this folder, with a tokenizer of bytes, and measure nothing.",
             visibility: .hidden))
     var save: String?
+    @Flag(help: "Measure products of formats and shapes against this machine's roofs, without a model.")
+    var kernels = false
+    @OptionGroup(title: "With --kernels") var products: KernelBenchOptions
 
     /// The sizes of `--batch`.
     private func batches() throws -> [Int]? {
@@ -60,7 +64,17 @@ struct BenchCommand: AsyncParsableCommand {
         }
     }
 
+    func validate() throws {
+        guard kernels else { return try products.requireKernels() }
+        guard model == nil, synthetic == nil, against == nil, batch == nil else {
+            throw ValidationError(
+                "--kernels needs no model: leave --model, --synthetic, --against and --batch out")
+        }
+        _ = try products.benchmark(running, sparsity: sparsity)
+    }
+
     func run() async throws {
+        if kernels { return try products.run(running, sparsity: sparsity, output) }
         let batches = try batches()
         var benchmark = SpeedBenchmark()
         benchmark.promptTokens = promptTokens

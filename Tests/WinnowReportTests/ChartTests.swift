@@ -204,3 +204,24 @@ extension String {
         return count
     }
 }
+
+@Suite struct RooflineChartTests {
+    @Test func roofsAndPointsAreDrawn() throws {
+        let chart = RooflineChart(
+            ChartTests.hostile, bandwidth: 20e9,
+            ceilings: [.init("f32", operationsPerSecond: 200e9), .init("int8", operationsPerSecond: 800e9)],
+            points: [
+                .init("q4_0 <decode>", intensity: 3.5, operationsPerSecond: 60e9),
+                .init("q4_0 prefill", intensity: 900, operationsPerSecond: 300e9),
+                .init("nothing", intensity: 0, operationsPerSecond: .nan),
+            ])
+        let elements = try XMLChecker.elements(of: chart.svg)
+        #expect(elements.count { $0.name == "circle" } == 2)
+        // The slope and two levels.
+        #expect(elements.count { $0.name == "polyline" } == 3)
+        let texts = elements.filter { $0.name == "text" }.map(\.text)
+        #expect(texts.contains("memory 20.0 GB/s") && texts.contains("int8 800 G/s"))
+        #expect(texts.contains("operations a byte · logarithmic"))
+        #expect(RooflineChart("none", bandwidth: 0, ceilings: [], points: []).svg.contains("No figures"))
+    }
+}

@@ -14,4 +14,5 @@
 #include "wn_encode.h"
 #include "wn_linear.h"
 #include "wn_foreign.h"
+#include "wn_probe.h"
 #endif

@@ -18,7 +18,8 @@ typedef enum {
     WN_CASE_OPTIMIZE = 9,
     WN_CASE_TRAIN = 10,     // products and ways back of training
     WN_CASE_LINEAR = 11,    // float64 linear algebra
-    WN_CASE_FAMILY_COUNT = 12
+    WN_CASE_PROBE = 12,      // arithmetic roofs
+    WN_CASE_FAMILY_COUNT = 13
 } wn_case_family;
 const char *wn_case_family_name(wn_case_family family);
 

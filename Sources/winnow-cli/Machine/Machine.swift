@@ -42,6 +42,16 @@ struct Machine: Sendable, Equatable {
         return max(1, min(physicalCores, Int(limit.rounded(.up))))
     }
 
+    /// Bytes of the largest cache that the first processor sees, shared or not; nil where the system does not say.
+    static var largestCacheBytes: Int? {
+        (0..<8).compactMap { index -> Int? in
+            guard
+                let text = FileTree.text(of: "/sys/devices/system/cpu/cpu0/cache/index\(index)/size")?.trimmed
+            else { return nil }
+            return ByteCount(argument: text.hasSuffix("K") ? text.dropLast() + "KiB" : text)?.bytes
+        }.max()
+    }
+
     /// Bytes that this process can still take.
     var availableBytes: Int {
         guard let limit = cgroup.memoryBytes else { return freeBytes }
