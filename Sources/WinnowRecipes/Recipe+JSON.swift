@@ -46,7 +46,7 @@ extension CompressionPhase {
         for (key, value) in method.settings.pairs { json[key] = value }
         if let scheme {
             json["scheme"] = .string(scheme)
-        } else {
+        } else if !method.leavesFloats {
             json["store"] = .string(store.word)
         }
         if let group = store.groupColumns { json["group"] = .integer(Int64(group)) }

@@ -82,7 +82,9 @@ public struct CompressionPhase: Sendable {
     public var methodName: String { type(of: method).name }
 
     /// `wanda, 0.5 by row`.
-    public var summary: String { "\(methodName), \(scheme ?? method.goal.summary)" }
+    public var summary: String {
+        method.leavesFloats ? methodName : "\(methodName), \(scheme ?? method.goal.summary)"
+    }
 
     func pruner(threads: Int, seed: UInt64, _ calibration: Recipe.Calibration) -> SequentialPruner {
         var pruner = SequentialPruner(method, threads: threads)

@@ -51,7 +51,8 @@ public struct RecipeDecoder: Sendable {
         if let mode = node["activations"] {
             let word: String = try mode.read()
             guard let known = ActivationMode(rawValue: word) else {
-                throw mode.error("\(word) is not exact or fast")
+                let names = ActivationMode.allCases.map(\.rawValue)
+                throw mode.error("\(word) is not \(names.joined(separator: ", "))")
             }
             calibration.activations = known
         }
@@ -173,6 +174,12 @@ public struct RecipeDecoder: Sendable {
     }
 
     func scheme(_ node: RecipeNode, _ phase: inout CompressionPhase) throws(RecipeError) {
+        if phase.method.leavesFloats {
+            for key in ["scheme", "group"] where node[key] != nil {
+                throw node[key]!.error("nothing is rounded with round: false")
+            }
+            return
+        }
         guard let scheme = node["scheme"] else { throw node.error("quantize needs a scheme, such as W4A16") }
         let name: String = try scheme.read()
         guard let known = QuantizationScheme.named(name) else {
@@ -180,7 +187,7 @@ public struct RecipeDecoder: Sendable {
             throw scheme.error("\(name) is not \(names)")
         }
         phase.scheme = name
-        phase.store = known.form(group: try group(node, default: 128))
+        phase.store = known.form(group: try group(node, default: 128), method: phase.methodName)
     }
 }
 

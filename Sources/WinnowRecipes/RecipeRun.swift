@@ -92,7 +92,7 @@ public struct RecipeRun {
             let rules = try compression.selection.layers(of: loaded.model).layers.map { layer in
                 let stored = compression.store.format(of: layer.parameter.matrix)
                 let isMasked = compression.method.goal.sparsity > 0 || formats[layer.name]?.isMasked == true
-                let to = isMasked ? stored : stored.dense
+                let to = compression.method.leavesFloats ? .f32 : isMasked ? stored : stored.dense
                 defer { formats[layer.name] = to }
                 return LayerRule(
                     name: layer.name, rule: compression.summary, from: formats[layer.name]?.name ?? "",
