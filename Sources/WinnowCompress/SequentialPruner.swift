@@ -128,7 +128,9 @@ public struct SequentialPruner {
         plan.add(
             "the pruned matrices",
             bytes: layers.reduce(0) {
-                $0 + (method.leavesFloats ? $1.count * 4 : store.byteCount(of: $1.parameter.matrix, keeping: kept))
+                $0
+                    + (method.leavesFloats
+                        ? $1.count * 4 : store.byteCount(of: $1.parameter.matrix, keeping: kept))
             })
         // Values, the same with zeros, codes, and packed; weights that a solver puts on the source's own grid stay codes.
         if store != .source

@@ -43,7 +43,8 @@ public struct PreparedInput {
         package init(kind: Kind, columns: Int, capacity: Int, in workspace: Workspace) {
             self.init(
                 kind: kind, columns: columns, capacity: capacity,
-                sharing: workspace.reserve(bytes: wn_input_bytes(kind.code, columns, capacity)), in: workspace)
+                sharing: workspace.reserve(bytes: wn_input_bytes(kind.code, columns, capacity)), in: workspace
+            )
         }
 
         /// In a region that another input has too, which is not in use at the same time.
@@ -75,7 +76,8 @@ public struct PreparedInput {
         kind = plan.kind
         capacity = plan.capacity
         columns = plan.columns
-        wn_input_place(descriptor, plan.kind.code, plan.columns, plan.capacity, workspace.pointer(plan.region))
+        wn_input_place(
+            descriptor, plan.kind.code, plan.columns, plan.capacity, workspace.pointer(plan.region))
     }
 
     package var pointer: UnsafePointer<wn_input> { UnsafePointer(descriptor) }

@@ -61,6 +61,9 @@ private struct Missing: Error {}
             """
             evaluation: {}
             phases:
+              - {drop: neurons, fraction: 0.25, reconstruct: false, store: q8_0}
+              - {drop: layers, fraction: 0.1}
+              - {prune: wanda, allocation: profile, profile: other}
               - {prune: dsnot, start: sparsegpt, sparsity: 0.6, allocation: owl, owl_spread: 0.1}
               - {finetune: a.txt, teacher: other, pruning: {to: 0.7}, steps: 100}
               - {quantize: awq, scheme: W3A16, group: 32, targets: [Linear]}
@@ -101,6 +104,16 @@ private struct Missing: Error {}
         ("phases:\n- {prune: wanda, store: q9}", 2, "phases[0].store", "q9 is not source"),
         ("phases:\n- {prune: wanda, group: 48}", 2, "phases[0].group", "48 is not 32"),
         ("phases:\n- {prune: wanda, owl_spread: 0.1}", 2, "phases[0].owl_spread", "only allocation: owl"),
+        ("phases:\n- {prune: wanda, allocation: profile}", 2, "phases[0]", "needs profile: MODEL"),
+        ("phases:\n- {prune: wanda, profile: a}", 2, "phases[0].profile", "only allocation: profile"),
+        ("phases:\n- {drop: rows, fraction: 0.5}", 2, "phases[0].drop", "rows is not neurons"),
+        ("phases:\n- {drop: heads}", 2, "phases[0]", "needs a fraction"),
+        ("phases:\n- {drop: heads, fraction: 1}", 2, "phases[0].fraction", "1.0 is not more than 0"),
+        ("phases:\n- {drop: layers, fraction: 0.5,\n   damping: 1}", 3, "phases[0].damping", "no such key"),
+        (
+            "phases:\n- {drop: heads, fraction: 0.5, store: q4_k}", 2, "phases[0].store",
+            "q4_k is not source, f32"
+        ),
         ("phases:\n- {quantize: gptq}", 2, "phases[0]", "needs a scheme"),
         (
             "phases:\n- {quantize: smoothquant, round: false, scheme: W8A8}", 2, "phases[0].scheme",
