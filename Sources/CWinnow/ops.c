@@ -168,3 +168,28 @@ void wn_add_squares(wn_pool *pool, const float *x, size_t stride, size_t tokens,
     wn_squares_job job = {wn_ops_functions(), x, stride, tokens, columns, sums};
     wn_pool_run(pool, (columns + 63) / 64, wn_squares_chunk, &job);
 }
+
+typedef struct wn_peaks_job {
+    const float *x;
+    size_t stride, tokens, columns;
+    float *peaks;
+} wn_peaks_job;
+
+static void wn_peaks_chunk(void *context, size_t chunk, size_t worker) {
+    (void)worker;
+    const wn_peaks_job *job = context;
+    size_t begin = chunk * 64, end = begin + 64 < job->columns ? begin + 64 : job->columns;
+    for (size_t t = 0; t < job->tokens; t++) {
+        const float *x = job->x + t * job->stride;
+        for (size_t c = begin; c < end; c++) {
+            float magnitude = fabsf(x[c]);
+            // A NaN is taken, and not given up again.
+            job->peaks[c] = magnitude <= job->peaks[c] ? job->peaks[c] : job->peaks[c] != job->peaks[c] ? job->peaks[c] : magnitude;
+        }
+    }
+}
+
+void wn_add_peaks(wn_pool *pool, const float *x, size_t stride, size_t tokens, size_t columns, float *peaks) {
+    wn_peaks_job job = {x, stride, tokens, columns, peaks};
+    wn_pool_run(pool, (columns + 63) / 64, wn_peaks_chunk, &job);
+}

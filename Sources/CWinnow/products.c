@@ -26,6 +26,7 @@ size_t wn_input_bytes(wn_input_kind kind, size_t columns, size_t tokens) {
     case WN_INPUT_F32: return wn_round_up(tokens * columns * sizeof(float), 64);
     case WN_INPUT_BLOCK8: return tokens * stride + 2 * tokens * blocks * sizeof(float);
     case WN_INPUT_PLANES16:
+    case WN_INPUT_TOKEN8:
         return 2 * tokens * stride + 2 * wn_round_up(tokens, 16) * stride + tokens * blocks * sizeof(int32_t)
                + wn_round_up(tokens * sizeof(int64_t), 64) + wn_round_up(tokens * sizeof(float), 64) + 64;
     }
@@ -36,7 +37,8 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
     memset(input, 0, sizeof *input);
     unsigned char *next = memory;
     size_t stride = wn_round_up(columns, 64), blocks = wn_block_stride(stride);
-    input->kind = kind;
+    input->kind = kind == WN_INPUT_TOKEN8 ? WN_INPUT_PLANES16 : kind;
+    input->shift = kind == WN_INPUT_TOKEN8 ? 8 : 0;
     input->tokens = tokens;
     input->columns = columns;
     input->stride = stride;
@@ -54,6 +56,7 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
         input->q = (int8_t *)next;
         break;
     case WN_INPUT_PLANES16:
+    case WN_INPUT_TOKEN8:
         input->isums = (int32_t *)next;
         next += tokens * blocks * sizeof(int32_t);
         input->totals = (int64_t *)next;
@@ -239,7 +242,7 @@ static void wn_dot_side(const wn_side *side, const wn_product_table *table, size
         }
         break;
     case WN_INPUT_BLOCK8: table->dot_block8(&side->tile, side->input, first, tokens, out); break;
-    case WN_INPUT_PLANES16:
+    default:
         if (side->matrix->format == WN_INT8 || side->matrix->format == WN_MASKED_INT8) {
             table->dot_planes16_rows(&side->tile, side->input, first, tokens, out);
         } else {

@@ -14,6 +14,8 @@ public struct StatisticsRequest: OptionSet, Sendable {
     public static let moments = StatisticsRequest(rawValue: 2)
     /// X^T X over all input channels.
     public static let gram = StatisticsRequest(rawValue: 4)
+    /// The largest magnitude of each input channel.
+    public static let peaks = StatisticsRequest(rawValue: 8)
 }
 
 /// Reductions over the tokens that passed a tap point, for all matrices that read it.
@@ -24,6 +26,8 @@ public struct ActivationStatistics {
     public private(set) var count = 0
     /// For each channel j, sum over tokens of x_j^2; empty when not asked for.
     public private(set) var sumOfSquares: [Double]
+    /// For each channel j, max over tokens of |x_j|; empty when not asked for.
+    public private(set) var peaks: [Float]
     /// nil when not asked for.
     public private(set) var moments: ChannelMoments?
     /// nil when not asked for.
@@ -36,6 +40,7 @@ public struct ActivationStatistics {
         self.width = width
         self.windowLength = windowLength
         sumOfSquares = request.contains(.squares) ? [Double](repeating: 0, count: width) : []
+        peaks = request.contains(.peaks) ? [Float](repeating: 0, count: width) : []
         moments = request.contains(.moments) ? ChannelMoments(width: width) : nil
         gram = request.contains(.gram) ? GramMatrix(order: width) : nil
     }
@@ -45,6 +50,11 @@ public struct ActivationStatistics {
         if !sumOfSquares.isEmpty {
             sumOfSquares.withUnsafeMutableBufferPointer {
                 wn_add_squares(pool.pointer, values.base, values.stride, values.tokens, width, $0.baseAddress)
+            }
+        }
+        if !peaks.isEmpty {
+            peaks.withUnsafeMutableBufferPointer {
+                wn_add_peaks(pool.pointer, values.base, values.stride, values.tokens, width, $0.baseAddress)
             }
         }
         guard moments != nil || gram != nil else {
@@ -74,13 +84,14 @@ public struct ActivationStatistics {
     /// The first channel whose values were not all finite; nil when all were.
     public var firstNotFinite: Int? {
         sumOfSquares.firstIndex { !$0.isFinite } ?? gram?.diagonal.firstIndex { !$0.isFinite }
-            ?? moments?.firstNotFinite
+            ?? moments?.firstNotFinite ?? peaks.firstIndex { !$0.isFinite }
     }
 
     /// Bytes that these statistics take.
     public static func byteCount(width: Int, _ request: StatisticsRequest) -> Int {
         (request.contains(.squares) ? width * MemoryLayout<Double>.stride : 0)
             + (request.contains(.moments) ? ChannelMoments.byteCount(width: width) : 0)
+            + (request.contains(.peaks) ? width * MemoryLayout<Float>.stride : 0)
             + (request.contains(.gram) ? GramMatrix.byteCount(order: width) : 0)
     }
 }

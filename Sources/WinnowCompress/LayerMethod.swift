@@ -21,6 +21,8 @@ public protocol LayerMethod: Sendable {
     var stages: StageOrder { get }
     /// Whether weights that stay get new values.
     var changesWeights: Bool { get }
+    /// Whether layers are left in float32, for a phase that follows.
+    var leavesFloats: Bool { get }
 
     /// Prunes one layer.
     ///
@@ -40,6 +42,7 @@ extension LayerMethod {
 
     public var stages: StageOrder { .together }
     public var changesWeights: Bool { false }
+    public var leavesFloats: Bool { false }
     public func workingBytes(rows: Int, columns: Int) -> Int { 0 }
 }
 

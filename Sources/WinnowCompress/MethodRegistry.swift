@@ -46,6 +46,7 @@ public struct MethodRegistry: Sendable {
         Entry(RTN.self, .quantization, needsCalibration: false),
         Entry(GPTQ.self, .quantization, needsCalibration: true),
         Entry(AWQ.self, .quantization, needsCalibration: true),
+        Entry(SmoothQuant.self, .quantization, needsCalibration: true),
     ])
 
     /// - Throws: ``ConfigurationError/unknownMethod(name:known:)``.

@@ -17,9 +17,11 @@ public struct QuantizationScheme: Sendable, Equatable {
     public static func named(_ name: String) -> QuantizationScheme? { all.first { $0.name == name } }
 
     /// - Parameter group: columns that share a scale, in schemes of groups.
-    public func form(group: Int) -> StoredForm {
+    /// - Parameter method: SmoothQuant's W8A8 is its paper's: a scale a row, whatever inputs products read.
+    public func form(group: Int, method: String) -> StoredForm {
         switch kind {
         case .rows: .int8
+        case .blocks where method == SmoothQuant.name: .int8
         case .blocks: .q8_0
         case .groups: .int4(group: group, bits: bits)
         }

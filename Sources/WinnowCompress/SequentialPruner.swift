@@ -127,7 +127,11 @@ public struct SequentialPruner {
         plan.add(readsAll ? "the model as stored" : "the model as far as it is read", bytes: read)
         plan.add(
             "the pruned matrices",
-            bytes: layers.reduce(0) { $0 + store.byteCount(of: $1.parameter.matrix, keeping: kept) })
+            bytes: layers.reduce(0) {
+                $0
+                    + (method.leavesFloats
+                        ? $1.count * 4 : store.byteCount(of: $1.parameter.matrix, keeping: kept))
+            })
         // Values, the same with zeros, codes, and packed; weights that a solver puts on the source's own grid stay codes.
         if store != .source
             || method.changesWeights && layers.contains(where: { $0.parameter.matrix.format.isFloat })

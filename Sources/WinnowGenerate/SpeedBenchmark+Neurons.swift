@@ -31,7 +31,7 @@ extension SpeedBenchmark {
             let start = clock.now
             for token in tokens[prompt...] {
                 try runner.read([token], into: sequence, cancellation: cancellation)
-                _ = runner.logits(rows: 0..<1)
+                _ = try runner.logits(rows: 0..<1)
             }
             sequence.truncate(to: prompt)
             return Double(generateTokens) / ((clock.now - start) / .seconds(1))

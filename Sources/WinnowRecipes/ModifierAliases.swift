@@ -50,6 +50,7 @@ struct ModifierAliases {
         case "ConstantPruningModifier": return nil
         case "GPTQModifier":
             return try quantization("gptq", node, own: ["block_size", "dampening_frac", "actorder"])
+        case "SmoothQuantModifier": return try smoothing(node)
         case "AWQModifier": return try quantization("awq", node, own: [])
         case "QuantizationModifier": return try quantization("rtn", node, own: [])
         default: throw node.error("\(name) is not done here")
@@ -117,6 +118,14 @@ struct ModifierAliases {
         var phase = try made(method, settings, .quantization, node)
         try RecipeDecoder(registry: registry).scheme(node, &phase)
         return phase
+    }
+
+    /// Scales alone, as llm-compressor has it: a modifier that follows rounds.
+    private func smoothing(_ node: RecipeNode) throws(RecipeError) -> CompressionPhase {
+        try node.refuseOthers(than: ["smoothing_strength", "targets", "ignore"])
+        var settings = JSONObject([("round", false)])
+        if let strength = node["smoothing_strength"] { settings["alpha"] = strength.value }
+        return try made("smoothquant", settings, .quantization, node)
     }
 
     private func made(

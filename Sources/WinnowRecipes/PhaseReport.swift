@@ -18,10 +18,13 @@ public struct PhaseReport: Sendable {
     public internal(set) var seconds = 0.0
     /// Of the model after the phase; nil without an evaluation.
     public internal(set) var perplexity: Perplexity.Result?
-    /// nil for training.
+    /// nil for other phases than pruning and quantization.
     public let compression: PruningReport?
     /// The text's hash, steps, tokens and the last validation loss; nil for other phases.
     public let training: JSONObject?
+
+    /// What was dropped; nil for other phases.
+    public let structure: StructureReport?
 
     public var sparsity: Double { prunable > 0 ? Double(zeros) / Double(prunable) : 0 }
     public var bitsPerWeight: Double { prunable > 0 ? Double(bytes) * 8 / Double(prunable) : 0 }
@@ -35,10 +38,31 @@ public struct PhaseReport: Sendable {
         notes = report.notes
         compression = report
         training = nil
+        structure = nil
+    }
+
+    init(summary: String, structure report: StructureReport, layers: PrunableLayers, on pool: KernelPool) {
+        self.init(summary: summary, layers: layers, training: nil, structure: report, on: pool)
     }
 
     init(
         summary: String, training run: TrainingRun, text: String, layers: PrunableLayers, on pool: KernelPool
+    ) {
+        let record = JSONObject([
+            ("textSha256", .string(text)),
+            ("steps", .integer(Int64(run.trainer.step))), ("tokens", .integer(Int64(run.trainer.tokens))),
+            ("loss", run.records.last.map { .number($0.loss) } ?? .null),
+            (
+                "evalLoss",
+                run.records.last { $0.evaluationLoss != nil }?.evaluationLoss.map { .number($0) } ?? .null
+            ),
+        ])
+        self.init(summary: summary, layers: layers, training: record, structure: nil, on: pool)
+    }
+
+    private init(
+        summary: String, layers: PrunableLayers, training: JSONObject?, structure: StructureReport?,
+        on pool: KernelPool
     ) {
         self.summary = summary
         zeros = layers.zeros(on: pool)
@@ -50,15 +74,8 @@ public struct PhaseReport: Sendable {
         }
         notes = []
         compression = nil
-        training = JSONObject([
-            ("textSha256", .string(text)),
-            ("steps", .integer(Int64(run.trainer.step))), ("tokens", .integer(Int64(run.trainer.tokens))),
-            ("loss", run.records.last.map { .number($0.loss) } ?? .null),
-            (
-                "evalLoss",
-                run.records.last { $0.evaluationLoss != nil }?.evaluationLoss.map { .number($0) } ?? .null
-            ),
-        ])
+        self.training = training
+        self.structure = structure
     }
 
     /// - Parameter layers: whether each layer is listed.
@@ -71,6 +88,11 @@ public struct PhaseReport: Sendable {
         ])
         if let perplexity { json["perplexity"] = .number(perplexity.perplexity) }
         if let training { json["training"] = .object(training) }
+        if let structure {
+            json["structure"] = .string(structure.structure.rawValue)
+            json["kept"] = .array(structure.kept.map { .integer(Int64($0)) })
+            json["weightsBefore"] = .integer(Int64(structure.weightsBefore))
+        }
         if layers, let compression { json["layers"] = compression.json["layers"] }
         return json
     }

@@ -35,6 +35,7 @@ extension Recipe.Phase {
     var json: JSONObject {
         switch self {
         case .compress(let phase): phase.json
+        case .drop(let phase): phase.json
         case .finetune(let phase): phase.json
         }
     }
@@ -46,12 +47,13 @@ extension CompressionPhase {
         for (key, value) in method.settings.pairs { json[key] = value }
         if let scheme {
             json["scheme"] = .string(scheme)
-        } else {
+        } else if !method.leavesFloats {
             json["store"] = .string(store.word)
         }
         if let group = store.groupColumns { json["group"] = .integer(Int64(group)) }
         if purpose == .pruning {
-            json["allocation"] = .string(allocation.name)
+            json["allocation"] = .string(profile == nil ? allocation.name : "profile")
+            if let profile { json["profile"] = .string(profile) }
             if case .outliers(let threshold, let spread) = allocation {
                 json["owl_threshold"] = .number(threshold)
                 json["owl_spread"] = .number(spread)
@@ -59,6 +61,20 @@ extension CompressionPhase {
         }
         json["targets"] = .array(selection.targets.map { .string($0) })
         json["ignore"] = .array(selection.ignore.map { .string($0) })
+        return json
+    }
+}
+
+extension DropPhase {
+    var json: JSONObject {
+        var json = JSONObject([
+            ("drop", .string(structure.rawValue)), ("fraction", .number(fraction)),
+        ])
+        if structure != .layers {
+            json["reconstruct"] = .bool(reconstructs)
+            json["damping"] = .number(damping)
+            json["store"] = .string(store?.name ?? "source")
+        }
         return json
     }
 }

@@ -20,6 +20,7 @@ public struct Recipe: Sendable {
         phases.contains { phase in
             switch phase {
             case .compress(let phase): phase.method.goal.sparsity > 0
+            case .drop: false
             case .finetune(let phase): phase.training.pruning != nil
             }
         }
@@ -28,6 +29,7 @@ public struct Recipe: Sendable {
     /// Whether another seed gives another model: calibration windows are drawn, and batches.
     public var dependsOnSeed: Bool {
         phases.contains { phase in
+            // What is dropped is found on calibration windows, what is trained on batches.
             guard case .compress(let phase) = phase else { return true }
             return phase.pruner(threads: 1, seed: seed, calibration).needsCalibration
         }
@@ -57,6 +59,7 @@ public struct Recipe: Sendable {
 
     public enum Phase: Sendable {
         case compress(CompressionPhase)
+        case drop(DropPhase)
         case finetune(FinetunePhase)
     }
 }
@@ -67,6 +70,8 @@ public struct CompressionPhase: Sendable {
     public var purpose: MethodRegistry.Purpose
     public var store: StoredForm
     public var allocation = SparsityAllocation.uniform
+    /// The model whose layers' zeros are followed, instead of an allocation.
+    public var profile: String?
     public var selection = LayerSelection.all
     /// The name that bits of weights and inputs go by.
     public var scheme: String?
@@ -82,7 +87,9 @@ public struct CompressionPhase: Sendable {
     public var methodName: String { type(of: method).name }
 
     /// `wanda, 0.5 by row`.
-    public var summary: String { "\(methodName), \(scheme ?? method.goal.summary)" }
+    public var summary: String {
+        method.leavesFloats ? methodName : "\(methodName), \(scheme ?? method.goal.summary)"
+    }
 
     func pruner(threads: Int, seed: UInt64, _ calibration: Recipe.Calibration) -> SequentialPruner {
         var pruner = SequentialPruner(method, threads: threads)
@@ -91,6 +98,35 @@ public struct CompressionPhase: Sendable {
         pruner.selection = selection
         pruner.activations = calibration.activations
         pruner.seed = seed
+        return pruner
+    }
+}
+
+/// Neurons, heads or layers dropped whole: what is left is a smaller dense model.
+public struct DropPhase: Sendable {
+    public var structure: Structure
+    public var fraction: Double
+    /// Whether what stays makes up for what goes; layers are not made up for.
+    public var reconstructs: Bool
+    public var damping = 0.01
+    /// How projections are kept whose columns can't stay packed; nil: Q8_0, or as floats where the source has floats.
+    public var store: WeightFormat?
+
+    public init(_ structure: Structure, fraction: Double) {
+        self.structure = structure
+        self.fraction = fraction
+        reconstructs = structure != .layers
+    }
+
+    /// `drop 0.25 of neurons`.
+    public var summary: String { "drop \(fraction) of \(structure.rawValue)" }
+
+    func pruner(threads: Int, _ calibration: Recipe.Calibration) -> StructuredPruner {
+        var pruner = StructuredPruner(structure, fraction: fraction, threads: threads)
+        pruner.reconstructs = reconstructs
+        pruner.damping = damping
+        pruner.store = store
+        pruner.activations = calibration.activations
         return pruner
     }
 }
@@ -123,6 +159,7 @@ extension Recipe.Phase {
     public var summary: String {
         switch self {
         case .compress(let phase): phase.summary
+        case .drop(let phase): phase.summary
         case .finetune(let phase): phase.summary
         }
     }

@@ -8,7 +8,7 @@ import WinnowYAML
 
 /// Reads recipes: YAML or JSON, every key known, every default written out by ``Recipe/json``.
 ///
-/// A phase begins with its verb: `prune: METHOD`, `quantize: METHOD` or `finetune: TEXT`; its other keys are the
+/// A phase begins with its verb: `prune: METHOD`, `quantize: METHOD`, `drop: STRUCTURE` or `finetune: TEXT`; its other keys are the
 /// method's, or the training's, own. A recipe of vLLM's llm-compressor is read too (``ModifierAliases``).
 public struct RecipeDecoder: Sendable {
     /// Methods that phases may name.
@@ -51,7 +51,8 @@ public struct RecipeDecoder: Sendable {
         if let mode = node["activations"] {
             let word: String = try mode.read()
             guard let known = ActivationMode(rawValue: word) else {
-                throw mode.error("\(word) is not exact or fast")
+                let names = ActivationMode.allCases.map(\.rawValue)
+                throw mode.error("\(word) is not \(names.joined(separator: ", "))")
             }
             calibration.activations = known
         }
@@ -73,21 +74,25 @@ public struct RecipeDecoder: Sendable {
     }
 
     private func phase(_ node: RecipeNode) throws(RecipeError) -> Recipe.Phase {
-        let verbs = ["prune", "quantize", "finetune"].filter { node.value[$0] != nil }
+        let verbs = ["prune", "quantize", "drop", "finetune"].filter { node.value[$0] != nil }
         _ = try node.keys()
         guard verbs.count == 1, let verb = verbs.first, let subject = node[verb] else {
-            throw node.error("a phase begins with one of prune: METHOD, quantize: METHOD, finetune: TEXT")
+            throw node.error(
+                "a phase begins with one of prune: METHOD, quantize: METHOD, drop: STRUCTURE, finetune: TEXT")
         }
         switch verb {
         case "prune": return .compress(try compression(node, subject, .pruning))
         case "quantize": return .compress(try compression(node, subject, .quantization))
+        case "drop": return .drop(try drop(node, subject))
         default: return .finetune(try finetune(node, subject))
         }
     }
 
     // MARK: Compression
 
-    private static let pruningKeys = ["allocation", "owl_threshold", "owl_spread", "store", "group"]
+    private static let pruningKeys = [
+        "allocation", "owl_threshold", "owl_spread", "profile", "store", "group",
+    ]
     private static let quantizingKeys = ["scheme", "group"]
     private static let selectionKeys = ["targets", "ignore"]
 
@@ -100,6 +105,7 @@ public struct RecipeDecoder: Sendable {
         var phase = try method(subject, settings, purpose, node, others: own + Self.selectionKeys)
         if purpose == .pruning {
             phase.allocation = try allocation(node)
+            phase.profile = try profile(node)
             phase.store = try form(node)
         } else {
             try scheme(node, &phase)
@@ -147,11 +153,22 @@ public struct RecipeDecoder: Sendable {
             throw node.error("owl_threshold is over 0, owl_spread from 0 up to, not including, 0.5")
         }
         switch word {
-        case "uniform": return .uniform
+        // A profile is read when the recipe is followed.
+        case "uniform", "profile": return .uniform
         case "erk": return .erdosRenyi
         case "owl": return .outliers(threshold: threshold, spread: spread)
-        default: throw (node["allocation"] ?? node).error("\(word) is not uniform, erk or owl")
+        default: throw (node["allocation"] ?? node).error("\(word) is not uniform, erk, owl or profile")
         }
+    }
+
+    private func profile(_ node: RecipeNode) throws(RecipeError) -> String? {
+        let isAsked = node["allocation"]?.value.string == "profile"
+        guard let profile = node["profile"] else {
+            if isAsked { throw node.error("allocation: profile needs profile: MODEL") }
+            return nil
+        }
+        guard isAsked else { throw profile.error("only allocation: profile has it") }
+        return try profile.read()
     }
 
     private func group(_ node: RecipeNode, default standard: Int) throws(RecipeError) -> Int {
@@ -173,6 +190,12 @@ public struct RecipeDecoder: Sendable {
     }
 
     func scheme(_ node: RecipeNode, _ phase: inout CompressionPhase) throws(RecipeError) {
+        if phase.method.leavesFloats {
+            for key in ["scheme", "group"] where node[key] != nil {
+                throw node[key]!.error("nothing is rounded with round: false")
+            }
+            return
+        }
         guard let scheme = node["scheme"] else { throw node.error("quantize needs a scheme, such as W4A16") }
         let name: String = try scheme.read()
         guard let known = QuantizationScheme.named(name) else {
@@ -180,7 +203,7 @@ public struct RecipeDecoder: Sendable {
             throw scheme.error("\(name) is not \(names)")
         }
         phase.scheme = name
-        phase.store = known.form(group: try group(node, default: 128))
+        phase.store = known.form(group: try group(node, default: 128), method: phase.methodName)
     }
 }
 

@@ -13,12 +13,13 @@ extension RecipeRun {
     /// `recompute`, one more with a teacher; validation is left out.
     ///
     /// - Parameter windows: those that the phases will calibrate on.
-    /// - Returns: seconds; nil where a piece says nothing of the whole: a selection over the whole model.
+    /// - Returns: seconds; nil where a piece says nothing of the whole: a selection over the whole model, structures that are dropped.
     public func expectedSeconds(windows: CalibrationWindows?) throws -> [Double?] {
         var speed: Double?
         return try recipe.phases.map { phase in
             switch phase {
             case .compress(let phase): return try seconds(phase, windows?.windows ?? [])
+            case .drop: return nil
             case .finetune(let phase):
                 let rate = try speed ?? forwardTokensPerSecond()
                 speed = rate

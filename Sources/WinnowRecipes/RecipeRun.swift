@@ -41,29 +41,33 @@ public struct RecipeRun {
         public let before: Perplexity.Result?
         public let calibration: CalibrationWindows?
         public let scoring: TextSource?
+        /// What the phases left: the model that was given, changed in place, or what was made of it by dropping.
+        public let loaded: LoadedModel
     }
 
-    /// Runs all phases; the model has changed in place.
+    /// Runs all phases; the model has changed in place. A phase that drops structures makes another one: ``Result/loaded``.
     ///
-    /// - Throws: ``RecipeRunError``, `PruningError`, `TrainingError`, `TextSourceError`, and what opening and reading throw.
+    /// - Throws: ``RecipeRunError``, `PruningError`, `StructureError`, `TrainingError`, `TextSourceError`, and what opening and reading throw.
     public func run() throws -> Result {
-        try checkTexts()
+        try checkFiles()
+        var loaded = self.loaded
         let windows = try calibrationWindows()
         let scoring = try scoringText()
-        let before = measuresBefore ? try scoring.map { try measure($0, phase: nil) } : nil
+        let before = measuresBefore ? try scoring.map { try measure(loaded, $0, phase: nil) } : nil
         var reports: [PhaseReport] = []
         for (index, phase) in recipe.phases.enumerated() {
             let start = ContinuousClock.now
             var report: PhaseReport
             switch phase {
-            case .compress(let phase): report = try compress(phase, index, windows)
-            case .finetune(let phase): report = try finetune(phase, index, windows)
+            case .compress(let phase): report = try compress(loaded.model, phase, index, windows)
+            case .drop(let phase): report = try drop(&loaded, phase, index, windows)
+            case .finetune(let phase): report = try finetune(loaded, phase, index, windows)
             }
             report.seconds = (ContinuousClock.now - start) / .seconds(1)
-            report.perplexity = try scoring.map { try measure($0, phase: index) }
+            report.perplexity = try scoring.map { try measure(loaded, $0, phase: index) }
             reports.append(report)
         }
-        return Result(phases: reports, before: before, calibration: windows, scoring: scoring)
+        return Result(phases: reports, before: before, calibration: windows, scoring: scoring, loaded: loaded)
     }
 
     /// What is held in the phase that holds most, beside the program.
@@ -74,13 +78,17 @@ public struct RecipeRun {
                 phase.pruner(threads: threads, seed: recipe.seed, recipe.calibration).memoryPlan(
                     for: loaded.model, windows: windows, length: recipe.calibration.length,
                     readsAll: recipe.evaluation != nil)
+            case .drop(let phase):
+                phase.pruner(threads: threads, recipe.calibration).memoryPlan(
+                    for: loaded.model, windows: windows, length: recipe.calibration.length)
             case .finetune(let phase): Trainer.memoryPlan(for: loaded.model, phase.training)
             }
         }
         return plans.max { $0.total < $1.total } ?? MemoryPlan()
     }
 
-    /// Each layer's rule and formats, phase by phase, found without running any.
+    /// Each layer's rule and formats, phase by phase, found without running any: layers that a phase drops are still in
+    /// the rules of those after it.
     ///
     /// - Throws: `ConfigurationError` for a selection that matches nothing.
     public func layerRules() throws -> [(phase: String, layers: [LayerRule])] {
@@ -92,7 +100,7 @@ public struct RecipeRun {
             let rules = try compression.selection.layers(of: loaded.model).layers.map { layer in
                 let stored = compression.store.format(of: layer.parameter.matrix)
                 let isMasked = compression.method.goal.sparsity > 0 || formats[layer.name]?.isMasked == true
-                let to = isMasked ? stored : stored.dense
+                let to = compression.method.leavesFloats ? .f32 : isMasked ? stored : stored.dense
                 defer { formats[layer.name] = to }
                 return LayerRule(
                     name: layer.name, rule: compression.summary, from: formats[layer.name]?.name ?? "",
@@ -128,8 +136,13 @@ public struct RecipeRun {
             seed: recipe.seed)
     }
 
-    /// Texts of later phases must be there before the first takes its time.
-    private func checkTexts() throws {
+    /// What later phases read must be there before the first takes its time.
+    private func checkFiles() throws {
+        for case .compress(let phase) in recipe.phases {
+            if let path = phase.profile, FilePath.kind(path) == nil {
+                throw RecipeRunError.noProfile(path: path)
+            }
+        }
         for case .finetune(let phase) in recipe.phases {
             guard workFolder != nil else { throw RecipeRunError.noWorkFolder }
             for path in [phase.corpus.text, phase.corpus.validation].compactMap({ $0 })
@@ -140,8 +153,12 @@ public struct RecipeRun {
     }
 
     func needsCalibration(_ phase: Recipe.Phase) -> Bool {
-        guard case .compress(let phase) = phase else { return false }
-        return phase.pruner(threads: threads, seed: recipe.seed, recipe.calibration).needsCalibration
+        switch phase {
+        case .compress(let phase):
+            phase.pruner(threads: threads, seed: recipe.seed, recipe.calibration).needsCalibration
+        case .drop: true
+        case .finetune: false
+        }
     }
 
     private func scoringText() throws -> TextSource? {
@@ -153,7 +170,7 @@ public struct RecipeRun {
         return text
     }
 
-    private func measure(_ text: TextSource, phase: Int?) throws -> Perplexity.Result {
+    private func measure(_ loaded: LoadedModel, _ text: TextSource, phase: Int?) throws -> Perplexity.Result {
         var configuration = ModelRunner.Configuration(threads: threads)
         configuration.activations = activations
         configuration.kvType = kvType
@@ -171,12 +188,16 @@ public struct RecipeRun {
     // MARK: Phases
 
     private func compress(
-        _ phase: CompressionPhase, _ index: Int, _ windows: CalibrationWindows?
+        _ model: LanguageModel, _ phase: CompressionPhase, _ index: Int, _ windows: CalibrationWindows?
     ) throws -> PhaseReport {
-        let pruner = phase.pruner(threads: threads, seed: recipe.seed, recipe.calibration)
+        var pruner = phase.pruner(threads: threads, seed: recipe.seed, recipe.calibration)
+        if let path = phase.profile {
+            let other = PrunableLayers(try LanguageModel(Checkpoint.open(path)))
+            pruner.allocation = .profile(other.sparsities(on: try KernelPool(threads: threads)))
+        }
         let what = phase.purpose == .pruning ? "pruning" : "quantizing"
         let report = try pruner.prune(
-            loaded.model, windows: pruner.needsCalibration ? windows?.windows ?? [] : [],
+            model, windows: pruner.needsCalibration ? windows?.windows ?? [] : [],
             cancellation: cancellation
         ) {
             progress(RecipeProgress(phase: index, what: what, done: $0, total: $1, unit: "blocks"))
@@ -184,8 +205,22 @@ public struct RecipeRun {
         return PhaseReport(summary: phase.summary, compression: report)
     }
 
+    private func drop(
+        _ loaded: inout LoadedModel, _ phase: DropPhase, _ index: Int, _ windows: CalibrationWindows?
+    ) throws -> PhaseReport {
+        let (result, report) = try phase.pruner(threads: threads, recipe.calibration).prune(
+            loaded, windows: windows?.windows ?? [], cancellation: cancellation
+        ) {
+            progress(RecipeProgress(phase: index, what: "scoring", done: $0, total: $1, unit: "blocks"))
+        }
+        loaded = result
+        return PhaseReport(
+            summary: phase.summary, structure: report, layers: PrunableLayers(result.model),
+            on: try KernelPool(threads: threads))
+    }
+
     private func finetune(
-        _ phase: FinetunePhase, _ index: Int, _ windows: CalibrationWindows?
+        _ loaded: LoadedModel, _ phase: FinetunePhase, _ index: Int, _ windows: CalibrationWindows?
     ) throws -> PhaseReport {
         guard let workFolder else { throw RecipeRunError.noWorkFolder }
         try FilePath.makeFolder(workFolder)
@@ -206,7 +241,7 @@ public struct RecipeRun {
         defer { for parameter in model.parameters { parameter.endTraining() } }
         let trainer = try Trainer(
             model, configuration, data: batches.training, on: pool,
-            distillation: try distillation(phase, pool))
+            distillation: try distillation(model, phase, pool))
         var run = try TrainingRun(
             trainer, in: folder,
             identity: identity(phase, index, text: batches.training.fingerprint, calibration: windows?.sha256)
@@ -221,15 +256,15 @@ public struct RecipeRun {
         guard ending != .stopped else { throw ModelError.cancelled }
         try trainer.verifyMasks()
         try trained(run, ending, index)
-        try store(phase, on: pool)
+        try store(model, phase, on: pool)
         return PhaseReport(
             summary: phase.summary, training: run, text: batches.training.fingerprint,
             layers: PrunableLayers(model), on: pool)
     }
 
     /// Puts what was learned in place of the weights, in the phase's form.
-    private func store(_ phase: FinetunePhase, on pool: KernelPool) throws {
-        for parameter in loaded.model.parameters {
+    private func store(_ model: LanguageModel, _ phase: FinetunePhase, on pool: KernelPool) throws {
+        for parameter in model.parameters {
             guard let training = parameter.training else { continue }
             guard case .matrix(let original) = parameter.value, let form = phase.store else {
                 try parameter.takeMasters()
@@ -243,7 +278,9 @@ public struct RecipeRun {
         }
     }
 
-    private func distillation(_ phase: FinetunePhase, _ pool: KernelPool) throws -> Distillation? {
+    private func distillation(_ student: LanguageModel, _ phase: FinetunePhase, _ pool: KernelPool) throws
+        -> Distillation?
+    {
         guard let teacher = phase.teacher else { return nil }
         let path =
             switch teacher {
@@ -251,7 +288,7 @@ public struct RecipeRun {
             case .model(let path): path
             }
         return try Distillation(
-            phase.distillation, teacher: try LanguageModel(Checkpoint.open(path)), student: loaded.model,
+            phase.distillation, teacher: try LanguageModel(Checkpoint.open(path)), student: student,
             on: pool)
     }
 
@@ -288,11 +325,13 @@ public enum RecipeRunError: Error, Equatable, Sendable, CustomStringConvertible 
     case noText(what: String)
     case noWorkFolder
     case noFile(path: String)
+    case noProfile(path: String)
 
     public var description: String {
         switch self {
         case .noText(let what): "the recipe names no text for its \(what)"
         case .noFile(let path): "there is no file \(path), which a phase is to learn from"
+        case .noProfile(let path): "there is no model at \(path), whose zeros a phase is to follow"
         case .noWorkFolder: "a recipe that trains needs a folder for its checkpoints"
         }
     }

@@ -7,18 +7,22 @@ public enum ActivationMode: String, Sendable, CaseIterable, Codable {
     case exact
     /// Products over integer weights read int8 blocks of 32, or two int8 planes a token.
     case fast
+    /// As fast, but Winnow's own integer formats (int8, int4) read plain int8 a token: what W8A8 of the papers computes.
+    /// No faster here, and less exact; for comparison.
+    case int8
 }
 
 /// Activations `[tokens, columns]` in the form that products read, made once for all products of a group.
 ///
 /// Float32, int8 in blocks of 32 with their sums (for GGUF's formats), or 16 bit a token as two int8 planes
-/// (for Winnow's own integer formats).
+/// (for Winnow's own integer formats), of which ``ActivationMode/int8`` fills one.
 public struct PreparedInput {
     /// The numeric form; see `wn_matrix.h`.
     package enum Kind: Int32, Sendable, CaseIterable {
         case f32 = 0
         case block8 = 1
         case planes16 = 2
+        case token8 = 3
 
         package var code: wn_input_kind { wn_input_kind(UInt32(rawValue)) }
     }
@@ -39,7 +43,8 @@ public struct PreparedInput {
         package init(kind: Kind, columns: Int, capacity: Int, in workspace: Workspace) {
             self.init(
                 kind: kind, columns: columns, capacity: capacity,
-                sharing: workspace.reserve(bytes: wn_input_bytes(kind.code, columns, capacity)), in: workspace)
+                sharing: workspace.reserve(bytes: wn_input_bytes(kind.code, columns, capacity)), in: workspace
+            )
         }
 
         /// In a region that another input has too, which is not in use at the same time.
@@ -71,7 +76,8 @@ public struct PreparedInput {
         kind = plan.kind
         capacity = plan.capacity
         columns = plan.columns
-        wn_input_place(descriptor, plan.kind.code, plan.columns, plan.capacity, workspace.pointer(plan.region))
+        wn_input_place(
+            descriptor, plan.kind.code, plan.columns, plan.capacity, workspace.pointer(plan.region))
     }
 
     package var pointer: UnsafePointer<wn_input> { UnsafePointer(descriptor) }
@@ -89,7 +95,8 @@ public struct PreparedInput {
 extension WeightMatrix {
     /// The form of inputs that products over this matrix read.
     package func inputKind(_ mode: ActivationMode) -> PreparedInput.Kind {
-        guard mode == .fast else { return .f32 }
-        return PreparedInput.Kind(rawValue: Int32(wn_format_input(format.code).rawValue)) ?? .f32
+        guard mode != .exact else { return .f32 }
+        let kind = PreparedInput.Kind(rawValue: Int32(wn_format_input(format.code).rawValue)) ?? .f32
+        return mode == .int8 && kind == .planes16 ? .token8 : kind
     }
 }

@@ -87,7 +87,7 @@ struct CompressCommand: AsyncParsableCommand {
             throw ExitCode(130)
         }
         let record = RecipeRecord(steps, result, model: model.model, version: WinnowVersion.current)
-        let written = try loaded.write(
+        let written = try result.loaded.write(
             to: options.destination, overwrite: options.overwrite, record: record.json,
             notes: [(RecipeRecord.recipeName, record.yaml)])
         for path in written.removedStale { output.note("removed \(path), left by an interrupted run") }

@@ -14,6 +14,8 @@ struct QuantizeCommand: AsyncParsableCommand {
             rtn    rounds each weight to its nearest code
             gptq   rounds column by column and lets the others make up for it; calibrates on text
             awq    scales up the inputs that matter before it rounds; calibrates on text
+            smoothquant  moves the range of inputs into weights before it rounds; W8A8 is then
+                   int8, a scale a row (run with --activations int8 for 8-bit inputs)
 
             A model with masks keeps them. Embeddings, head and norms stay as they are.
 
@@ -40,6 +42,11 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Flag(help: "gptq: take the columns with the largest inputs first.") var actOrder = false
     @Flag(help: "gptq: calibrate each layer on what the rounded ones before it in its block make.")
     var trueSequential = false
+    @Option(
+        help: ArgumentHelp(
+            "smoothquant: how much of the inputs' range goes into weights, 0 to 1 (default: 0.5).",
+            valueName: "power"))
+    var alpha: Double?
     @OptionGroup var calibration: CalibrationOptions
     @OptionGroup var compressing: CompressionOptions
 
@@ -64,7 +71,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         try await run.run(try makeMethod(), form!)
     }
 
-    private var form: StoredForm? { QuantizationScheme.named(scheme)?.form(group: group) }
+    private var form: StoredForm? { QuantizationScheme.named(scheme)?.form(group: group, method: method) }
 
     private func makeMethod() throws -> any LayerMethod {
         let entry = try MethodRegistry.standard.entry(method)
@@ -75,6 +82,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         var settings = JSONObject()
         if let damping { settings["damping"] = .number(damping) }
         if let blockSize { settings["block_size"] = .integer(Int64(blockSize)) }
+        if let alpha { settings["alpha"] = .number(alpha) }
         if actOrder { settings["act_order"] = true }
         if trueSequential { settings["true_sequential"] = true }
         return try entry.make(settings)

@@ -15,7 +15,9 @@ struct RunOptions: ParsableArguments {
         help: ArgumentHelp("Instruction set (default: the best one here, or WINNOW_ISA).", valueName: "isa"))
     var isa: InstructionSet?
 
-    @Option(help: ArgumentHelp("Inputs of products: exact float32, or fast integers.", valueName: "mode"))
+    @Option(
+        help: ArgumentHelp(
+            "Inputs of products: exact float32, fast integers, or int8 a token.", valueName: "mode"))
     var activations = ActivationMode.fast
 
     @Option(help: ArgumentHelp("Type of cached keys and values.", valueName: "type"))

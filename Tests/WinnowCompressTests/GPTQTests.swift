@@ -127,10 +127,11 @@ import WinnowWeights
     }
 
     @Test func schemesHaveTheirUsualNames() throws {
-        #expect(QuantizationScheme.named("W4A16")?.form(group: 64) == .int4(group: 64))
-        #expect(QuantizationScheme.named("W8A8")?.form(group: 64) == .q8_0)
-        #expect(QuantizationScheme.named("W8A16")?.form(group: 64) == .int8)
-        #expect(QuantizationScheme.named("W3A16")?.form(group: 128) == .int4(group: 128, bits: 3))
+        #expect(QuantizationScheme.named("W4A16")?.form(group: 64, method: "gptq") == .int4(group: 64))
+        #expect(QuantizationScheme.named("W8A8")?.form(group: 64, method: "gptq") == .q8_0)
+        #expect(QuantizationScheme.named("W8A8")?.form(group: 64, method: "smoothquant") == .int8)
+        #expect(QuantizationScheme.named("W8A16")?.form(group: 64, method: "gptq") == .int8)
+        #expect(QuantizationScheme.named("W3A16")?.form(group: 128, method: "gptq") == .int4(group: 128, bits: 3))
         #expect(QuantizationScheme.named("W2A16") == nil)
     }
 }

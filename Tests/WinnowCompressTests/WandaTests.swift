@@ -162,7 +162,7 @@ private struct LayerCase {
         #expect(throws: ConfigurationError.globalNeedsWeightScore(method: "wanda")) {
             _ = try method("wanda", ("scope", "global"))
         }
-        #expect(throws: ConfigurationError.unknownMethod(name: "best", known: ["magnitude", "wanda", "sparsegpt", "dsnot", "rtn", "gptq", "awq"])) {
+        #expect(throws: ConfigurationError.unknownMethod(name: "best", known: ["magnitude", "wanda", "sparsegpt", "dsnot", "rtn", "gptq", "awq", "smoothquant"])) {
             _ = try method("best")
         }
         let made = try method("magnitude", ("sparsity", "0.3"), ("scope", "global"))

@@ -18,7 +18,7 @@ import WinnowWeights
             runner.begin()
             try token.withUnsafeBufferPointer { try runner.append($0, to: sequence) }
             try runner.run()
-            _ = runner.logits(rows: 0..<1)
+            _ = try runner.logits(rows: 0..<1)
         }
         for _ in 0..<3 { try step() }
         let before = allocations_of_thread()

@@ -61,6 +61,9 @@ private struct Missing: Error {}
             """
             evaluation: {}
             phases:
+              - {drop: neurons, fraction: 0.25, reconstruct: false, store: q8_0}
+              - {drop: layers, fraction: 0.1}
+              - {prune: wanda, allocation: profile, profile: other}
               - {prune: dsnot, start: sparsegpt, sparsity: 0.6, allocation: owl, owl_spread: 0.1}
               - {finetune: a.txt, teacher: other, pruning: {to: 0.7}, steps: 100}
               - {quantize: awq, scheme: W3A16, group: 32, targets: [Linear]}
@@ -101,7 +104,21 @@ private struct Missing: Error {}
         ("phases:\n- {prune: wanda, store: q9}", 2, "phases[0].store", "q9 is not source"),
         ("phases:\n- {prune: wanda, group: 48}", 2, "phases[0].group", "48 is not 32"),
         ("phases:\n- {prune: wanda, owl_spread: 0.1}", 2, "phases[0].owl_spread", "only allocation: owl"),
+        ("phases:\n- {prune: wanda, allocation: profile}", 2, "phases[0]", "needs profile: MODEL"),
+        ("phases:\n- {prune: wanda, profile: a}", 2, "phases[0].profile", "only allocation: profile"),
+        ("phases:\n- {drop: rows, fraction: 0.5}", 2, "phases[0].drop", "rows is not neurons"),
+        ("phases:\n- {drop: heads}", 2, "phases[0]", "needs a fraction"),
+        ("phases:\n- {drop: heads, fraction: 1}", 2, "phases[0].fraction", "1.0 is not more than 0"),
+        ("phases:\n- {drop: layers, fraction: 0.5,\n   damping: 1}", 3, "phases[0].damping", "no such key"),
+        (
+            "phases:\n- {drop: heads, fraction: 0.5, store: q4_k}", 2, "phases[0].store",
+            "q4_k is not source, f32"
+        ),
         ("phases:\n- {quantize: gptq}", 2, "phases[0]", "needs a scheme"),
+        (
+            "phases:\n- {quantize: smoothquant, round: false, scheme: W8A8}", 2, "phases[0].scheme",
+            "nothing is rounded"
+        ),
         ("phases:\n- {quantize: rtn, scheme: W5A5}", 2, "phases[0].scheme", "W5A5 is not W8A16"),
         ("phases:\n- finetune: a\n  stepz: 4", 3, "phases[0].stepz", "there are steps, batch"),
         ("phases:\n- finetune: a\n  steps: 0", 3, "phases[0].steps", "0 is not 1 or more"),
@@ -168,8 +185,21 @@ private struct Missing: Error {}
         #expect(try compression(recipe, 1).method.goal.sparsity == 0.6)
         let quantized = try compression(recipe, 2)
         #expect(quantized.scheme == "W4A16" && quantized.method.settings["act_order"] == true)
+        // Scales alone; what follows rounds.
+        let smooth = try decode(
+            """
+            quant_stage:
+              quant_modifiers:
+                SmoothQuantModifier: {smoothing_strength: 0.8}
+                QuantizationModifier: {scheme: W8A8}
+            """)
+        #expect(try compression(smooth, 0).method.settings == JSONObject([("alpha", 0.8), ("round", false)]))
+        #expect(try compression(smooth, 0).scheme == nil && compression(smooth, 1).methodName == "rtn")
+        #expect(try decode(JSONValue.object(smooth.json).yaml()).json == smooth.json)
+        let whole = try decode("phases: [{quantize: smoothquant, alpha: 0.6, scheme: W8A8}]")
+        #expect(try compression(whole, 0).store == .int8)
         for (text, words) in [
-            ("SmoothQuantModifier: {smoothing_strength: 0.8}", "not done here"),
+            ("SmoothQuantModifier: {mappings: []}", "no such key"),
             ("GPTQModifier: {scheme: W4A16, actorder: group}", "not done here"),
             ("GPTQModifier: {scheme: W4A16, kv_cache_scheme: {}}", "no such key"),
             ("WandaPruningModifier: {mask_structure: a}", "a is no N:M"),

@@ -90,6 +90,69 @@ import WinnowTrain
         }
     }
 
+    /// What is dropped is gone from the model that is written, and later phases work on what is left.
+    @Test(arguments: ["neurons", "layers"])
+    func droppedStructuresAreGone(_ structure: String) throws {
+        try TemporaryFolder.with { folder in
+            let loaded = try loaded()
+            let result = try run(
+                """
+                calibration: {samples: 4, length: 64}
+                evaluation: {text: TEXT, window: 64, max_windows: 2}
+                phases:
+                  - {drop: \(structure), fraction: 0.5}
+                  - {finetune: TEXT, steps: 2, batch: 1, length: 32}
+                  - {quantize: rtn, scheme: W8A16}
+                """, loaded, in: folder)
+            let (before, after) = (loaded.model.configuration, result.loaded.model.configuration)
+            if structure == "layers" {
+                #expect(after.layers == before.layers / 2)
+            } else {
+                #expect(
+                    after.feedForwardWidth < before.feedForwardWidth && after.feedForwardWidth % 32 == 0
+                        && after.layers == before.layers)
+            }
+            let drop = try #require(result.phases[0].structure)
+            #expect(result.phases[0].prunable == drop.weights && drop.weights < drop.weightsBefore)
+            #expect(
+                result.phases[2].prunable == drop.weights
+                    && result.phases[2].formats.allSatisfy({ $0.hasSuffix("int8") }))
+            #expect(result.phases.allSatisfy { ($0.perplexity?.perplexity ?? .nan).isFinite })
+            #expect(result.phases[0].json(layers: true)["structure"]?.string == structure)
+            let path = "\(folder)/out"
+            try result.loaded.write(to: path, record: JSONObject([("winnow", "test")]))
+            let again = try LoadedModel(opening: path)
+            #expect(again.model.configuration.layers == after.layers)
+            #expect(
+                PrunableLayers(again.model).weightCount == drop.weights
+                    && again.model.byteCount == result.loaded.model.byteCount)
+        }
+    }
+
+    @Test func profilesAreFollowed() throws {
+        try TemporaryFolder.with { folder in
+            let first = try loaded()
+            _ = try run(
+                "phases: [{prune: magnitude, sparsity: 0.4, allocation: erk}]", first, in: folder)
+            try first.write(to: "\(folder)/erk", record: JSONObject([("winnow", "test")]))
+            let pool = try KernelPool(threads: 1)
+            let wanted = PrunableLayers(first.model).sparsities(on: pool)
+            let second = try loaded()
+            _ = try run(
+                "{calibration: {length: 64, samples: 4}, phases: [{prune: wanda, sparsity: 0.4, allocation: profile, profile: FOLDER}]}"
+                    .replacing("FOLDER", with: "\(folder)/erk"), second, in: folder)
+            let shares = PrunableLayers(second.model).sparsities(on: pool)
+            #expect(Set(wanted.values.map { ($0 * 50).rounded() }).count > 1)
+            for (name, share) in wanted { #expect(abs(shares[name]! - share) < 0.02, "\(name)") }
+            let other = try loaded()
+            #expect(throws: RecipeRunError.noProfile(path: "\(folder)/gone")) {
+                _ = try run(
+                    "phases: [{prune: wanda, allocation: profile, profile: FOLDER}]"
+                        .replacing("FOLDER", with: "\(folder)/gone"), other, in: folder)
+            }
+        }
+    }
+
     @Test func rulesNameEachLayerWithoutRunning() throws {
         let recipe = try RecipeDecoder().decode(
             Array("phases: [{prune: magnitude, targets: down_proj}, {quantize: rtn, scheme: W8A16}]".utf8),

@@ -63,6 +63,9 @@ import WinnowWeights
       case .block8:
         let value = column % 32 == 5 % columns ? 127 : Int(random.next() % 255) - 127
         return Float(value) * 0x1p-6
+      case .token8:
+        let value = column == columns / 2 ? -127 : Int(random.next() % 255) - 127
+        return Float(value) * 0x1p-6
       case .planes16:
         let value = column == columns / 2 ? -32512 : Int(random.next() % 65025) - 32512
         return Float(value) * 0x1p-14
@@ -109,14 +112,14 @@ import WinnowWeights
   }
 
   /// Real inputs lose what rounding takes: at most half a step a value, about 1 % in all for int8 blocks.
-  @Test(arguments: cases)
-  func fastProductsStayCloseToExact(_ kernel: (InstructionSet, String)) throws {
+  @Test(arguments: cases, [ActivationMode.fast, .int8])
+  func fastProductsStayCloseToExact(_ kernel: (InstructionSet, String), mode: ActivationMode) throws {
     let format = try #require(WeightFormats.named(kernel.1))
     let made = try FormatCase(format, rows: 64, columns: 576)
     var random = Random(seed: 5)
     let x = (0..<3 * 576).map { _ in random.normal() }
     let exact = try Self.products(made.matrix, x, mode: .exact, batch: 3, threads: 1, set: kernel.0)
-    let fast = try Self.products(made.matrix, x, mode: .fast, batch: 3, threads: 1, set: kernel.0)
+    let fast = try Self.products(made.matrix, x, mode: mode, batch: 3, threads: 1, set: kernel.0)
     var error = 0.0
     var size = 0.0
     for (a, b) in zip(exact, fast) {
@@ -124,9 +127,10 @@ import WinnowWeights
       size += Double(a * a)
     }
     let bound =
-      switch made.matrix.inputKind(.fast) {
+      switch made.matrix.inputKind(mode) {
       case .f32: 1e-6
       case .block8: 0.012
+      case .token8: 0.02
       case .planes16: 1e-4
       }
     #expect((error / size).squareRoot() < bound)

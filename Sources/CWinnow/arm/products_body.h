@@ -346,7 +346,8 @@ static void prepare_planes16(wn_input *in, size_t token, const float *x, const f
     int32_t *isums = in->isums + token * wide;
     float32x4_t peak = vdupq_n_f32(0);
     for (size_t c = 0; c < columns; c += 4) peak = vmaxq_f32(peak, vabsq_f32(input_value(x, weight, norm, c, columns)));
-    float largest = vmaxvq_f32(peak), inverse = steps_per_unit(32512, largest);
+    float largest = vmaxvq_f32(peak), inverse = steps_per_unit((float)(32512 >> in->shift), largest);
+    int32x4_t shift = vdupq_n_s32(in->shift);
     int64_t total = 0;
     for (size_t b = 0; b < wide; b++) {
         isums[b] = 0;
@@ -356,6 +357,8 @@ static void prepare_planes16(wn_input *in, size_t token, const float *x, const f
             size_t c = 32 * b + i;
             int32x4_t first = vcvtnq_s32_f32(vmulq_n_f32(input_value(x, weight, norm, c, columns), inverse));
             int32x4_t second = vcvtnq_s32_f32(vmulq_n_f32(input_value(x, weight, norm, c + 4, columns), inverse));
+            first = vshlq_s32(first, shift);
+            second = vshlq_s32(second, shift);
             sum = vaddq_s32(sum, vaddq_s32(first, second));
             int16x8_t whole = vcombine_s16(vmovn_s32(first), vmovn_s32(second));
             int8x8_t low = vmovn_s16(whole);

@@ -55,7 +55,9 @@ typedef struct wn_matrix {
 //   BLOCK8     int8 in blocks of 32: x = scale * q (scale f32 = absmax/127, round to nearest even)
 //   PLANES16   16 bit per token as two signed int8 planes: x = scale * (256 hi + lo), scale = absmax/32512
 // Columns are padded with zeros to a multiple of 64; `stride` counts padded columns; per-block arrays are padded with zeros to runs of 16 blocks.
-typedef enum { WN_INPUT_F32 = 0, WN_INPUT_BLOCK8 = 1, WN_INPUT_PLANES16 = 2 } wn_input_kind;
+//   TOKEN8     8 bit per token, x = scale * 256 hi with scale = absmax/32512: PLANES16 whose lo plane is zero. It is
+//              placed as PLANES16 and runs through the same products; no faster, what W8A8 of the papers computes.
+typedef enum { WN_INPUT_F32 = 0, WN_INPUT_BLOCK8 = 1, WN_INPUT_PLANES16 = 2, WN_INPUT_TOKEN8 = 3 } wn_input_kind;
 
 typedef struct wn_input {
     int32_t kind;
@@ -70,6 +72,7 @@ typedef struct wn_input {
     int16_t *wide;                  // PLANES16: room for 256 hi + lo in 16 bits, two columns of 64 tokens at a time
     int32_t *paired;                // PLANES16: whether that room is filled; NULL in a view of some rows
     float *own_f32;                 // F32: memory of its own, for normalised values
+    int32_t shift;                  // PLANES16: 0, or 8 where values are rounded to whole steps of the hi plane (TOKEN8)
 } wn_input;
 
 // Bytes of memory an input wants, and its layout inside `memory` (64-byte aligned, that many bytes).

@@ -6,6 +6,9 @@
 // sums[c] += sum over tokens of x[t, c]^2, tokens in order; columns split over the pool.
 void wn_add_squares(wn_pool *pool, const float *x, size_t stride, size_t tokens, size_t columns, double *sums);
 
+// peaks[c] = max of itself and |x[t, c]| over tokens; NaN where one of them is NaN.
+void wn_add_peaks(wn_pool *pool, const float *x, size_t stride, size_t tokens, size_t columns, float *peaks);
+
 // ---- Selection ---------------------------------------------------------------------------------------------
 // The only place where top-k happens. Scores must be finite and >= 0 or any order of floats without NaN.
 // Sets bit c of `mask` (little-endian in bytes) for the `keep` largest of scores[0..<count]; among equal scores

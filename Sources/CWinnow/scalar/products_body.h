@@ -156,12 +156,12 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
     int32_t *isums = in->isums + token * blocks;
     float largest = 0;
     for (size_t c = 0; c < columns; c++) largest = fmaxf(largest, fabsf(WN_VALUE(c)));
-    float inverse = largest > 0 ? 32512 / largest : 0;
+    float inverse = largest > 0 ? (float)(32512 >> in->shift) / largest : 0;
     int64_t total = 0;
     for (size_t b = 0; b < blocks; b++) {
         int32_t sum = 0;
         for (size_t c = 32 * b; c < 32 * b + 32 && c < in->stride; c++) {
-            int32_t value = c < columns ? (int32_t)lrintf(WN_VALUE(c) * inverse) : 0;
+            int32_t value = c < columns ? (int32_t)lrintf(WN_VALUE(c) * inverse) * (1 << in->shift) : 0;
             int32_t low = (int8_t)(value & 255);
             lo[c] = (int8_t)low;
             q[c] = (int8_t)((value - low) >> 8);

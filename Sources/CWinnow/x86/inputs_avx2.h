@@ -107,7 +107,8 @@ static void prepare_planes16(wn_input *in, size_t token, const float *x, const f
         peak = _mm256_max_ps(peak, _mm256_andnot_ps(sign, input_value(x, weight, scale, c, columns)));
     }
     float largest = max8(peak);
-    __m256 inverse = _mm256_set1_ps(inverse_scale(32512, largest));
+    __m256 inverse = _mm256_set1_ps(inverse_scale((float)(32512 >> in->shift), largest));
+    __m128i shift = _mm_cvtsi32_si128(in->shift);
     int64_t total = 0;
     for (size_t b = 0; b < blocks; b++) {
         isums[b] = 0;
@@ -115,6 +116,7 @@ static void prepare_planes16(wn_input *in, size_t token, const float *x, const f
         __m256i sum = _mm256_setzero_si256();
         for (size_t c = 32 * b; c < 32 * b + 32; c += 8) {
             __m256i value = _mm256_cvtps_epi32(_mm256_mul_ps(input_value(x, weight, scale, c, columns), inverse));
+            value = _mm256_sll_epi32(value, shift);
             __m256i low = _mm256_srai_epi32(_mm256_slli_epi32(value, 24), 24);
             store_bytes(hi + c, _mm256_srai_epi32(_mm256_sub_epi32(value, low), 8));
             store_bytes(lo + c, low);

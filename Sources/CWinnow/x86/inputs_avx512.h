@@ -87,7 +87,8 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
         peak = _mm512_max_ps(peak, _mm512_abs_ps(input_value(x, weight, scale, c, columns)));
     }
     float largest = _mm512_reduce_max_ps(peak);
-    __m512 inverse = _mm512_set1_ps(largest > 0 ? 32512 / largest : 0);
+    __m512 inverse = _mm512_set1_ps(largest > 0 ? (float)(32512 >> in->shift) / largest : 0);
+    __m128i shift = _mm_cvtsi32_si128(in->shift);
     int64_t total = 0;
     for (size_t b = 0; b < blocks; b++) {
         isums[b] = 0;
@@ -95,6 +96,7 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
         for (size_t half = 0; half < 2; half++) {
             size_t c = 32 * b + 16 * half;
             __m512i value = _mm512_cvtps_epi32(_mm512_mul_ps(input_value(x, weight, scale, c, columns), inverse));
+            value = _mm512_sll_epi32(value, shift);
             __m512i low = _mm512_srai_epi32(_mm512_slli_epi32(value, 24), 24);
             __m512i high = _mm512_srai_epi32(_mm512_sub_epi32(value, low), 8);
             _mm_storeu_si128((__m128i *)(q + c), _mm512_cvtepi32_epi8(high));

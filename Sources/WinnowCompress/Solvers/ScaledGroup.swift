@@ -1,3 +1,4 @@
+import CWinnow
 import WinnowCore
 import WinnowModels
 import WinnowWeights
@@ -94,6 +95,20 @@ public struct ScaledGroup {
             sum += gram.quadraticForm(lost, on: pool) * Double(matrix.rows) / Double(count)
         }
         return sum
+    }
+
+    /// The largest magnitude of each column, over all matrices.
+    package func columnPeaks(on pool: KernelPool) -> [Float] {
+        var peaks = [Float](repeating: 0, count: consumers.first?.matrix.columns ?? 0)
+        for parameter in consumers {
+            let (rows, columns) = (parameter.matrix.rows, parameter.matrix.columns)
+            parameter.matrix.floats(on: pool).withUnsafeBufferPointer { values in
+                peaks.withUnsafeMutableBufferPointer {
+                    wn_add_peaks(pool.pointer, values.baseAddress, columns, rows, columns, $0.baseAddress)
+                }
+            }
+        }
+        return peaks
     }
 
     /// Multiplies the consumers' columns by the scales, and divides what makes the channels.

@@ -195,7 +195,7 @@ public struct Recommender {
         let recipe = effort(trial.recipe ?? Recipe(), full)
         let result = try run(recipe, on: fresh, "verifying \(trial.name)").run()
         let record = RecipeRecord(recipe, result, model: loaded.checkpoint.path, version: version)
-        try fresh.write(
+        try result.loaded.write(
             to: folder, overwrite: true, record: record.json,
             notes: [(RecipeRecord.recipeName, record.yaml)])
         return try figures(of: nil, full, on: try LoadedModel(opening: folder))

@@ -58,10 +58,11 @@ struct SweepMeasurement {
             work.progress = { [progress] in
                 progress.update(run.name + ", " + $0.what, $0.done, of: $0.total, $0.unit)
             }
-            let phases = try work.run().phases
+            let result = try work.run()
+            let phases = result.phases
             let seconds = (ContinuousClock.now - start) / .seconds(1)
             let empty = phases.compactMap(\.compression).flatMap(\.layers).reduce(0) { $0 + $1.emptyRows }
-            return try measured(loaded, run, emptyRows: empty, seconds: seconds)
+            return try measured(result.loaded, run, emptyRows: empty, seconds: seconds)
         }
     }
 

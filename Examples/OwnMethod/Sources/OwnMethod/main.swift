@@ -30,7 +30,7 @@ let recipe = try RecipeDecoder(registry: registry).decode(
 let loaded = try LoadedModel(opening: arguments[1])
 let result = try RecipeRun(recipe, on: loaded, threads: 2).run()
 let record = RecipeRecord(recipe, result, model: arguments[1], version: "own-method 1.0")
-try loaded.write(
+try result.loaded.write(
     to: arguments[3], record: record.json, notes: [(RecipeRecord.recipeName, record.yaml)])
 for phase in result.phases {
     print("\(phase.summary): \(phase.zeros) of \(phase.prunable) weights are zero")
