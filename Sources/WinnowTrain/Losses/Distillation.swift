@@ -5,7 +5,8 @@ import WinnowModels
 /// states.
 ///
 /// loss = crossEntropy * CE + divergence * T^2 KL(teacher || student) + squareHead * sum over blocks of
-/// mean((s - t)^2) / (mean(t^2) + 2^-7); means are over the tokens that have targets.
+/// mean((s - t)^2) / (mean(t^2) + 2^-7); means are over the tokens that have targets. Logits of a family that caps
+/// them (Gemma 2) are capped before they are softened, the student's and the teacher's each as its own model does.
 ///
 /// - Source: SquareHead, arXiv 2310.06927: the published runs weigh 1, 0, 1. Block outputs are taken before
 ///   the final norm, the last one after it.
@@ -82,7 +83,8 @@ public final class Distillation {
                 context.distillation(
                     hidden, head: head, teacherHidden: teacherRun.hidden,
                     teacherHead: teacher.headVariable.value,
-                    temperature: Float(weights.temperature), weights: counts.map { $0 ? each : 0 }))
+                    temperature: Float(weights.temperature), weights: counts.map { $0 ? each : 0 },
+                    cap: cap, teacherCap: teacher.model.configuration.traits.logitCap))
         }
         if weights.squareHead > 0 {
             let share = Double(batch.scored) / Double(max(scored, 1))
