@@ -36,6 +36,14 @@ public final class Distillation {
     public let weights: DistillationWeights
     private let teacher: DecoderTwin
 
+    /// What the teacher holds beside the student's activations, of so many tokens: its states, and a run of logits.
+    func activationBytes(tokens: Int) -> Int {
+        let shape = teacher.model.configuration
+        let states = weights.squareHead > 0 ? shape.layers : 1
+        let block = 6 * shape.width + 4 * shape.heads * shape.headWidth + 3 * shape.feedForwardWidth
+        return 4 * (tokens * (states * shape.width + block) + min(256, tokens) * shape.vocabularySize)
+    }
+
     /// - Parameter teacher: as many blocks, of the same width and vocabulary; it shares the student's memory.
     /// - Throws: ``TrainingError`` for a teacher of another shape.
     public init(
@@ -99,13 +107,11 @@ public final class Distillation {
 
     private func runTeacher(_ batch: DecoderBatch) throws(ModelError) -> (hidden: Tensor, states: [Tensor]) {
         var states: [Tensor] = []
-        do {
-            let hidden = try teacher.context.withoutTape {
-                try teacher.hidden(batch) { _, state in
-                    if weights.squareHead > 0 { states.append(state.value) }
-                }
+        let hidden = try teacher.context.withoutTape { () throws(ModelError) in
+            try teacher.hidden(batch) { _, state in
+                if weights.squareHead > 0 { states.append(state.value) }
             }
-            return (hidden.value, states)
-        } catch let error as ModelError { throw error } catch { fatalError("\(error)") }
+        }
+        return (hidden.value, states)
     }
 }
