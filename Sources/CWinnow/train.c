@@ -326,10 +326,10 @@ void wn_attention_backward(wn_pool *pool, const wn_attention_shape *shape, const
 // ---- Losses ----------------------------------------------------------------------------------------------------
 typedef struct wn_loss_job {
     const wn_train_table *table;
-    float *logits;
-    const float *teacher, *weights;
+    float *logits, *teacher;
+    const float *weights;
     const int32_t *targets;
-    float cap, temperature;
+    float cap, teacher_cap, temperature;
     double *losses;
     bool gradient;
     size_t vocabulary;
@@ -353,12 +353,14 @@ static void wn_kl_chunk(void *context, size_t t, size_t worker) {
     (void)worker;
     const wn_loss_job *job = context;
     job->table->kl_divergence(job->logits + t * job->vocabulary, job->teacher + t * job->vocabulary, job->weights[t],
-                              job->temperature, job->losses + t, job->gradient, job->vocabulary);
+                              job->temperature, job->cap, job->teacher_cap, job->losses + t, job->gradient,
+                              job->vocabulary);
 }
 
-void wn_kl_divergence(wn_pool *pool, float *student, const float *teacher, const float *weights, float temperature,
-                      double *losses, bool gradient, size_t tokens, size_t vocabulary) {
+void wn_kl_divergence(wn_pool *pool, float *student, float *teacher, const float *weights, float temperature, float cap,
+                      float teacher_cap, double *losses, bool gradient, size_t tokens, size_t vocabulary) {
     wn_loss_job job = {.table = wn_train_functions(), .logits = student, .teacher = teacher, .weights = weights,
-                       .temperature = temperature, .losses = losses, .gradient = gradient, .vocabulary = vocabulary};
+                       .cap = cap, .teacher_cap = teacher_cap, .temperature = temperature, .losses = losses,
+                       .gradient = gradient, .vocabulary = vocabulary};
     wn_pool_run(pool, tokens, wn_kl_chunk, &job);
 }

@@ -35,8 +35,8 @@ typedef struct wn_train_table {
                                const float *d_out, float *d_q, float *d_k, float *d_v, float *scratch);
     void (*cross_entropy)(float *logits, int32_t target, float weight, float cap, double *loss, bool gradient,
                           size_t vocabulary);
-    void (*kl_divergence)(float *student, const float *teacher, float weight, float temperature, double *loss,
-                          bool gradient, size_t vocabulary);
+    void (*kl_divergence)(float *student, float *teacher, float weight, float temperature, float cap,
+                          float teacher_cap, double *loss, bool gradient, size_t vocabulary);
 } wn_train_table;
 
 extern const wn_train_table wn_train_scalar;

@@ -218,6 +218,34 @@ static double log_sum(const float *x, size_t n, double scale) {
     return scale * peak + log(sum);
 }
 
+static double capped(double x, double cap) { return cap > 0 ? cap * tanh(x / cap) : x; }
+
+static void check_kl(wn_case_run *run, const float *logits, const float *other, const float *weights, double *losses,
+                     float cap, float teacher_cap) {
+    size_t n = run->c->columns, tokens = run->c->tokens;
+    float *student = copy(run, logits, tokens * n), *teacher = copy(run, other, tokens * n);
+    double *a = malloc(2 * n * sizeof(double)), *b = a + n;
+    wn_kl_divergence(run->pools[2], student, teacher, weights, 2, cap, teacher_cap, losses, true, tokens, n);
+    for (size_t t = 0; t < tokens; t++) {
+        double s = 0, r = 0, loss = 0;
+        for (size_t i = 0; i < n; i++) {
+            a[i] = capped(logits[t * n + i], cap);
+            b[i] = capped(other[t * n + i], teacher_cap);
+            s += exp(0.5 * a[i]);
+            r += exp(0.5 * b[i]);
+        }
+        for (size_t i = 0; i < n; i++) {
+            double p = exp(0.5 * b[i]) / r, q = exp(0.5 * a[i]) / s;
+            double slope = cap > 0 ? 1 - a[i] / cap * a[i] / cap : 1;
+            loss += 4 * p * (log(p) - log(q));
+            wn_expect_near(run, "KL gradient", t * n + i, student[t * n + i], weights[t] * 2 * (q - p) * slope,
+                           8e-6 * (p + q) + 1e-7);
+        }
+        wn_expect_near(run, "KL", t, losses[t], loss, 1e-5 * (1 + loss));
+    }
+    free(a);
+}
+
 static void check_losses(wn_case_run *run) {
     size_t n = run->c->columns, tokens = run->c->tokens;
     float *logits = floats(run, tokens * n, -8, 8), *other = floats(run, tokens * n, -8, 8);
@@ -236,17 +264,9 @@ static void check_losses(wn_case_run *run) {
             wn_expect_near(run, "gradient", t * n + i, own[t * n + i], p, 4e-6 * fabs(p) + 2e-7);
         }
     }
-    float *student = copy(run, logits, tokens * n), temperature = 2;
-    wn_kl_divergence(run->pools[2], student, other, weights, temperature, losses, true, tokens, n);
-    for (size_t t = 0; t < tokens; t++) {
-        double s = log_sum(logits + t * n, n, 0.5), r = log_sum(other + t * n, n, 0.5), loss = 0;
-        for (size_t i = 0; i < n; i++) {
-            double p = exp(0.5 * other[t * n + i] - r), q = exp(0.5 * logits[t * n + i] - s);
-            loss += 4 * p * (log(p) - log(q));
-            wn_expect_near(run, "KL gradient", t * n + i, student[t * n + i], weights[t] * 2 * (q - p), 8e-6 * (p + q) + 1e-7);
-        }
-        wn_expect_near(run, "KL", t, losses[t], loss, 1e-5 * (1 + loss));
-    }
+    check_kl(run, logits, other, weights, losses, 0, 0);
+    check_kl(run, logits, other, weights, losses, 5, 0);
+    check_kl(run, logits, other, weights, losses, 4, 6);
 }
 
 void wn_run_train(wn_case_run *run) {

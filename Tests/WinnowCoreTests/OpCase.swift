@@ -271,29 +271,33 @@ extension OpCase {
                 return [-0.5 * rows[0][3] - rows[2][16] - 0.25 * rows[3][0]]
             }
         }
+        let distillations = [(own: Float(0), teacher: Float(0)), (1.5, 0.75)].map { cap in
+            OpCase(name: "distillation, caps \(cap.own) and \(cap.teacher)", shapes: [[3, 5], [19, 5]]) {
+                $0.distillation(
+                    $1[0], head: $1[1], teacherHidden: Tensor(teacherHidden, shape: [3, 4]),
+                    teacherHead: Tensor(teacherHead, shape: [19, 4]), temperature: 2, weights: [1, 0, 0.5],
+                    cap: cap.own, teacherCap: cap.teacher)
+            } twin: { v in
+                let student = logProbabilities(v[0], v[1], 5, cap: Double(cap.own), t: 2)
+                let teacher = logProbabilities(
+                    teacherHidden.map(Double.init), teacherHead.map(Double.init), 4,
+                    cap: Double(cap.teacher), t: 2)
+                let each = zip(student, teacher).map { s, t in
+                    4 * zip(s, t).reduce(0) { $0 + exp($1.1) * ($1.1 - $1.0) }
+                }
+                return [each[0] + 0.5 * each[2]]
+            }
+        }
         let many = [Int32](unsafeUninitializedCapacity: 300) { ids, count in
             for index in 0..<300 { ids[index] = Int32(index * 7 % 33) }
             count = 300
         }
-        return entropies + [
+        return entropies + distillations + [
             OpCase(name: "cross-entropy in runs of rows", shapes: [[300, 3], [33, 3]]) {
                 $0.crossEntropy($1[0], head: $1[1], LossTargets(meanOf: many))
             } twin: { v in
                 let rows = logProbabilities(v[0], v[1], 3)
                 return [-zip(rows, many).reduce(0) { $0 + $1.0[Int($1.1)] } / 300]
-            },
-            OpCase(name: "distillation", shapes: [[3, 5], [19, 5]]) {
-                $0.distillation(
-                    $1[0], head: $1[1], teacherHidden: Tensor(teacherHidden, shape: [3, 4]),
-                    teacherHead: Tensor(teacherHead, shape: [19, 4]), temperature: 2, weights: [1, 0, 0.5])
-            } twin: { v in
-                let student = logProbabilities(v[0], v[1], 5, t: 2)
-                let teacher = logProbabilities(
-                    teacherHidden.map(Double.init), teacherHead.map(Double.init), 4, t: 2)
-                let each = zip(student, teacher).map { s, t in
-                    4 * zip(s, t).reduce(0) { $0 + exp($1.1) * ($1.1 - $1.0) }
-                }
-                return [each[0] + 0.5 * each[2]]
             },
             OpCase(name: "square head", shapes: [[3, 4]]) {
                 $0.squareHead(

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import WinnowCore
 import WinnowIO
@@ -69,6 +70,40 @@ import WinnowWeights
             let slope = (try moved(step) - moved(-step)) / (2 * step)
             #expect(abs(slope - length) < 0.01 * length, "\(name)")
         }
+    }
+
+    /// Gemma 2 caps its logits: the divergence is that of the distributions which both models answer with.
+    @Test func theDivergenceIsThatOfCappedLogits() throws {
+        let pool = try KernelPool(threads: 2)
+        let student = try TwinFixture.model("gemma2", on: pool)
+        let teacher = try LanguageModel(Checkpoint.open("\(TwinFixture.folder)/gemma2"))
+        var random = Random(seed: 4)
+        for parameter in student.parameters.compactMap(\.training) {
+            for index in parameter.values.indices { parameter.values[index] *= 1 + 0.3 * random.normal() }
+        }
+        var weights = DistillationWeights()
+        (weights.crossEntropy, weights.divergence, weights.squareHead) = (0, 1, 0)
+        weights.temperature = 2
+        let twin = DecoderTwin(student, on: pool)
+        let distillation = try Distillation(weights, teacher: teacher, student: student, on: pool)
+        let batch = try TwinFixture("gemma2").batch
+        let loss = try distillation.losses(twin, batch, scored: batch.scored)[0].scalar
+        let vocabulary = student.configuration.vocabularySize
+        func logProbabilities(_ twin: DecoderTwin) throws -> [Double] {
+            var all = try twin.logits(batch).floats()!.map { Double($0) / 2 }
+            for first in stride(from: 0, to: all.count, by: vocabulary) {
+                let row = first..<first + vocabulary
+                let sum = log(all[row].reduce(0) { $0 + exp($1) })
+                for index in row { all[index] -= sum }
+            }
+            return all
+        }
+        let own = try logProbabilities(twin)
+        let theirs = try logProbabilities(DecoderTwin(teacher, on: pool))
+        var expected = 0.0
+        for (s, t) in zip(own, theirs) { expected += 4 * exp(t) * (t - s) / Double(batch.scored) }
+        #expect(expected > 0.01)
+        #expect(abs(Double(loss) - expected) < 1e-4 * expected)
     }
 
     @Test func teachersOfAnotherShape() throws {

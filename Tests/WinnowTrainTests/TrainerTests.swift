@@ -43,6 +43,47 @@ import WinnowWeights
         trainer.parameters.map { $0.values.map(\.bitPattern) }
     }
 
+    /// A step that would not fit ends as an error before anything changed, and the estimate is no less than the peak.
+    @Test(arguments: TwinFixture.names) func activationsThatDoNotFit(_ name: String) throws {
+        let pool = try KernelPool(threads: 2)
+        let model = try TwinFixture.model(name, on: pool)
+        var configuration = Self.configuration()
+        for recompute in [false, true] {
+            configuration.recompute = recompute
+            let trainer = try Trainer(model, configuration, data: Self.data(), on: pool)
+            _ = try trainer.takeStep()
+            let planned = try #require(trainer.memoryPlan.items.first { $0.name == "activations" }).bytes
+            #expect(trainer.twin.context.memory.peakBytes <= planned, "recompute \(recompute)")
+            let narrow = try Trainer(
+                model, configuration, data: Self.data(), on: pool, memory: TapeMemory(limit: planned - 1))
+            let before = Self.bits(narrow)
+            #expect(throws: TapeMemoryError.noRoom(bytes: planned, limit: planned - 1)) {
+                _ = try narrow.takeStep()
+            }
+            #expect(Self.bits(narrow) == before)
+        }
+        #expect(throws: TapeMemoryError.noRoom(bytes: 1 << 60, limit: nil)) {
+            try TapeMemory().makeRoom(for: 1 << 60)
+        }
+    }
+
+    @Test func settingsThatNoRunCanHave() throws {
+        var configuration = Self.configuration()
+        configuration.batch = 1 << 60
+        #expect(
+            throws: TrainingError.badValue(
+                key: "batch", value: "\(1 << 60)", expected: "at most 89478485 sequences of 24 tokens")
+        ) { try configuration.validate() }
+        configuration = Self.configuration()
+        configuration.learningRate = .constant(.nan)
+        #expect(throws: TrainingError.self) { try configuration.validate() }
+        let pool = try KernelPool(threads: 1)
+        let frozen = try LanguageModel(Checkpoint.open("\(TwinFixture.folder)/llama3"))
+        #expect(throws: TrainingError.nothingToTrain(architecture: "llama")) {
+            _ = try Trainer(frozen, Self.configuration(), data: Self.data(), on: pool)
+        }
+    }
+
     static let identity = JSONObject([("model", "tiny")])
 
     @Test(arguments: ["adamw", "lion", "sgd", "adafactor", "sm3"]) func aStoppedRunGoesOnBitForBit(

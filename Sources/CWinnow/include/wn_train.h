@@ -70,7 +70,8 @@ size_t wn_attention_workspace(const wn_pool *pool, size_t head_width);
 void wn_cross_entropy(wn_pool *pool, float *logits, const int32_t *targets, const float *weights, float cap,
                       double *losses, bool gradient, size_t tokens, size_t vocabulary);
 // KL(teacher || student) of each row, both softened by `temperature`, times temperature^2; the student's logits
-// become weight[t] times their gradient. Rows of weight 0 count nothing.
-void wn_kl_divergence(wn_pool *pool, float *student, const float *teacher, const float *weights, float temperature,
-                      double *losses, bool gradient, size_t tokens, size_t vocabulary);
+// become weight[t] times their gradient. Rows of weight 0 count nothing. cap and teacher_cap: as above, of each; the
+// teacher's logits are capped in place.
+void wn_kl_divergence(wn_pool *pool, float *student, float *teacher, const float *weights, float temperature, float cap,
+                      float teacher_cap, double *losses, bool gradient, size_t tokens, size_t vocabulary);
 #endif

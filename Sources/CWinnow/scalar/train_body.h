@@ -456,6 +456,15 @@ WN_INLINE double row_log_sum(const float *x, float scale, size_t count) {
     return (double)peak * (double)scale + log(total);
 }
 
+// x = cap * tanh(x / cap); 0: x stays.
+static void cap_row(float *row, float cap, size_t count) {
+    for (size_t i = 0; cap > 0 && i < count; i += 16) {
+        size_t n = lanes(i, count);
+        f32x16 v = load_part(row + i, n, 0), y = keep_nan(v, cap * tanh16(v / cap));
+        memcpy(row + i, &y, n * sizeof(float));
+    }
+}
+
 static void cross_entropy(float *logits, int32_t target, float weight, float cap, double *loss, bool gradient,
                           size_t vocabulary) {
     *loss = 0;
@@ -463,13 +472,7 @@ static void cross_entropy(float *logits, int32_t target, float weight, float cap
         if (gradient) memset(logits, 0, vocabulary * sizeof(float));
         return;
     }
-    if (cap > 0) {
-        for (size_t i = 0; i < vocabulary; i += 16) {
-            size_t n = lanes(i, vocabulary);
-            f32x16 v = load_part(logits + i, n, 0), y = keep_nan(v, cap * tanh16(v / cap));
-            memcpy(logits + i, &y, n * sizeof(float));
-        }
-    }
+    cap_row(logits, cap, vocabulary);
     double log_sum = row_log_sum(logits, 1, vocabulary);
     *loss = log_sum - (double)logits[target];
     if (!gradient) return;
@@ -483,25 +486,28 @@ static void cross_entropy(float *logits, int32_t target, float weight, float cap
     logits[target] -= cap > 0 ? weight * (1 - (at / cap) * (at / cap)) : weight;
 }
 
-static void kl_divergence(float *student, const float *teacher, float weight, float temperature, double *loss,
-                          bool gradient, size_t vocabulary) {
+static void kl_divergence(float *student, float *teacher, float weight, float temperature, float cap,
+                          float teacher_cap, double *loss, bool gradient, size_t vocabulary) {
     *loss = 0;
     if (weight == 0) {
         if (gradient) memset(student, 0, vocabulary * sizeof(float));
         return;
     }
+    cap_row(student, cap, vocabulary);
+    cap_row(teacher, teacher_cap, vocabulary);
     float scale = 1 / temperature;
     double student_sum = row_log_sum(student, scale, vocabulary), teacher_sum = row_log_sum(teacher, scale, vocabulary);
     double total = 0;
     for (size_t i = 0; i < vocabulary; i += 16) {
         size_t n = lanes(i, vocabulary);
-        f32x16 s = load_part(student + i, n, -INFINITY) * scale - (float)student_sum;
+        f32x16 y = load_part(student + i, n, -INFINITY), s = y * scale - (float)student_sum;
         f32x16 t = load_part(teacher + i, n, -INFINITY) * scale - (float)teacher_sum;
         f32x16 p = exp16(t), q = exp16(s), difference = n == 16 ? t - s : splat(0);
         for (size_t l = 0; n < 16 && l < n; l++) difference[l] = t[l] - s[l];
         total += (double)sum16(p * difference);
         if (!gradient) continue;
         f32x16 d = weight * temperature * (q - p);
+        if (cap > 0) d *= 1.0f - (y / cap) * (y / cap);
         memcpy(student + i, &d, n * sizeof(float));
     }
     *loss = total * (double)temperature * (double)temperature;

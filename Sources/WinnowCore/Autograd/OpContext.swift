@@ -17,7 +17,9 @@ public final class OpContext {
     }
 
     /// Runs ops that leave no nodes: evaluation, a teacher.
-    public func withoutTape<Result>(_ body: () throws -> Result) rethrows -> Result {
+    public func withoutTape<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         let before = isRecording
         isRecording = false
         defer { isRecording = before }

@@ -1,5 +1,6 @@
 import CWinnow
 import Synchronization
+import WinnowNumbers
 
 /// Memory for the tensors of a training step: a block that is let go is kept by its size and handed out
 /// again, so that steps of one shape allocate nothing after the first.
@@ -12,8 +13,10 @@ public final class TapeMemory: Sendable {
         var peak = 0
     }
     private let state = Mutex(State())
+    /// The most bytes that ``makeRoom(for:)`` grants; nil: what the system gives.
+    public let limit: Int?
 
-    public init() {}
+    public init(limit: Int? = nil) { self.limit = limit }
 
     deinit { trim() }
 
@@ -22,6 +25,20 @@ public final class TapeMemory: Sendable {
 
     /// The most bytes in use at once so far.
     public var peakBytes: Int { state.withLock { $0.peak } }
+
+    /// Finds out whether so many bytes can be had, those of all blocks among them: ops do not throw, so whoever
+    /// starts a step asks first.
+    ///
+    /// - Parameter bytes: of a step at its peak, at least.
+    /// - Throws: ``TapeMemoryError/noRoom(bytes:limit:)``; what is held stays as it is.
+    public func makeRoom(for bytes: Int) throws(TapeMemoryError) {
+        if let limit, bytes > limit { throw .noRoom(bytes: bytes, limit: limit) }
+        let missing = bytes - byteCount
+        guard missing > 0 else { return }
+        // Pages that nobody writes are not resident: asking costs nothing.
+        guard let probe = wn_allocate_zeroed(missing) else { throw .noRoom(bytes: bytes, limit: nil) }
+        wn_free_zeroed(probe)
+    }
 
     func take(floats count: Int) -> UnsafeMutablePointer<Float> {
         let bytes = TapeMemory.roomFor(count)
@@ -33,8 +50,12 @@ public final class TapeMemory: Sendable {
             return nil
         }
         if let kept { return UnsafeMutablePointer(bitPattern: kept)! }
+        if let fresh = wn_allocate_zeroed(bytes) { return fresh.assumingMemoryBound(to: Float.self) }
+        // Blocks of other sizes that nobody uses may be what is missing.
+        trim()
         guard let fresh = wn_allocate_zeroed(bytes) else {
-            fatalError("no memory for \(bytes) bytes of activations")
+            fatalError(
+                "no memory for \(bytes) bytes of activations: the step was begun without makeRoom(for:)")
         }
         return fresh.assumingMemoryBound(to: Float.self)
     }
@@ -59,6 +80,22 @@ public final class TapeMemory: Sendable {
     }
 
     private static func roomFor(_ count: Int) -> Int { (max(count, 1) * 4 + 63) / 64 * 64 }
+}
+
+/// Why a training step does not begin.
+public enum TapeMemoryError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// - Parameter limit: nil: the system refused.
+    case noRoom(bytes: Int, limit: Int?)
+
+    public var description: String {
+        switch self {
+        case .noRoom(let bytes, let limit):
+            "the activations of a step need \(Format.bytes(bytes)), "
+                + (limit.map { "more than the limit of \(Format.bytes($0))" }
+                    ?? "which the system does not give")
+                + ": use a smaller batch or length, or recompute"
+        }
+    }
 }
 
 /// Float32 values of a ``TapeMemory``, written while they are made, then frozen into a tensor; gradients are

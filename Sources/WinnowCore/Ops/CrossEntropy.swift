@@ -64,9 +64,12 @@ extension OpContext {
 
     /// sum_t weight[t] * T^2 KL(teacher || student), both softened by T; the teacher's logits are
     /// `teacherHidden teacherHead^T`.
+    ///
+    /// - Parameter cap: the student's logits become cap * tanh(logits / cap) before they are softened; 0: they stay.
+    /// - Parameter teacherCap: the same of the teacher's.
     public func distillation(
         _ hidden: Variable, head: Variable, teacherHidden: Tensor, teacherHead: Tensor, temperature: Float,
-        weights: [Float]
+        weights: [Float], cap: Float = 0, teacherCap: Float = 0
     ) -> Variable {
         let vocabulary = head.shape[0]
         let teacherWidth = teacherHead.shape[1]
@@ -80,9 +83,8 @@ extension OpContext {
                 depth: teacherWidth, into: teacher.base, stride: vocabulary, adding: false)
             return weights.withUnsafeBufferPointer { weights in
                 wn_kl_divergence(
-                    pool.pointer, logits, teacher.base, weights.baseAddress! + first, temperature, losses,
-                    gradient,
-                    count, vocabulary)
+                    pool.pointer, logits, teacher.base, weights.baseAddress! + first, temperature, cap,
+                    teacherCap, losses, gradient, count, vocabulary)
                 var sum = 0.0
                 for index in 0..<count { sum += Double(weights[first + index]) * losses[index] }
                 return sum

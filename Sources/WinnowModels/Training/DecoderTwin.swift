@@ -70,10 +70,7 @@ public final class DecoderTwin {
 
     /// Logits of every token, `[tokens, vocabulary]`, for comparisons: no tape.
     public func logits(_ batch: DecoderBatch) throws(ModelError) -> Tensor {
-        let hidden: Variable
-        do { hidden = try context.withoutTape { try self.hidden(batch) } } catch let error as ModelError {
-            throw error
-        } catch { fatalError("\(error)") }
+        let hidden = try context.withoutTape { () throws(ModelError) in try self.hidden(batch) }
         let cap = model.configuration.traits.logitCap
         return context.withoutTape { context.softCapped(context.linear(hidden, headVariable), cap: cap) }
             .value

@@ -5,7 +5,8 @@ import WinnowModels
 /// states.
 ///
 /// loss = crossEntropy * CE + divergence * T^2 KL(teacher || student) + squareHead * sum over blocks of
-/// mean((s - t)^2) / (mean(t^2) + 2^-7); means are over the tokens that have targets.
+/// mean((s - t)^2) / (mean(t^2) + 2^-7); means are over the tokens that have targets. Logits of a family that caps
+/// them (Gemma 2) are capped before they are softened, the student's and the teacher's each as its own model does.
 ///
 /// - Source: SquareHead, arXiv 2310.06927: the published runs weigh 1, 0, 1. Block outputs are taken before
 ///   the final norm, the last one after it.
@@ -34,6 +35,14 @@ public struct DistillationWeights: Sendable, Equatable {
 public final class Distillation {
     public let weights: DistillationWeights
     private let teacher: DecoderTwin
+
+    /// What the teacher holds beside the student's activations, of so many tokens: its states, and a run of logits.
+    func activationBytes(tokens: Int) -> Int {
+        let shape = teacher.model.configuration
+        let states = weights.squareHead > 0 ? shape.layers : 1
+        let block = 6 * shape.width + 4 * shape.heads * shape.headWidth + 3 * shape.feedForwardWidth
+        return 4 * (tokens * (states * shape.width + block) + min(256, tokens) * shape.vocabularySize)
+    }
 
     /// - Parameter teacher: as many blocks, of the same width and vocabulary; it shares the student's memory.
     /// - Throws: ``TrainingError`` for a teacher of another shape.
@@ -82,7 +91,8 @@ public final class Distillation {
                 context.distillation(
                     hidden, head: head, teacherHidden: teacherRun.hidden,
                     teacherHead: teacher.headVariable.value,
-                    temperature: Float(weights.temperature), weights: counts.map { $0 ? each : 0 }))
+                    temperature: Float(weights.temperature), weights: counts.map { $0 ? each : 0 },
+                    cap: cap, teacherCap: teacher.model.configuration.traits.logitCap))
         }
         if weights.squareHead > 0 {
             let share = Double(batch.scored) / Double(max(scored, 1))
@@ -97,13 +107,11 @@ public final class Distillation {
 
     private func runTeacher(_ batch: DecoderBatch) throws(ModelError) -> (hidden: Tensor, states: [Tensor]) {
         var states: [Tensor] = []
-        do {
-            let hidden = try teacher.context.withoutTape {
-                try teacher.hidden(batch) { _, state in
-                    if weights.squareHead > 0 { states.append(state.value) }
-                }
+        let hidden = try teacher.context.withoutTape { () throws(ModelError) in
+            try teacher.hidden(batch) { _, state in
+                if weights.squareHead > 0 { states.append(state.value) }
             }
-            return (hidden.value, states)
-        } catch let error as ModelError { throw error } catch { fatalError("\(error)") }
+        }
+        return (hidden.value, states)
     }
 }

@@ -10,7 +10,7 @@ extension Trainer {
         plan.add("masters and gradients", bytes: trained * 8)
         plan.add("the optimizer's state", bytes: optimizer.byteCount)
         plan.add("the model as stored", bytes: model.byteCount)
-        plan.add("activations", bytes: Trainer.activationBytes(model.configuration, configuration))
+        plan.add("activations", bytes: activationBytes(tokens: configuration.batch * configuration.length))
         // What is frozen and looked up by rows, or multiplied with as a head.
         let frozen = [model.embedding, model.positions, model.head].compactMap { $0 }.filter {
             $0.training == nil
@@ -32,22 +32,30 @@ extension Trainer {
         }
         plan.add("masters, gradients and moments", bytes: weights * 16)
         plan.add("the model as stored", bytes: model.byteCount)
-        plan.add("activations", bytes: activationBytes(model.configuration, configuration))
+        plan.add(
+            "activations",
+            bytes: activationBytes(
+                model.configuration, tokens: configuration.batch * configuration.length,
+                recomputes: configuration.recompute))
         return plan
     }
 
+    /// What a batch of so many tokens holds on the tape at its peak, at most.
+    func activationBytes(tokens: Int) -> Int {
+        let own = Trainer.activationBytes(
+            model.configuration, tokens: tokens, recomputes: configuration.recompute)
+        return own + (distillation?.activationBytes(tokens: tokens) ?? 0)
+    }
+
     /// Values that the tape keeps, and what a block's way back holds beside them.
-    private static func activationBytes(_ shape: ModelConfiguration, _ configuration: TrainingConfiguration)
-        -> Int
-    {
-        let tokens = configuration.batch * configuration.length
+    private static func activationBytes(_ shape: ModelConfiguration, tokens: Int, recomputes: Bool) -> Int {
         let queries = shape.heads * shape.headWidth
         let keys = shape.keyValueHeads * shape.headWidth
         var block = 4 * shape.width + 2 * queries + 2 * keys
         block += (shape.traits.isGated ? 3 : 2) * shape.feedForwardWidth
         if shape.traits.hasSandwichNorms { block += 4 * shape.width }
         let backward = 3 * shape.feedForwardWidth + 6 * shape.width + 2 * queries + 4 * keys
-        let blocks = configuration.recompute ? shape.layers * shape.width + block : shape.layers * block
+        let blocks = recomputes ? shape.layers * shape.width + block : shape.layers * block
         let rows = min(256, tokens)
         let head = (rows + shape.width) * shape.vocabularySize + 2 * tokens * shape.width
         return 4 * (tokens * (blocks + backward + shape.width) + head)

@@ -22,17 +22,19 @@ public final class Trainer {
     /// Every so many steps a record has ``StepStatistics``, which change nothing else; nil: none has.
     public var statisticsEvery: Int?
     private let updater: (any MaskUpdater)?
-    private let distillation: Distillation?
+    let distillation: Distillation?
     private let pool: KernelPool
 
     /// - Parameter model: what was not set up by ``Parameter/beginTraining(keepsZeros:on:)`` is frozen.
     /// - Parameter adapter: trained beside, or instead of, the model's own parameters.
     /// - Parameter distillation: what steps lower in place of the cross-entropy alone.
+    /// - Parameter memory: of the activations; its limit is kept to.
     /// - Throws: ``TrainingError`` for settings that make no sense, ``OptimizerError``.
     public init(
         _ model: LanguageModel, _ configuration: TrainingConfiguration, data: any BatchSource,
         on pool: KernelPool,
-        updater: (any MaskUpdater)? = nil, adapter: LowRankAdapter? = nil, distillation: Distillation? = nil
+        updater: (any MaskUpdater)? = nil, adapter: LowRankAdapter? = nil,
+        distillation: Distillation? = nil, memory: TapeMemory = TapeMemory()
     ) throws {
         try configuration.validate()
         if let feature = DecoderTwin.untrainable(model.configuration) {
@@ -44,11 +46,13 @@ public final class Trainer {
         self.pool = pool
         self.distillation = distillation
         self.updater = updater ?? configuration.pruning?.updater(steps: configuration.steps)
-        twin = DecoderTwin(model, on: pool)
+        twin = DecoderTwin(model, on: pool, memory: memory)
         twin.recomputesBlocks = configuration.recompute
         parameters = model.parameters.compactMap(\.training) + (adapter?.parameters ?? [])
         adapter?.attach(to: twin)
-        precondition(!parameters.isEmpty, "a model of which nothing is trained")
+        guard !parameters.isEmpty else {
+            throw TrainingError.nothingToTrain(architecture: model.configuration.architecture)
+        }
         let linears = Set(model.blocks.flatMap { $0.linears.map { ObjectIdentifier($0.parameter) } })
         let names = Set(model.parameters.filter { linears.contains(ObjectIdentifier($0)) }.map(\.name))
         prunable = parameters.indices.filter { [parameters] in names.contains(parameters[$0].name) }
@@ -72,13 +76,17 @@ public final class Trainer {
 
     /// One step: masks, gradients of all its batches, the optimizer.
     ///
-    /// - Throws: ``TrainingError/notFinite(step:what:place:checkpoint:)``: then no weight has changed.
+    /// - Throws: ``TrainingError/notFinite(step:what:place:checkpoint:)``, or `TapeMemoryError` where the activations
+    ///   find no room: then no weight has changed.
     public func takeStep() throws -> StepRecord {
         let start = ContinuousClock.now
-        try updateMasks()
-        for parameter in parameters { parameter.clearGradient() }
         var batches: [DecoderBatch] = []
         for _ in 0..<configuration.accumulate { batches.append(try data.next()) }
+        for batch in batches {
+            try twin.context.memory.makeRoom(for: activationBytes(tokens: batch.tokens))
+        }
+        try updateMasks()
+        for parameter in parameters { parameter.clearGradient() }
         let scored = batches.reduce(0) { $0 + $1.scored }
         var loss = 0.0
         for batch in batches {

@@ -21,13 +21,19 @@ extension TrainingConfiguration {
     }
 
     /// Every setting, defaults written out.
+    ///
+    /// - Precondition: ``validate()`` does not throw.
     public var json: JSONObject {
+        guard let encoded else { preconditionFailure("settings that were not validated: \(self)") }
+        return encoded
+    }
+
+    /// nil where a number has no JSON: one that is not finite.
+    var encoded: JSONObject? {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
-        guard let data = try? encoder.encode(self), let value = try? JSONValue(parsing: Array(data)),
-            let object = value.object
-        else { preconditionFailure("settings that are not JSON: \(self)") }
-        return object
+        guard let data = try? encoder.encode(self) else { return nil }
+        return try? JSONValue(parsing: Array(data)).object
     }
 
     /// What decides the run's bits: not how often it is looked at or saved.

@@ -43,11 +43,21 @@ public struct TrainingConfiguration: Sendable, Equatable {
         try least("batch", batch, 1)
         try least("length", length, 2)
         try least("accumulate", accumulate, 1)
+        // Places of tokens are 32-bit.
+        let (tokens, isTooMany) = batch.multipliedReportingOverflow(by: length)
+        guard !isTooMany, tokens <= Int(Int32.max) else {
+            throw .badValue(
+                key: "batch", value: "\(batch)",
+                expected: "at most \(Int(Int32.max) / length) sequences of \(length) tokens")
+        }
         try least("evaluate_every", evaluateEvery, 0)
         try least("checkpoint_every", checkpointEvery, 0)
         try least("keep_checkpoints", keepCheckpoints, 1)
         if let patience { try least("patience", patience, 1) }
         try pruning?.validate(steps: steps)
+        guard encoded != nil else {
+            throw .badValue(key: "settings", value: "\(self)", expected: "finite numbers")
+        }
     }
 }
 

@@ -3,6 +3,7 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
     case badValue(key: String, value: String, expected: String)
     case unknownKey(place: String, key: String, known: [String])
     case badRecipe(file: String, reason: String)
+    case nothingToTrain(architecture: String)
     case notFinite(step: Int, what: String, place: String, checkpoint: String?)
     case masksBroken(step: Int, tensor: String, weights: Int)
     case otherRun(folder: String, what: String)
@@ -14,6 +15,9 @@ public enum TrainingError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownKey(let place, let key, let known):
             "no key '\(key)' in \(place); there are \(known.joined(separator: ", "))"
         case .badRecipe(let file, let reason): "\(file) is no recipe: \(reason)"
+        case .nothingToTrain(let architecture):
+            "nothing of this model of architecture '\(architecture)' is trained: it has no parameter with masters, "
+                + "and no adapter"
         case .notFinite(let step, let what, let place, let checkpoint):
             "step \(step): the \(what) is not a number, first seen in \(place); "
                 + (checkpoint.map { "\($0) is as it was: go on from it with a lower learning rate" }
