@@ -17,7 +17,7 @@ import WinnowWeights
         let tokens = (0..<20).map { TokenID(3 + $0 * 37 % 55) }
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: runner.makeSequence(capacity: 32)) }
         try runner.run()
-        return Array(runner.logits(rows: 0..<20))
+        return Array(try runner.logits(rows: 0..<20))
     }
 
     /// A few loud channels, as trained models have them.
