@@ -44,7 +44,9 @@ extension ModelOptions {
         configuration.context = context
         configuration.draft = try await drafting.source(cache, output)
         configuration.draftTokens = drafting.draftTokens
-        let engine = try Engine(try await openCheckpoint(output), configuration)
+        let checkpoint = try await openCheckpoint(output)
+        if weights.readsAlone(running) { checkpoint.expectFewReads() }
+        let engine = try Engine(checkpoint, configuration)
         if let request = weights.request(running, unless: await engine.memoryPlan) {
             output.note("\(try await engine.placeWeights(request))")
         }
