@@ -69,6 +69,12 @@ public final class Storage: @unchecked Sendable {
         return Storage(base: base, byteCount: count, file: path) { pointer, count in munmap(pointer, count) }
     }
 
+    /// Tells the system that a mapped file is looked at in few places: it then reads no megabytes around each of them.
+    package func expectFewReads() {
+        guard file != nil, byteCount > 0 else { return }
+        madvise(UnsafeMutableRawPointer(mutating: base), byteCount, Int32(MADV_RANDOM))
+    }
+
     /// Zeros in whole pages of their own, which go back to the system with the last reference.
     ///
     /// - Throws: ``FileError`` when the system has no room.

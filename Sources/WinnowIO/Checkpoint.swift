@@ -92,6 +92,24 @@ public final class Checkpoint: Sendable {
         return "loaded in another format: " + kinds.joined(separator: "; ")
     }
 
+    /// Says that weights will be read by other ways than the mapped files, of which norms alone are looked at: the
+    /// system then leaves what stands around them on disk.
+    public func expectFewReads() {
+        var seen = Set<ObjectIdentifier>()
+        for tensor in tensors.values {
+            let slices: [StorageSlice] =
+                switch tensor {
+                case .matrix(_, let parts), .transposed(_, let parts), .reordered(_, let parts, _):
+                    parts.slices
+                case .vector(let vector): [vector.bytes]
+                case .unpacked: []
+                }
+            for storage in slices.map(\.storage) where seen.insert(ObjectIdentifier(storage)).inserted {
+                storage.expectFewReads()
+            }
+        }
+    }
+
     /// Where a tensor is, nothing of it read; nil when there is none of the name.
     func stored(_ name: String) -> StoredTensor? { tensors[name] }
 

@@ -6,11 +6,6 @@ extension BenchCommand {
     /// Puts the weights where the options say; nil when they say nothing: the mapped file, or memory.
     func placeWeights(of runner: ModelRunner, texts: Int) throws -> WeightPlan? {
         guard weights.isAsked(running) else { return nil }
-        guard synthetic == nil else {
-            throw ValidationError(
-                "--weights, --cached-reads and --memory-limit work on --model: synthetic weights are in memory"
-            )
-        }
         let plan = runner.memoryPlan(tokens: promptTokens + generateTokens + 1, sequences: texts)
         guard var request = weights.request(running, unless: plan) else { return nil }
         request.cacheBytes = plan.total - runner.memoryPlan(tokens: 0).total

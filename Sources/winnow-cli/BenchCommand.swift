@@ -1,6 +1,7 @@
 import ArgumentParser
 import WinnowCore
 import WinnowGenerate
+import WinnowIO
 import WinnowJSON
 import WinnowModels
 import WinnowReport
@@ -91,6 +92,11 @@ struct BenchCommand: AsyncParsableCommand {
             configuration.chunk = max(configuration.chunk, largest)
         }
 
+        guard synthetic == nil || !weights.isAsked(running) else {
+            throw ValidationError(
+                "--weights, --cached-reads and --memory-limit work on --model: synthetic weights are in memory"
+            )
+        }
         let subject: LanguageModel
         var rival: LanguageModel?
         if let synthetic {
@@ -106,7 +112,9 @@ struct BenchCommand: AsyncParsableCommand {
             rival = try against.map { try makeSynthetic(shape, $0) }
         } else {
             guard let model, save == nil else { throw ValidationError("give --model or --synthetic") }
-            subject = try LoadedModel(opening: try await resolveModel(model, cache, output)).model
+            let checkpoint = try Checkpoint.open(try await resolveModel(model, cache, output))
+            if weights.readsAlone(running) { checkpoint.expectFewReads() }
+            subject = try LanguageModel(checkpoint)
         }
         try subject.requireHead()
         let runner = try ModelRunner(subject, configuration)

@@ -88,7 +88,9 @@ extension GenerateCommand {
         var settings = running.runnerConfiguration()
         settings.logitRows = batch
         settings.chunk = max(settings.chunk, batch)
-        let loaded = try LoadedModel(try await model.openCheckpoint(output))
+        let checkpoint = try await model.openCheckpoint(output)
+        if weights.readsAlone(running) { checkpoint.expectFewReads() }
+        let loaded = try LoadedModel(checkpoint)
         try loaded.model.requireHead()
         let requests = try file.prompts.map { prompt in
             let ids =

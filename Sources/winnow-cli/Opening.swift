@@ -46,7 +46,9 @@ extension ModelOptions {
         configuration.draft = try await drafting.source(cache, output)
         configuration.draftTokens = drafting.draftTokens
         configuration.coreNeurons = try neurons.options()
-        let engine = try Engine(try await openCheckpoint(output), configuration)
+        let checkpoint = try await openCheckpoint(output)
+        if weights.readsAlone(running) { checkpoint.expectFewReads() }
+        let engine = try Engine(checkpoint, configuration)
         if let request = weights.request(running, unless: await engine.memoryPlan) {
             guard neurons.coreNeurons == nil else {
                 throw CommandError(

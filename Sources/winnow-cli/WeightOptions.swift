@@ -22,6 +22,9 @@ struct WeightOptions: ParsableArguments {
         weights != nil || cachedReads || running.memoryLimit != nil
     }
 
+    /// Whether weights will be read by themselves: the mapped file is not to be read ahead.
+    func readsAlone(_ running: RunOptions) -> Bool { isAsked(running) && weights != .mapped }
+
     /// What is wanted; nil where nothing was asked for and `plan` fits the machine: the mapped file does.
     func request(_ running: RunOptions, unless plan: MemoryPlan) -> WeightRequest? {
         guard isAsked(running) || plan.total > running.memoryBytes else { return nil }

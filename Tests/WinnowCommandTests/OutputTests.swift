@@ -111,6 +111,33 @@ struct OutputTests {
         #expect(streamed.output == (json["text"]?.string ?? "") + "\n")
     }
 
+    @Test func aMemoryLimitSaysWhereWeightsAre() throws {
+        let arguments = [
+            "generate", "--model", TinyModel.chat, "--prompt", "to be", "--max-tokens", "8", "--raw",
+        ]
+        let keys: Set = [
+            "text", "tokens", "promptTokens", "prefillTokensPerSecond", "decodeTokensPerSecond",
+            "finishReason",
+        ]
+        let plain = try object(arguments, keys: keys)
+        for (options, place) in [
+            (["--memory-limit", "1GiB"], "resident"), (["--weights", "streamed"], "streamed"),
+            (["--weights", "streamed", "--cached-reads"], "streamed"), (["--weights", "mapped"], "mapped"),
+        ] {
+            let json = try object(arguments + options, keys: keys.union(["weights"]))
+            #expect(json["weights"]?["placement"]?.string == place)
+            #expect(json["tokens"] == plain["tokens"] && json["text"] == plain["text"])
+            let isStreamed = place == "streamed"
+            #expect((json["weights"]?["bytesPerStep"]?.integer ?? 0 > 0) == isStreamed)
+            #expect(json["weights"]?["diskBytesPerSecond"]?.isNull == !isStreamed)
+        }
+        let said = try CommandRun.run(arguments + ["--weights", "streamed"])
+        #expect(said.errors.contains("weights streamed: no block resident"), "\(said.errors)")
+        #expect(said.errors.contains("steps/s"))
+        let refused = try CommandRun.run(["bench", "--synthetic", "llama-135m", "--weights", "streamed"])
+        #expect(refused.status == 2)
+    }
+
     @Test func logitsAreProbabilities() throws {
         let json = try object(
             ["logits", "--model", TinyModel.gguf, "--prompt", "abc", "--top", "288"],
