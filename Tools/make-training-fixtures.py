@@ -17,6 +17,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
+EAGER = dict(attn_implementation="eager", experts_implementation="eager")
 SEQUENCES, LENGTH, SAMPLES, PRIME, STEPS = 2, 30, 96, 997, 10
 
 
@@ -29,24 +30,44 @@ def loss_of(model, ids):
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 
 
+def as_stored(model, parameters):
+    """Names and gradients as checkpoints hold them: transformers keeps the experts of a block in two tensors."""
+    own = ("w1", "w3", "w2") if model.config.model_type == "mixtral" else ("gate_proj", "up_proj", "down_proj")
+    for name, gradient in parameters:
+        if model.config.model_type == "mixtral":
+            name = name.replace(".mlp.", ".block_sparse_moe.")
+        if model.config.model_type == "gpt_neox":
+            name = name.replace("lm_head", "embed_out")
+        if name.endswith("experts.gate_up_proj"):
+            for expert, both in enumerate(gradient):
+                for part, values in zip(own, both.chunk(2)):
+                    yield f"{name.removesuffix('gate_up_proj')}{expert}.{part}.weight", values
+        elif name.endswith("experts.down_proj"):
+            for expert, values in enumerate(gradient):
+                yield f"{name.removesuffix('down_proj')}{expert}.{own[2]}.weight", values
+        else:
+            yield name, gradient
+
+
 def main(folder, names):
     for path in sorted(folder.iterdir()):
         if path.name not in names and (names or not (path / "training.json").exists()):
             continue
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **EAGER).eval()
         generator = torch.Generator().manual_seed(3)
         ids = torch.randint(3, model.config.vocab_size, (SEQUENCES, LENGTH + 1), generator=generator)
         turned = {f"{name}.weight" for name, module in model.named_modules()
                   if isinstance(module, transformers.pytorch_utils.Conv1D)}
         double = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.float64, attn_implementation="eager").eval()
+            path, dtype=torch.float64, **EAGER).eval()
         loss = loss_of(double, ids)
         loss.backward()
         gradients = {}
-        for name, parameter in double.named_parameters():
-            values = (parameter.grad.T if name in turned else parameter.grad).flatten()
+        samples = 32 if getattr(model.config, "num_experts_per_tok", None) else SAMPLES
+        for name, gradient in as_stored(double, [(n, p.grad) for n, p in double.named_parameters()]):
+            values = (gradient.T if name in turned else gradient).flatten()
             count = values.numel()
-            index = range(count) if count <= SAMPLES else [i * PRIME % count for i in range(SAMPLES)]
+            index = range(count) if count <= samples else [i * PRIME % count for i in range(samples)]
             gradients[name] = {"norm": significant(values.norm().item()),
                                "samples": [significant(values[i].item()) for i in index]}
         # Norms and biases do not decay.
@@ -60,7 +81,7 @@ def main(folder, names):
             step_loss.backward()
             optimizer.step()
             losses.append(significant(step_loss.item()))
-        record = {"ids": ids.tolist(), "loss": significant(loss.item()), "samples": SAMPLES, "prime": PRIME,
+        record = {"ids": ids.tolist(), "loss": significant(loss.item()), "samples": samples, "prime": PRIME,
                   "gradients": gradients, "adamw": {"rate": 3e-3, "beta2": 0.95, "decay": 0.1, "losses": losses}}
         text = json.dumps(record, separators=(",", ":"))
         (path / "training.json").write_text(text + "\n")

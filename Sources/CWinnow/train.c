@@ -240,7 +240,7 @@ void wn_sum_rows(wn_pool *pool, const float *x, size_t tokens, size_t columns, f
 
 typedef struct wn_rope_job {
     float *x;
-    size_t stride, heads, head_width, tokens;
+    size_t stride, heads, head_width, rotary_width, tokens;
     const float *table;
     const int32_t *positions;
     bool interleaved, backward;
@@ -250,10 +250,10 @@ static void wn_rope_chunk(void *context, size_t chunk, size_t worker) {
     (void)worker;
     const wn_rope_job *job = context;
     size_t first = chunk * WN_ROWS_AT_ONCE, end = wn_least(first + WN_ROWS_AT_ONCE, job->tokens);
-    size_t half = job->head_width / 2, step = job->interleaved ? 2 : 1, other = job->interleaved ? 1 : half;
+    size_t half = job->rotary_width / 2, step = job->interleaved ? 2 : 1, other = job->interleaved ? 1 : half;
     float sign = job->backward ? -1 : 1;
     for (size_t t = first; t < end; t++) {
-        const float *cosines = job->table + (size_t)job->positions[t] * job->head_width, *sines = cosines + half;
+        const float *cosines = job->table + (size_t)job->positions[t] * job->rotary_width, *sines = cosines + half;
         for (size_t h = 0; h < job->heads; h++) {
             float *x = job->x + t * job->stride + h * job->head_width;
             for (size_t i = 0; i < half; i++) {
@@ -265,9 +265,10 @@ static void wn_rope_chunk(void *context, size_t chunk, size_t worker) {
     }
 }
 
-void wn_rope_rows(wn_pool *pool, float *x, size_t x_stride, size_t heads, size_t head_width, size_t tokens,
-                  const float *table, const int32_t *positions, bool interleaved, bool backward) {
-    wn_rope_job job = {x, x_stride, heads, head_width, tokens, table, positions, interleaved, backward};
+void wn_rope_rows(wn_pool *pool, float *x, size_t x_stride, size_t heads, size_t head_width, size_t rotary_width,
+                  size_t tokens, const float *table, const int32_t *positions, bool interleaved, bool backward) {
+    wn_rope_job job = {x,     x_stride,  heads,       head_width, rotary_width, tokens,
+                       table, positions, interleaved, backward};
     wn_pool_run(pool, (tokens + WN_ROWS_AT_ONCE - 1) / WN_ROWS_AT_ONCE, wn_rope_chunk, &job);
 }
 

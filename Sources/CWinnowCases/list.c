@@ -259,11 +259,11 @@ static void add_train(wn_list *list) {
         }
     }
     static const size_t widths[] = {1, 15, 16, 33, 257, 576};
-    static const char *const names[] = {"rms norm", "layer norm", "silu", "gelu", "relu", "rows"};
-    for (int32_t what = 0; what < 6; what++) {
+    static const char *const names[] = {"rms norm", "layer norm", "silu", "gelu", "relu", "exact gelu", "rows"};
+    for (int32_t what = 0; what < 7; what++) {
         for (size_t i = 0; i < 6; i++) {
             wn_case c = {.family = WN_CASE_TRAIN, .format = 3 + what, .columns = widths[i], .tokens = 1 + 7 * i};
-            if (what >= 2 && what < 5 && i == 5) c.columns = 40001;
+            if (what >= 2 && what < 6 && i == 5) c.columns = 40001;
             snprintf(name, sizeof name, "%s %zu", names[what], c.columns);
             add(list, c, name);
         }
@@ -272,7 +272,7 @@ static void add_train(wn_list *list) {
                                            {1, 1, 3, 256}};
     for (size_t i = 0; i < 6; i++) {
         for (int32_t kind = 0; kind < 4; kind++) {
-            wn_case c = {.family = WN_CASE_TRAIN, .format = 9, .heads = attentions[i][0], .kv_heads = attentions[i][1],
+            wn_case c = {.family = WN_CASE_TRAIN, .format = 10, .heads = attentions[i][0], .kv_heads = attentions[i][1],
                          .tokens = attentions[i][2], .columns = attentions[i][3], .kind = kind};
             snprintf(name, sizeof name, "attention %zu/%zu heads of %zu, %zu tokens%s%s", c.heads, c.kv_heads, c.columns,
                      c.tokens, kind & 1 ? ", window" : "", kind & 2 ? ", cap" : "");
@@ -281,7 +281,7 @@ static void add_train(wn_list *list) {
     }
     static const size_t vocabularies[] = {1, 2, 16, 31, 257, 5000};
     for (size_t i = 0; i < 6; i++) {
-        wn_case c = {.family = WN_CASE_TRAIN, .format = 10, .columns = vocabularies[i], .tokens = 5};
+        wn_case c = {.family = WN_CASE_TRAIN, .format = 11, .columns = vocabularies[i], .tokens = 5};
         snprintf(name, sizeof name, "losses %zu", c.columns);
         add(list, c, name);
     }

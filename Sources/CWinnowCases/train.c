@@ -103,6 +103,7 @@ static void check_norm(wn_case_run *run, bool layer) {
 // ---- Gates -----------------------------------------------------------------------------------------------------
 static double act(wn_gate kind, double x) {
     if (kind == WN_GATE_RELU) return x > 0 ? x : 0;
+    if (kind == WN_GATE_EXACT_GELU) return 0.5 * x * (1 + erf(x / sqrt(2)));
     double inner = kind == WN_GATE_SILU ? x : 1.5957691216 * (x + 0.044715 * x * x * x);
     return x / (1 + exp(-inner));
 }
@@ -274,9 +275,9 @@ void wn_run_train(wn_case_run *run) {
     case 0: case 1: case 2: check_gemm(run, run->c->format); break;
     case 3: check_norm(run, false); break;
     case 4: check_norm(run, true); break;
-    case 5: case 6: case 7: check_gate(run, (wn_gate)(run->c->format - 5)); break;
-    case 8: check_rows(run); break;
-    case 9: check_attention(run); break;
+    case 5: case 6: case 7: case 8: check_gate(run, (wn_gate)(run->c->format - 5)); break;
+    case 9: check_rows(run); break;
+    case 10: check_attention(run); break;
     default: check_losses(run);
     }
 }

@@ -39,7 +39,8 @@ struct TrainCommand: AsyncParsableCommand {
     @Option(help: "Query heads.") var heads = 4
     @Option(help: ArgumentHelp("Key and value heads (default: as many as query heads).", valueName: "n"))
     var keyValueHeads: Int?
-    @Option(help: ArgumentHelp("Width inside the feed-forward layers (default: 8/3 of --width).", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Width inside the feed-forward layers (default: 8/3 of --width).", valueName: "n"))
     var feedForward: Int?
     @Flag(help: "Give the head weights of its own instead of the embedding's.") var untied = false
 
@@ -57,6 +58,10 @@ struct TrainCommand: AsyncParsableCommand {
         let tokenizer = try Tokenizer(definition)
         let shape = try shape(tokenizer, length: configuration.length)
         let pool = try KernelPool(threads: running.threadCount)
+        // Before any of it is made: the session's own plan, with activations, comes later.
+        var plan = MemoryPlan()
+        plan.add("masters, gradients, moments and the model as made", bytes: shape.parameterCount * 20)
+        try plan.check(limit: running.memoryBytes)
         let model = try shape.model(seed: configuration.seed)
         for parameter in model.parameters { parameter.beginTraining(on: pool) }
         let identity = JSONObject([
@@ -88,7 +93,9 @@ struct TrainCommand: AsyncParsableCommand {
         let progress = ProgressPrinter(output)
         try TrainingTexts.forEach(in: options.text) { done, all in
             progress.update(.init("counting words", completed: done, total: all, unit: .bytes))
-        } _: { trainer.add($0) }
+        } _: {
+            trainer.add($0)
+        }
         let definition = try trainer.train { done, all in
             progress.update("merging", done, of: all, "tokens")
             return true
@@ -137,23 +144,31 @@ struct FinetuneCommand: AsyncParsableCommand {
     @OptionGroup var options: TrainingOptions
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
-    @Flag(help: "Treat every zero of a linear as pruned, in formats without a mask too.") var keepZeros = false
+    @Flag(help: "Treat every zero of a linear as pruned, in formats without a mask too.") var keepZeros =
+        false
     @Option(help: ArgumentHelp("Train a LoRA adapter of this rank instead of the weights.", valueName: "r"))
     var adapterRank: Int?
-    @Option(help: ArgumentHelp("Its strength: alpha / rank multiplies it (default: twice the rank).", valueName: "alpha"))
+    @Option(
+        help: ArgumentHelp(
+            "Its strength: alpha / rank multiplies it (default: twice the rank).", valueName: "alpha"))
     var adapterAlpha: Double?
     @Option(
         help: ArgumentHelp(
-            "Linears that get one, by the ends of their names, with commas; or all-linear.", valueName: "names"))
+            "Linears that get one, by the ends of their names, with commas; or all-linear.",
+            valueName: "names"))
     var adapterTargets = "all-linear"
-    @Flag(name: .customLong("rslora"), help: "Multiply by alpha / sqrt(rank) instead.") var isRankStabilised = false
-    @Option(help: ArgumentHelp("A model to learn from, of the same shape: the dense one.", valueName: "model"))
+    @Flag(name: .customLong("rslora"), help: "Multiply by alpha / sqrt(rank) instead.") var isRankStabilised =
+        false
+    @Option(
+        help: ArgumentHelp("A model to learn from, of the same shape: the dense one.", valueName: "model"))
     var teacher: String?
     @Option(help: ArgumentHelp("Weight of the text itself beside the teacher.", valueName: "weight"))
     var crossEntropy = 1.0
-    @Option(help: ArgumentHelp("Weight of the divergence from the teacher's distribution.", valueName: "weight"))
+    @Option(
+        help: ArgumentHelp("Weight of the divergence from the teacher's distribution.", valueName: "weight"))
     var divergence = 0.0
-    @Option(help: ArgumentHelp("Weight of the distance from the teacher's hidden states.", valueName: "weight"))
+    @Option(
+        help: ArgumentHelp("Weight of the distance from the teacher's hidden states.", valueName: "weight"))
     var squareHead = 1.0
     @Option(help: ArgumentHelp("What softens both distributions of the divergence.", valueName: "t"))
     var temperature = 1.0
@@ -166,7 +181,8 @@ struct FinetuneCommand: AsyncParsableCommand {
             return
         }
         guard !keepZeros, options.sparsity == nil else {
-            throw ValidationError("an adapter leaves the weights alone: leave --keep-zeros and --sparsity out")
+            throw ValidationError(
+                "an adapter leaves the weights alone: leave --keep-zeros and --sparsity out")
         }
     }
 
@@ -198,15 +214,21 @@ struct FinetuneCommand: AsyncParsableCommand {
         let distillation = try await distillation(for: loaded.model, pool)
         let identity = JSONObject([
             ("teacher", .string(teacher ?? "")),
-            ("distillation", .array([crossEntropy, divergence, squareHead, temperature].map { .number($0) })),
+            (
+                "distillation",
+                .array([crossEntropy, divergence, squareHead, temperature].map { .number($0) })
+            ),
             ("model", .string(model.model)), ("bytes", .integer(Int64(loaded.checkpoint.fileBytes))),
             ("keepZeros", .bool(keepZeros)), ("adapterRank", .integer(Int64(adapterRank ?? 0))),
             ("adapterAlpha", .number(adapter?.configuration.alpha ?? 0)),
-            ("adapterTargets", .string(adapter == nil ? "" : adapterTargets)), ("rslora", .bool(isRankStabilised)),
+            ("adapterTargets", .string(adapter == nil ? "" : adapterTargets)),
+            ("rslora", .bool(isRankStabilised)),
         ])
         try await TrainingSession(
-            options: options, running: running, output: output, configuration: configuration, model: loaded.model,
-            tokenizer: loaded.tokenizer, template: loaded.template, source: loaded.checkpoint, identity: identity,
+            options: options, running: running, output: output, configuration: configuration,
+            model: loaded.model,
+            tokenizer: loaded.tokenizer, template: loaded.template, source: loaded.checkpoint,
+            identity: identity,
             pool: pool, adapter: adapter, distillation: distillation
         ).run()
     }

@@ -18,7 +18,7 @@ struct OpCase: CustomStringConvertible, Sendable {
     var description: String { name }
 
     static let all: [OpCase] =
-        linears + norms + gates + arithmetic + lookups + ropes + attentions + losses
+        linears + norms + gates + arithmetic + lookups + ropes + mixtures + attentions + losses
 }
 
 private func matmul(_ x: [Double], _ w: [Double], inputs: Int, rows: Range<Int>) -> [Double] {
@@ -103,6 +103,7 @@ extension OpCase {
                         case .gelu:
                             0.5 * x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
                         case .relu: max(x, 0)
+                        case .exactGELU: 0.5 * x * (1 + erf(x / 2.0.squareRoot()))
                         }
                     }
                     return v[0].indices.map {
@@ -141,6 +142,11 @@ extension OpCase {
             } twin: {
                 $0[0].map { $0 * $0 }
             },
+            OpCase(name: "sigmoid", shapes: [[13]]) {
+                $0.sigmoid($1[0])
+            } twin: {
+                $0[0].map { 1 / (1 + exp(-$0)) }
+            },
             OpCase(name: "recomputed", shapes: [[4, 5], [6, 5]]) { context, v in
                 context.recomputed(v[0]) { context.gate(.silu, context.linear($0, v[1])) }
             } twin: { v in
@@ -162,11 +168,29 @@ extension OpCase {
     }
 
     fileprivate static var ropes: [OpCase] {
-        [true, false].map { interleaved in
+        [true, false].flatMap { interleaved -> [OpCase] in
             let positions: [Int32] = [0, 1, 5]
             let angles = (0..<6).map { p in (0..<3).map { Double(p) * pow(100, -Double($0) / 3) } }
             let table = angles.flatMap { $0.map { Float(cos($0)) } + $0.map { Float(sin($0)) } }
-            return OpCase(name: "rope\(interleaved ? " interleaved" : "")", shapes: [[3, 12]]) {
+            let narrow = (0..<6).flatMap { p in [Float(cos(Double(p))), Float(sin(Double(p)))] }
+            let part = OpCase(name: "rope of a part\(interleaved ? " interleaved" : "")", shapes: [[3, 12]]) {
+                $0.rope(
+                    $1[0],
+                    RotaryPositions(
+                        table: narrow, positions: positions, headWidth: 6, rotaryWidth: 2,
+                        isInterleaved: interleaved))
+            } twin: { v in
+                var y = v[0]
+                for (token, position) in positions.enumerated() {
+                    for at in [token * 12, token * 12 + 6] {
+                        let angle = Double(position)
+                        y[at] = v[0][at] * cos(angle) - v[0][at + 1] * sin(angle)
+                        y[at + 1] = v[0][at] * sin(angle) + v[0][at + 1] * cos(angle)
+                    }
+                }
+                return y
+            }
+            let whole = OpCase(name: "rope\(interleaved ? " interleaved" : "")", shapes: [[3, 12]]) {
                 $0.rope(
                     $1[0],
                     RotaryPositions(
@@ -187,7 +211,44 @@ extension OpCase {
                 }
                 return y
             }
+            return [whole, part]
         }
+    }
+
+    fileprivate static var mixtures: [OpCase] {
+        let chosen: [Int32] = [2, 0, 1, 4, 0, 3]
+        @Sendable func weights(_ scores: [Double], _ renormalises: Bool) -> [Double] {
+            (0..<3).flatMap { token -> [Double] in
+                let row = scores[token * 5..<(token + 1) * 5].map { exp($0) }
+                let own = (0..<2).map { row[Int(chosen[token * 2 + $0])] }
+                let sum = renormalises ? own.reduce(0, +) : row.reduce(0, +)
+                return own.map { $0 / sum }
+            }
+        }
+        let shares = [true, false].map { renormalises in
+            OpCase(name: "weights of experts\(renormalises ? ", of the chosen" : "")", shapes: [[3, 5]]) {
+                $0.expertWeights($1[0], chosen: chosen, used: 2, renormalises: renormalises)
+            } twin: {
+                weights($0[0], renormalises)
+            }
+        }
+        return shares + [
+            OpCase(name: "weighted rows", shapes: [[4, 3], [5], [2, 3], [3, 3]]) { context, v in
+                let parts = [
+                    WeightedRows(v[2], targets: [1, 3], weights: [4, 0]),
+                    WeightedRows(v[3], targets: [3, 0, 3], weights: [1, 2, 2]),
+                ]
+                return context.adding(parts, to: v[0], weights: v[1])
+            } twin: { v in
+                var y = v[0]
+                for (rows, row, target, weight) in [
+                    (2, 0, 1, 4), (2, 1, 3, 0), (3, 0, 3, 1), (3, 1, 0, 2), (3, 2, 3, 2),
+                ] {
+                    for c in 0..<3 { y[target * 3 + c] += v[1][weight] * v[rows][row * 3 + c] }
+                }
+                return y
+            }
+        ]
     }
 
     fileprivate static var attentions: [OpCase] {

@@ -9,7 +9,8 @@ struct TwinFixture {
     static let names = [
         "llama3", "mistral", "qwen2", "qwen2-window", "qwen3", "gemma2", "gemma3", "gemma3-odd", "phi3",
         "phi3-long",
-        "gpt2", "opt",
+        "gpt2", "opt", "gemma", "phi3-partial", "starcoder2", "olmo2", "granite", "gpt-neox", "stablelm",
+        "stablelm-parallel", "mixtral", "qwen2-moe", "qwen2-moe-mixed", "qwen3-moe",
     ]
 
     let batch: DecoderBatch

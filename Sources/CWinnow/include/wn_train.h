@@ -28,8 +28,8 @@ void wn_layer_norm_backward(wn_pool *pool, const float *x, const float *weight, 
                             size_t columns);
 
 // ---- Gates -------------------------------------------------------------------------------------------------
-typedef enum { WN_GATE_SILU = 0, WN_GATE_GELU = 1, WN_GATE_RELU = 2 } wn_gate;
-// out = act(gate) * up; `up` NULL: act(gate). GELU in its tanh form.
+typedef enum { WN_GATE_SILU = 0, WN_GATE_GELU = 1, WN_GATE_RELU = 2, WN_GATE_EXACT_GELU = 3 } wn_gate;
+// out = act(gate) * up; `up` NULL: act(gate). GELU in its tanh form, or exact, x (1 + erf(x / sqrt(2))) / 2.
 void wn_gate_forward(wn_pool *pool, wn_gate kind, const float *gate, const float *up, float *out, size_t count);
 // d_gate = d_out * up * act'(gate), d_up = d_out * act(gate), both written; either may be d_out's own memory.
 void wn_gate_backward(wn_pool *pool, wn_gate kind, const float *gate, const float *up, const float *d_out,
@@ -40,9 +40,9 @@ void wn_add_to(wn_pool *pool, const float *x, float scale, float *into, size_t c
 void wn_add_bias(wn_pool *pool, const float *bias, float *into, size_t tokens, size_t columns);
 // into[c] += sum_t x[t, c], tokens in order.
 void wn_sum_rows(wn_pool *pool, const float *x, size_t tokens, size_t columns, float *into);
-// The rotation of wn_rope, or its transpose: what a gradient takes.
-void wn_rope_rows(wn_pool *pool, float *x, size_t x_stride, size_t heads, size_t head_width, size_t tokens,
-                  const float *table, const int32_t *positions, bool interleaved, bool backward);
+// The rotation of wn_rope_part, or its transpose: what a gradient takes. The first `rotary_width` values of a head turn.
+void wn_rope_rows(wn_pool *pool, float *x, size_t x_stride, size_t heads, size_t head_width, size_t rotary_width,
+                  size_t tokens, const float *table, const int32_t *positions, bool interleaved, bool backward);
 
 // ---- Attention ---------------------------------------------------------------------------------------------
 // Causal attention of `sequences` sequences of `length` tokens each, grouped queries, no [length, length] buffer.

@@ -234,6 +234,12 @@ WN_INLINE f32x16 activation(wn_gate kind, f32x16 g, f32x16 *slope) {
         *slope = s + g * s * (1.0f - s);
         return g * s;
     }
+    if (kind == WN_GATE_EXACT_GELU) {
+        f32x16 share;
+        for (int l = 0; l < 16; l++) share[l] = 0.5f * (1 + erff(g[l] * 0.70710678f));
+        *slope = share + g * 0.39894228f * exp16(-0.5f * g * g);
+        return g * share;
+    }
     f32x16 squared = g * g, inner = 1.595769122f * (g + 0.044715f * g * squared), s = sigmoid16(inner);
     *slope = s + g * s * (1.0f - s) * (1.595769122f * (1.0f + 0.134145f * squared));
     return g * s;

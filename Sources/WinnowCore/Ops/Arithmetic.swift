@@ -1,3 +1,5 @@
+import CWinnow
+
 extension OpContext {
     /// a + scale * b.
     public func add(_ a: Variable, _ b: Variable, scale: Float = 1) -> Variable {
@@ -22,6 +24,38 @@ extension OpContext {
         for index in 0..<a.count { out.base[index] = a.base[index] * b.base[index] }
         return output(
             out, a.shape, records([a, b]) ? ProductNode(self, inputs: [a, b], outputCount: a.count) : nil)
+    }
+
+    /// 1 / (1 + exp(-a)), element by element: of few values, the scores of a router.
+    public func sigmoid(_ a: Variable) -> Variable {
+        let out = block(a.count)
+        for index in 0..<a.count { out.base[index] = 1 / (1 + wn_exp(-a.base[index])) }
+        let value = out.freeze(a.shape)
+        return Variable(value, made: records([a]) ? SigmoidNode(self, a, value) : nil)
+    }
+}
+
+private final class SigmoidNode: TapeNode {
+    private var value: Tensor?
+
+    init(_ context: OpContext, _ a: Variable, _ value: Tensor) {
+        self.value = value
+        super.init(context, inputs: [a.withoutValue], outputCount: a.count)
+    }
+
+    override func backward(_ gradient: FloatBlock, _ context: OpContext) {
+        let shares = value!.floatBase
+        inputs[0].addGradient(context) { into, adding in
+            for index in 0..<outputCount {
+                let d = gradient.base[index] * shares[index] * (1 - shares[index])
+                into[index] = adding ? into[index] + d : d
+            }
+        }
+    }
+
+    override func release() {
+        super.release()
+        value = nil
     }
 }
 

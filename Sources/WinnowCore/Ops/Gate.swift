@@ -6,12 +6,15 @@ public enum GateKind: Sendable, CaseIterable {
     /// In its tanh form.
     case gelu
     case relu
+    /// x (1 + erf(x / sqrt(2))) / 2.
+    case exactGELU
 
-    var code: wn_gate {
+    package var code: wn_gate {
         switch self {
         case .silu: WN_GATE_SILU
         case .gelu: WN_GATE_GELU
         case .relu: WN_GATE_RELU
+        case .exactGELU: WN_GATE_EXACT_GELU
         }
     }
 }

@@ -5,15 +5,23 @@ public struct RotaryPositions {
     let table: Storage
     let positions: [Int32]
     let headWidth: Int
+    /// The first columns of a head, which turn.
+    let rotaryWidth: Int
     let isInterleaved: Bool
 
-    /// - Parameter table: row p holds headWidth/2 cosines, then as many sines.
+    /// - Parameter table: row p holds rotaryWidth/2 cosines, then as many sines.
     /// - Parameter positions: the row of each token.
-    /// - Parameter isInterleaved: pairs (2i, 2i + 1) turn together; otherwise (i, i + headWidth/2).
-    public init(table: [Float], positions: [Int32], headWidth: Int, isInterleaved: Bool) {
+    /// - Parameter rotaryWidth: columns of a head that turn, the first ones; nil: all.
+    /// - Parameter isInterleaved: pairs (2i, 2i + 1) turn together; otherwise (i, i + rotaryWidth/2).
+    public init(
+        table: [Float], positions: [Int32], headWidth: Int, rotaryWidth: Int? = nil, isInterleaved: Bool
+    ) {
+        let rotaryWidth = rotaryWidth ?? headWidth
         precondition(
-            positions.allSatisfy { $0 >= 0 && (Int($0) + 1) * headWidth <= table.count },
-            "positions past a table of \(table.count / headWidth) rows")
+            rotaryWidth <= headWidth
+                && positions.allSatisfy { $0 >= 0 && (Int($0) + 1) * rotaryWidth <= table.count },
+            "positions past a table of \(table.count / rotaryWidth) rows")
+        self.rotaryWidth = rotaryWidth
         self.table = Storage(copying: table)
         self.positions = positions
         self.headWidth = headWidth
@@ -25,7 +33,7 @@ public struct RotaryPositions {
         to x: UnsafeMutablePointer<Float>, heads: Int, backward: Bool, on pool: KernelPool
     ) {
         wn_rope_rows(
-            pool.pointer, x, heads * headWidth, heads, headWidth, positions.count,
+            pool.pointer, x, heads * headWidth, heads, headWidth, rotaryWidth, positions.count,
             table.base.assumingMemoryBound(to: Float.self), positions, isInterleaved, backward)
     }
 }

@@ -60,9 +60,15 @@ public final class DecoderTwin {
         negativeLogLikelihoods: UnsafeMutableBufferPointer<Double>? = nil
     ) throws(ModelError) -> Variable {
         context.crossEntropy(
-            try hidden(batch), head: headVariable,
+            headInput(try hidden(batch)), head: headVariable,
             LossTargets(meanOf: batch.targets, of: count, scale: scale),
             cap: model.configuration.traits.logitCap, negativeLogLikelihoods: negativeLogLikelihoods)
+    }
+
+    /// What the head multiplies: states times the scale of logits, where a family has one.
+    package func headInput(_ hidden: Variable) -> Variable {
+        let scale = model.configuration.traits.logitScale
+        return scale == 1 ? hidden : context.scale(hidden, by: scale)
     }
 
     /// The head's weights; those of the embedding where they are tied.
@@ -72,28 +78,21 @@ public final class DecoderTwin {
     public func logits(_ batch: DecoderBatch) throws(ModelError) -> Tensor {
         let hidden = try context.withoutTape { () throws(ModelError) in try self.hidden(batch) }
         let cap = model.configuration.traits.logitCap
-        return context.withoutTape { context.softCapped(context.linear(hidden, headVariable), cap: cap) }
-            .value
+        return context.withoutTape {
+            context.softCapped(context.linear(headInput(hidden), headVariable), cap: cap)
+        }
+        .value
     }
 
     /// What of a model has no way back here; nil when all of it has.
     package static func untrainable(_ shape: ModelConfiguration) -> String? {
         let traits = shape.traits
         let missing: [(Bool, String)] = [
-            (traits.experts != nil, "it has experts"),
             (!traits.isCausal || !traits.hasHead, "it is an encoder"),
-            (traits.isParallel, "its branches run side by side"),
             (traits.normPlacement == .after, "its norms follow the residual"),
             (traits.norm == .layer && !traits.hasNormBiases, "its layer norms have no biases"),
-            (traits.residualScale != 1 || traits.logitScale != 1, "it scales its branches or its logits"),
-            (traits.activation == .gelu, "it has GELU in its exact form"),
             (traits.hasHeadBias, "its head has a bias"),
-            (traits.normsWholeQueries, "its norms span whole queries"),
-            (!shape.layerShapes.isEmpty, "its blocks have shapes of their own"),
-            (
-                shape.rope.width(ofHead: shape.headWidth) != shape.headWidth,
-                "rotary positions turn a part of its heads"
-            ),
+            (shape.headWidth > 256, "its heads are wider than 256"),
         ]
         return missing.first { $0.0 }?.1
     }
@@ -131,9 +130,10 @@ public final class DecoderTwin {
         init(_ twin: DecoderTwin, _ batch: DecoderBatch, _ positions: [Int32], layer: Int) {
             let configuration = twin.model.configuration
             let traits = configuration.traits
+            let own = configuration.shape(ofLayer: layer)
             var shape = AttentionShape(
-                sequences: batch.sequences, length: batch.length, heads: configuration.heads,
-                keyValueHeads: configuration.keyValueHeads, headWidth: configuration.headWidth)
+                sequences: batch.sequences, length: batch.length, heads: own.heads,
+                keyValueHeads: own.keyValueHeads, headWidth: configuration.headWidth)
             shape.scale = traits.attentionScale
             shape.cap = traits.attentionCap
             shape.window = traits.window(ofLayer: layer)
@@ -143,11 +143,12 @@ public final class DecoderTwin {
                 rotary = nil
                 return
             }
+            let width = configuration.rope.width(ofHead: configuration.headWidth)
             let table = twin.rotary.rows(batch.length, layer: layer, capacity: batch.length)
             rotary = RotaryPositions(
                 table: Array(
-                    UnsafeBufferPointer(start: table, count: batch.length * configuration.headWidth)),
-                positions: positions, headWidth: configuration.headWidth,
+                    UnsafeBufferPointer(start: table, count: batch.length * width)),
+                positions: positions, headWidth: configuration.headWidth, rotaryWidth: width,
                 isInterleaved: configuration.rotaryStyle == .interleaved)
         }
     }
@@ -167,22 +168,29 @@ public final class DecoderTwin {
         let heads = context.attention(query, key, value, places.shape)
         let middle = join(x, heads, attention.output, block.postAttentionNorm)
 
-        guard let feedForward = block.feedForward else {
-            preconditionFailure("a block of experts on the tape")
-        }
-        let inner = norm(middle, block.feedForwardNorm)
+        // Branches side by side read the same x, perhaps through the same norm.
+        let traits = model.configuration.traits
+        let inner =
+            traits.sharesBranchNorm && block.feedForwardNorm == nil
+            ? input : norm(traits.isParallel ? x : middle, block.feedForwardNorm)
+        if let experts = block.mixture { return mix(inner, experts, addedTo: middle) }
+        guard let feedForward = block.feedForward else { return middle }
+        return join(middle, gated(inner, feedForward), feedForward.down, block.postFeedForwardNorm)
+    }
+
+    /// act(gate x) * up x, or act(up x).
+    func gated(_ x: Variable, _ feedForward: FeedForward) -> Variable {
         let kind = feedForward.activation.gateKind
-        let up = linear(inner, feedForward.up)
-        let gated =
-            feedForward.gate.map { context.gate(kind, linear(inner, $0), times: up) }
-            ?? context.gate(kind, up)
-        return join(middle, gated, feedForward.down, block.postFeedForwardNorm)
+        let up = linear(x, feedForward.up)
+        guard let gate = feedForward.gate else { return context.gate(kind, up) }
+        return context.gate(kind, linear(x, gate), times: up)
     }
 
     /// Adds a branch's output to the residual, through a norm of its own where there is one.
     private func join(_ x: Variable, _ branch: Variable, _ output: Linear, _ own: Norm?) -> Variable {
-        guard let own else { return linear(branch, output, residual: x) }
-        return context.add(x, norm(linear(branch, output), own))
+        let scale = model.configuration.traits.residualScale
+        guard own != nil || scale != 1 else { return linear(branch, output, residual: x) }
+        return context.add(x, norm(linear(branch, output), own), scale: scale)
     }
 
     private func norm(_ x: Variable, _ norm: Norm?) -> Variable {
@@ -194,7 +202,7 @@ public final class DecoderTwin {
         return context.layerNorm(x, weight, bias: variable(bias), epsilon: norm.epsilon)
     }
 
-    private func linear(_ x: Variable, _ linear: Linear, residual: Variable? = nil) -> Variable {
+    func linear(_ x: Variable, _ linear: Linear, residual: Variable? = nil) -> Variable {
         let bias = linear.bias.map(variable)
         let output: Variable
         if let training = linear.weight.training {
@@ -228,12 +236,12 @@ public final class DecoderTwin {
 }
 
 extension DecoderTraits.Activation {
-    fileprivate var gateKind: GateKind {
+    var gateKind: GateKind {
         switch self {
         case .silu: .silu
         case .geluTanh: .gelu
         case .relu: .relu
-        case .gelu: preconditionFailure("exact GELU on the tape")
+        case .gelu: .exactGELU
         }
     }
 }

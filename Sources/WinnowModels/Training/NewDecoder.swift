@@ -24,7 +24,11 @@ public struct NewDecoder: Sendable, Equatable {
             ("layers", layers), ("width", width), ("heads", heads), ("key-value heads", keyValueHeads),
             ("feed-forward width", feedForwardWidth), ("vocabulary", vocabularySize),
             ("context", contextLength),
-        ] where value < 1 { return "\(name) is \(value), not 1 or more" }
+        ] {
+            if value < 1 { return "\(name) is \(value), not 1 or more" }
+            if value > NewDecoder.most { return "\(name) is \(value), more than \(NewDecoder.most)" }
+        }
+        if layers > 1 << 14 { return "layers is \(layers), more than \(1 << 14)" }
         if width % heads != 0 { return "a width of \(width) does not divide by \(heads) heads" }
         if width / heads % 2 != 0 { return "heads of \(width / heads) have no pairs to turn" }
         if width / heads > 256 { return "heads of \(width / heads) are wider than 256" }
@@ -33,6 +37,9 @@ public struct NewDecoder: Sendable, Equatable {
         }
         return nil
     }
+
+    /// Of any of the numbers: what they come to together still has a size in bytes.
+    private static let most = 1 << 20
 
     /// Trainable weights.
     public var parameterCount: Int {

@@ -74,6 +74,7 @@ public final class Distillation {
         let teacherRun = try runTeacher(batch)
         var states: [Variable] = []
         let hidden = try student.hidden(batch) { _, state in states.append(state) }
+        let output = student.headInput(hidden)
         let head = student.headVariable
         let cap = student.model.configuration.traits.logitCap
         let counts = batch.targets.map { $0 >= 0 }
@@ -81,7 +82,7 @@ public final class Distillation {
         if weights.crossEntropy > 0 {
             losses.append(
                 context.crossEntropy(
-                    hidden, head: head,
+                    output, head: head,
                     LossTargets(meanOf: batch.targets, of: scored, scale: Float(weights.crossEntropy)),
                     cap: cap))
         }
@@ -89,7 +90,7 @@ public final class Distillation {
             let each = Float(weights.divergence / Double(max(scored, 1)))
             losses.append(
                 context.distillation(
-                    hidden, head: head, teacherHidden: teacherRun.hidden,
+                    output, head: head, teacherHidden: teacherRun.hidden,
                     teacherHead: teacher.headVariable.value,
                     temperature: Float(weights.temperature), weights: counts.map { $0 ? each : 0 },
                     cap: cap, teacherCap: teacher.model.configuration.traits.logitCap))
@@ -112,6 +113,6 @@ public final class Distillation {
                 if weights.squareHead > 0 { states.append(state.value) }
             }
         }
-        return (hidden.value, states)
+        return (teacher.context.withoutTape { teacher.headInput(hidden).value }, states)
     }
 }

@@ -49,12 +49,21 @@ extension Trainer {
 
     /// Values that the tape keeps, and what a block's way back holds beside them.
     private static func activationBytes(_ shape: ModelConfiguration, tokens: Int, recomputes: Bool) -> Int {
-        let queries = shape.heads * shape.headWidth
-        let keys = shape.keyValueHeads * shape.headWidth
+        let widest = shape.widestLayer
+        let queries = widest.heads * shape.headWidth
+        let keys = widest.keyValueHeads * shape.headWidth
         var block = 4 * shape.width + 2 * queries + 2 * keys
-        block += (shape.traits.isGated ? 3 : 2) * shape.feedForwardWidth
+        // Of experts each token runs some: their inputs, their outputs, what stands between.
+        let experts = shape.traits.experts.map {
+            $0.used * (3 * $0.width + 2 * shape.width + 1) + 3 * $0.sharedWidth + 3 * shape.width + 2
+                * $0.count
+        }
+        let dense = (shape.traits.isGated ? 3 : 2) * widest.feedForwardWidth
+        block += max(dense, experts ?? 0)
+        if shape.traits.residualScale != 1 { block += 2 * shape.width }
         if shape.traits.hasSandwichNorms { block += 4 * shape.width }
-        let backward = 3 * shape.feedForwardWidth + 6 * shape.width + 2 * queries + 4 * keys
+        let backward =
+            max(3 * widest.feedForwardWidth, 2 * (experts ?? 0)) + 6 * shape.width + 2 * queries + 4 * keys
         let blocks = recomputes ? shape.layers * shape.width + block : shape.layers * block
         let rows = min(256, tokens)
         let head = (rows + shape.width) * shape.vocabularySize + 2 * tokens * shape.width
