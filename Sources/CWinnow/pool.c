@@ -15,6 +15,7 @@
 #include "wn_memory.h"
 
 enum { WN_LINE = 64, WN_SPINS = 3000 };
+static const uint64_t WN_CLOSED = UINT32_MAX;
 
 typedef struct wn_worker {
     wn_pool *pool;
@@ -28,11 +29,11 @@ struct wn_pool {
     wn_worker *workers;
     unsigned char *scratch;
     size_t scratch_bytes;
-    // The job: written by the caller while no ticket can be claimed, read by workers between two looks at the ticket.
+    // The job: written by the caller while the ticket is closed, read by workers between two looks at the ticket.
     _Atomic(wn_chunk_function) function;
     _Atomic(void *) context;
     atomic_size_t chunks;
-    // The job's number in the upper half, the next chunk in the lower one.
+    // The job's number in the upper half, the next chunk in the lower one; WN_CLOSED there: none can be claimed.
     _Alignas(WN_LINE) _Atomic(uint64_t) ticket;
     _Alignas(WN_LINE) atomic_size_t done_chunks;
     _Alignas(WN_LINE) atomic_size_t sleepers;
@@ -56,11 +57,11 @@ static uint32_t wn_work(wn_pool *pool, size_t worker) {
     uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
     uint32_t job = (uint32_t)(ticket >> 32);
     for (;;) {
-        // What is read here belongs to `job` if the ticket below is still of that job: the caller writes the next one
-        // only after every chunk was claimed and done.
-        wn_chunk_function function = atomic_load_explicit(&pool->function, memory_order_relaxed);
-        void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
-        size_t chunks = atomic_load_explicit(&pool->chunks, memory_order_relaxed);
+        // What is read here belongs to `job` if the ticket below is claimed: the caller writes the next job only after it
+        // closed the ticket, and whoever sees a part of that job sees the ticket closed.
+        wn_chunk_function function = atomic_load_explicit(&pool->function, memory_order_acquire);
+        void *context = atomic_load_explicit(&pool->context, memory_order_acquire);
+        size_t chunks = atomic_load_explicit(&pool->chunks, memory_order_acquire);
         if ((uint32_t)(ticket >> 32) != job || (uint32_t)ticket >= chunks) return job;
         if (!atomic_compare_exchange_weak_explicit(
                 &pool->ticket, &ticket, ticket + 1, memory_order_acq_rel, memory_order_acquire)) continue;
@@ -101,6 +102,13 @@ static void *wn_worker_main(void *argument) {
         if (atomic_load(&pool->closing)) return NULL;
         seen = wn_work(pool, worker->index);
     }
+}
+
+// Before a job is written: a late worker that still holds the last job's ticket and reads the new count of chunks would
+// take the chunk after the last for its own.
+static void wn_close(wn_pool *pool) {
+    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_relaxed);
+    atomic_store_explicit(&pool->ticket, ticket | WN_CLOSED, memory_order_relaxed);
 }
 
 // Lets workers see a job of `chunks` chunks whose fields are written.
@@ -183,9 +191,10 @@ void wn_pool_run(wn_pool *pool, size_t chunks, wn_chunk_function function, void 
         for (size_t chunk = 0; chunk < chunks; chunk++) function(context, chunk, 0);
         return;
     }
-    atomic_store_explicit(&pool->function, function, memory_order_relaxed);
-    atomic_store_explicit(&pool->context, context, memory_order_relaxed);
-    atomic_store_explicit(&pool->chunks, chunks, memory_order_relaxed);
+    wn_close(pool);
+    atomic_store_explicit(&pool->function, function, memory_order_release);
+    atomic_store_explicit(&pool->context, context, memory_order_release);
+    atomic_store_explicit(&pool->chunks, chunks, memory_order_release);
     atomic_store_explicit(&pool->done_chunks, 0, memory_order_relaxed);
     wn_publish(pool);
     wn_work(pool, 0);

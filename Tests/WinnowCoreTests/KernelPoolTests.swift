@@ -31,6 +31,20 @@ import WinnowCore
         values.withElements { #expect(Array($0) == [Int](repeating: 2000, count: 8)) }
     }
 
+    /// A worker that comes late to a job of few chunks must not take a chunk of the next one, which has more, before it
+    /// begins: it would run twice, or after its job has ended.
+    @Test(arguments: [3, 4, 8]) func lateWorkersTakeNoChunkOfTheNextJob(_ threads: Int) throws {
+        let pool = try KernelPool(threads: threads)
+        let ran = Atomic<Int>(0)
+        var expected = 0
+        for job in 0..<100_000 {
+            let chunks = job.isMultiple(of: 2) ? 2 : 64
+            pool.run(chunks: chunks) { _, _ in ran.add(1, ordering: .relaxed) }
+            expected += chunks
+        }
+        #expect(ran.load(ordering: .relaxed) == expected)
+    }
+
     @Test func sleepsBetweenJobsAndWakes() async throws {
         let pool = try KernelPool(threads: 3)
         for _ in 0..<5 {
