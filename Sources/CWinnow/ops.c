@@ -66,10 +66,7 @@ void wn_rope_part(float *x, size_t x_stride, size_t heads, size_t head_width, si
 }
 
 void wn_gelu_erf_multiply(const float *gate, const float *up, float *out, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        float gelu = 0.5f * gate[i] * (1 + erff(gate[i] * 0.70710678f));
-        out[i] = up ? gelu * up[i] : gelu;
-    }
+    wn_ops_functions()->gelu_erf_multiply(gate, up, out, count);
 }
 
 size_t wn_kv_slot_bytes(wn_kv_type type, size_t head_width) {

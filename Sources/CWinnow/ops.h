@@ -5,7 +5,7 @@
 #include "wn_select.h"
 
 // Rows of one attention unit: consecutive, with the same segments.
-enum { WN_ATTENTION_ROWS = 16, WN_RUN = 64, WN_HEAD_WIDTH = 256, WN_HEADS = 64 };
+enum { WN_ATTENTION_ROWS = 32, WN_RUN = 64, WN_HEAD_WIDTH = 256, WN_HEADS = 64 };
 
 typedef struct wn_ops_table {
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, size_t columns);
@@ -22,6 +22,7 @@ typedef struct wn_ops_table {
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float epsilon, float *out,
                        size_t columns);
     void (*gelu_multiply)(const float *gate, const float *up, float *out, size_t count);
+    void (*gelu_erf_multiply)(const float *gate, const float *up, float *out, size_t count);
     void (*soft_cap)(float *x, float cap, size_t count);
 } wn_ops_table;
 

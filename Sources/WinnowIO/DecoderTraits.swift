@@ -95,6 +95,11 @@ public struct DecoderTraits: Sendable, Equatable {
 public struct LearnedPositions: Sendable, Equatable {
     public var rows: Int
     public var offset: Int
+
+    public init(rows: Int, offset: Int) {
+        self.rows = rows
+        self.offset = offset
+    }
 }
 
 /// A mixture of experts: feed-forward networks of which a router gives each token a few.

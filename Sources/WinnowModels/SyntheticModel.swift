@@ -13,10 +13,12 @@ public struct SyntheticShape: Sendable {
     public let keyValueHeads: Int
     public let vocabularySize: Int
     public let tiesEmbeddings: Bool
+    /// A BERT; otherwise a Llama.
+    public let isEncoder: Bool
 
     package init(
         name: String, layers: Int, width: Int, feedForwardWidth: Int, heads: Int, keyValueHeads: Int,
-        vocabularySize: Int, tiesEmbeddings: Bool
+        vocabularySize: Int, tiesEmbeddings: Bool, isEncoder: Bool = false
     ) {
         self.name = name
         self.layers = layers
@@ -26,6 +28,7 @@ public struct SyntheticShape: Sendable {
         self.keyValueHeads = keyValueHeads
         self.vocabularySize = vocabularySize
         self.tiesEmbeddings = tiesEmbeddings
+        self.isEncoder = isEncoder
     }
 
     /// The shapes that `winnow bench --synthetic` knows.
@@ -39,9 +42,14 @@ public struct SyntheticShape: Sendable {
         SyntheticShape(
             name: "llama-135m", layers: 30, width: 576, feedForwardWidth: 1536, heads: 9, keyValueHeads: 3,
             vocabularySize: 49_152, tiesEmbeddings: true),
+        SyntheticShape(
+            name: "bert-base", layers: 12, width: 768, feedForwardWidth: 3072, heads: 12, keyValueHeads: 12,
+            vocabularySize: 30_522, tiesEmbeddings: true, isEncoder: true),
     ]
 
-    var configuration: ModelConfiguration {
+    var configuration: ModelConfiguration { isEncoder ? encoderConfiguration : decoderConfiguration }
+
+    private var decoderConfiguration: ModelConfiguration {
         ModelConfiguration(
             architecture: "llama", vocabularySize: vocabularySize, width: width, layers: layers, heads: heads,
             keyValueHeads: keyValueHeads, headWidth: width / heads, feedForwardWidth: feedForwardWidth,
@@ -61,19 +69,12 @@ extension LanguageModel {
         _ shape: SyntheticShape, format: WeightFormat, sparsity: Double, headFormat: WeightFormat,
         seed: UInt64, sharingMemory isShared: Bool = false
     ) throws -> LanguageModel {
-        var random = Random(seed: seed)
-        var made: [[Int]: WeightMatrix] = [:]
-        func matrix(_ name: String, _ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Parameter {
-            let key = [rows, columns, Int(format.code.rawValue)]
-            let matrix =
-                try made[key]
-                ?? WeightMatrix.random(
-                    rows: rows, columns: columns, format: format, sparsity: sparsity, using: &random)
-            made[key] = matrix
-            return Parameter(name: name, value: .matrix(isShared ? matrix : try matrix.copied()))
+        var weights = SyntheticWeights(sparsity: sparsity, seed: seed, isShared: isShared)
+        if shape.isEncoder {
+            return try syntheticEncoder(shape, format: format, headFormat: headFormat, &weights)
         }
         func linear(_ name: String, _ rows: Int, _ columns: Int, _ format: WeightFormat) throws -> Linear {
-            Linear(try matrix(name, rows, columns, format))
+            Linear(try weights.matrix(name, rows, columns, format))
         }
         func norm(_ name: String) -> Norm {
             let ones = Tensor([Float](repeating: 1, count: shape.width))
@@ -100,10 +101,39 @@ extension LanguageModel {
         }
         return LanguageModel(
             configuration: shape.configuration,
-            embedding: try matrix(
+            embedding: try weights.matrix(
                 "model.embed_tokens.weight", shape.vocabularySize, shape.width, headFormat),
             blocks: blocks, finalNorm: norm("model.norm.weight"),
             head: shape.tiesEmbeddings
-                ? nil : try matrix("lm_head.weight", shape.vocabularySize, shape.width, headFormat))
+                ? nil : try weights.matrix("lm_head.weight", shape.vocabularySize, shape.width, headFormat))
+    }
+}
+
+/// Random matrices: those of one shape and format hold the same values, each in memory of its own unless shared.
+struct SyntheticWeights {
+    private let sparsity: Double
+    private let isShared: Bool
+    private var random: Random
+    private var made: [[Int]: WeightMatrix] = [:]
+
+    init(sparsity: Double, seed: UInt64, isShared: Bool) {
+        self.sparsity = sparsity
+        self.isShared = isShared
+        random = Random(seed: seed)
+    }
+
+    mutating func matrix(
+        _ name: String, _ rows: Int, _ columns: Int, _ format: WeightFormat
+    ) throws(WeightError) -> Parameter {
+        let key = [rows, columns, Int(format.code.rawValue)]
+        let matrix: WeightMatrix
+        if let same = made[key] {
+            matrix = same
+        } else {
+            matrix = try WeightMatrix.random(
+                rows: rows, columns: columns, format: format, sparsity: sparsity, using: &random)
+            made[key] = matrix
+        }
+        return Parameter(name: name, value: .matrix(isShared ? matrix : try matrix.copied()))
     }
 }

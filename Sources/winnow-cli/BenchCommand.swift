@@ -13,13 +13,15 @@ struct BenchCommand: AsyncParsableCommand {
         abstract: "Prefill and decode speed, and the share of memory bandwidth that decoding reaches.",
         discussion: """
             Medians over the repetitions, after one that is not counted. The bandwidth is sampled beside each \
-            decode run with the same threads over as many bytes as the weights.
+            decode run with the same threads over as many bytes as the weights. Of an encoder: milliseconds from \
+            a text's ids to its last states, one text at a time.
 
             Examples:
               winnow bench --model smollm2-135m-q4_1 --threads 2
               winnow bench --synthetic llama-1b --format masked-int8 --sparsity 0.5 \\
                 --against int8
               winnow bench --kernels --formats q4_0,int8 --shapes 4096x4096 --page roofs
+              winnow bench --synthetic bert-base --tokens 128 --format masked-int8 --sparsity 0.9
             """)
 
     @Option(
@@ -34,6 +36,7 @@ struct BenchCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @Option(help: "Prompt tokens of a prefill run; 0 leaves it out.") var promptTokens = 512
     @Option(help: "Tokens of a decode run.") var generateTokens = 128
+    @Option(help: "Tokens of a text, for an encoder.") var tokens = 128
     @Option(help: "Counted repetitions.") var repeats = 5
     @Option(help: "Random weights of a shape: \(SyntheticShape.all.map(\.name).joined(separator: ", ")).")
     var synthetic: String?
@@ -86,6 +89,7 @@ struct BenchCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--repeats and --generate-tokens are at least 1, --prompt-tokens at least 0")
         }
+        guard tokens > 0 else { throw ValidationError("--tokens is at least 1") }
         var configuration = running.runnerConfiguration(chunk: min(max(promptTokens, 1), 512))
         if let largest = batches?.max() {
             configuration.logitRows = largest
@@ -116,9 +120,15 @@ struct BenchCommand: AsyncParsableCommand {
             if weights.readsAlone(running) { checkpoint.expectFewReads() }
             subject = try LanguageModel(checkpoint)
         }
+        let progress = ProgressPrinter(output)
+        if !subject.configuration.traits.isCausal {
+            return try EncoderBench(
+                subject: subject, rival: rival, tokens: tokens, benchmark: benchmark, running: running
+            )
+            .run(names: (synthetic == nil ? model ?? "" : format, against ?? ""), output, progress)
+        }
         try subject.requireHead()
         let runner = try ModelRunner(subject, configuration)
-        let progress = ProgressPrinter(output)
         let plan = try placeWeights(of: runner, texts: batches?.max() ?? 1)
         // A buffer as large as the model would not leave room for it.
         if plan?.placement == .streamed || plan?.placement == .mapped { benchmark.samplesBandwidth = false }

@@ -92,6 +92,20 @@ struct OutputTests {
         #expect(try CommandRun.run(common + ["--text", long, "--truncate"]).status == 0)
     }
 
+    @Test func benchTimesAnEncodersTexts() throws {
+        let encoder = ["bench", "--model", TinyModel.encoder, "--tokens", "9", "--repeats", "2"]
+        let own: Set<String> = [
+            "millisecondsPerText", "samples", "tokens", "weightBytes", "peakBytes", "threads", "isa",
+            "activations",
+        ]
+        let json = try object(encoder, keys: own)
+        #expect(json["millisecondsPerText"]?.number ?? 0 > 0 && json["samples"]?.array?.count == 2)
+        #expect(json["tokens"] == 9)
+        let text = try CommandRun.run(encoder + ["--quiet"])
+        #expect(text.status == 0 && text.errors.isEmpty)
+        #expect(text.output.contains("ms a text") && text.output.contains("texts of 9 tokens, one at a time"))
+    }
+
     @Test(arguments: [TinyModel.gguf, TinyModel.folder, TinyModel.chat])
     func generateAnswersOnce(_ model: String) throws {
         let arguments = [

@@ -13,6 +13,8 @@ enum TinyModel {
     static let gguf = fixtures + "/tied-q4_1.gguf"
     /// Has a chat template.
     static let chat = fixtures + "/untied"
+    /// A BERT of 160 positions.
+    static let encoder = fixtures + "/../families/bert"
 
     /// Copies the chat model's files, with changes to its texts; a file that becomes nil is left out.
     static func copy(to folder: String, _ change: (String, String) -> String?) throws {

@@ -20,6 +20,8 @@ struct UsageTests {
         ["generate", "--prompt", "a", "--memory-limit", "lots"] + tiny,
         ["logits", "--prompt", "a", "--top", "0"] + tiny,
         ["bench"], ["bench", "--synthetic", "llama-9000b"], ["bench", "--repeats", "0"] + tiny,
+        ["bench", "--synthetic", "bert-base", "--tokens", "0"],
+        ["bench", "--model", TinyModel.encoder, "--tokens", "9000"],
         ["eval", "perplexity", "--window", "1", "--text", "a"] + tiny, ["eval", "poetry"],
         ["embed"] + tiny, ["embed", "--text", "a", "--file", "b"] + tiny,
         ["embed", "--text", "a", "--pooling", "sum"] + tiny,

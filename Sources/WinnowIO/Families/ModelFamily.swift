@@ -30,7 +30,7 @@ public struct ModelFamily: Sendable {
     var folderNormOffset: Float = 0
     var keys = FolderKeys()
     /// The traits that every model of the family has.
-    var traits = DecoderTraits()
+    package var traits = DecoderTraits()
     /// Reads what `config.json` says beyond the keys.
     var readFolder: @Sendable (FieldReader, inout ModelConfiguration) throws(CheckpointError) -> Void = {
         _, _ in
