@@ -40,6 +40,8 @@ public final class ModelRunner {
     var head = ProductGroup()
     var headInputs: [PreparedInput] = []
     var boundVersion = -1
+    /// nil until a sequence has an adapter.
+    var adapters: AdapterWorkspace?
     /// What pruning replaces: looked at before each step.
     let linears: [Parameter]
 
@@ -85,11 +87,18 @@ public final class ModelRunner {
     }
 
     /// Memory beside the weights: workspace and KV pages.
-    public var byteCount: Int { space.arena.byteCount + pages.byteCount }
+    public var byteCount: Int {
+        space.arena.byteCount + pages.byteCount + (adapters?.byteCount ?? 0)
+    }
 
     /// An empty sequence for up to `capacity` tokens.
-    public func makeSequence(capacity: Int) -> KVSequence {
-        KVSequence(pool: pages, heads: model.configuration.keyValueHeadsOfLayers, capacity: capacity)
+    ///
+    /// - Parameter adapter: of this runner's model; runs beside it for this sequence.
+    public func makeSequence(capacity: Int, adapter: RunningAdapter? = nil) -> KVSequence {
+        let sequence = KVSequence(
+            pool: pages, heads: model.configuration.keyValueHeadsOfLayers, capacity: capacity)
+        sequence.adapter = adapter
+        return sequence
     }
 
     /// How often parameters were replaced.
@@ -114,6 +123,7 @@ public final class ModelRunner {
 
     func bind() throws {
         boundVersion = version
+        adapters = nil
         let traits = model.configuration.traits
         blocks = model.blocks.map {
             BoundBlock($0, traits: traits, mode: configuration.activations, in: space)
