@@ -9,8 +9,14 @@ public struct GenerationRequest: Sendable {
     public var options: GenerationOptions
     /// Ends this one; the others go on.
     public var cancellation: CancellationFlag?
+    /// Runs beside the model for this text; nil: the model alone.
+    public var adapter: RunningAdapter?
 
-    public init(prompt: [TokenID], options: GenerationOptions, cancellation: CancellationFlag? = nil) {
+    public init(
+        prompt: [TokenID], options: GenerationOptions, adapter: RunningAdapter? = nil,
+        cancellation: CancellationFlag? = nil
+    ) {
+        self.adapter = adapter
         self.prompt = prompt
         self.options = options
         self.cancellation = cancellation
@@ -156,10 +162,16 @@ public final class BatchGenerator {
         func common(_ ids: [TokenID]) -> Int {
             zip(ids, request.prompt.dropLast()).prefix { $0 == $1 }.count
         }
-        let candidates = active + [last].compactMap(\.self)
+        // Keys and values are those of an adapter.
+        let candidates = (active + [last].compactMap(\.self)).filter {
+            $0.request.adapter === request.adapter
+        }
         let best = candidates.max { common($0.cached) < common($1.cached) }
         let shared = best.map { common($0.cached) } ?? 0
-        if active.contains(where: { common($0.request.prompt) >= shared + runner.pageTokens }) {
+        if active.contains(where: {
+            $0.request.adapter === request.adapter
+                && common($0.request.prompt) >= shared + runner.pageTokens
+        }) {
             return false
         }
         // What the last text holds beside the active ones is no one's promise: it goes as soon as it is of no use.
@@ -169,7 +181,8 @@ public final class BatchGenerator {
         }
         active.append(
             Member(
-                index, request, fork ?? runner.makeSequence(capacity: capacity(request)),
+                index, request,
+                fork ?? runner.makeSequence(capacity: capacity(request), adapter: request.adapter),
                 cached: fork == nil ? [] : Array(request.prompt.prefix(shared)), pages: pages, tokenizer))
         promisedPages += pages
         return true

@@ -20,6 +20,13 @@ final class CachedSequence {
     var room: Int { sequence.capacity - sequence.length }
     var memoryPlan: MemoryPlan { runner.memoryPlan(tokens: capacity) }
 
+    /// What runs beside the model from here on; another one than before forgets all tokens.
+    func use(_ adapter: RunningAdapter?) {
+        guard sequence.adapter !== adapter else { return }
+        sequence.adapter = adapter
+        ids.removeAll()
+    }
+
     /// Keeps what begins `tokens`, and leaves at least one of them to compute.
     ///
     /// - Returns: how many are kept.

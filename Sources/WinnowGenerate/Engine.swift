@@ -73,11 +73,14 @@ public actor Engine {
     }
 
     /// Generates on the engine's thread; `onText` is called there.
+    ///
+    /// - Parameter adapter: made for this engine's model, inside ``run(_:)``; runs beside it for this generation.
     public func generate(
-        _ prompt: [TokenID], _ options: GenerationOptions, cancellation: CancellationFlag? = nil,
-        onText: @Sendable (String) -> Void = { _ in }
+        _ prompt: [TokenID], _ options: GenerationOptions, adapter: RunningAdapter? = nil,
+        cancellation: CancellationFlag? = nil, onText: @Sendable (String) -> Void = { _ in }
     ) throws -> GenerationResult {
-        try generator.generate(prompt, options, cancellation: cancellation, onText: onText)
+        try generator.generate(
+            prompt, options, adapter: adapter, cancellation: cancellation, onText: onText)
     }
 
     /// A generation as a stream; ending the iteration stops it within a token.

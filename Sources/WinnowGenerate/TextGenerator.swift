@@ -47,10 +47,11 @@ public final class TextGenerator {
 
     /// Generates, handing over text as soon as it is whole characters.
     ///
+    /// - Parameter adapter: of the runner's model; runs beside it for this generation.
     /// - Throws: ``ModelError`` for an empty or too long prompt, ``GenerationError`` for bad options or logits.
     public func generate(
-        _ prompt: [TokenID], _ options: GenerationOptions, cancellation: CancellationFlag? = nil,
-        onText: (String) -> Void = { _ in }
+        _ prompt: [TokenID], _ options: GenerationOptions, adapter: RunningAdapter? = nil,
+        cancellation: CancellationFlag? = nil, onText: (String) -> Void = { _ in }
     ) throws -> GenerationResult {
         try options.validate()
         guard !prompt.isEmpty else { throw ModelError.emptyPrompt }
@@ -64,6 +65,7 @@ public final class TextGenerator {
             let clock = ContinuousClock()
             let start = clock.now
             if neurons != nil { cache.truncate(to: 0) }
+            cache.use(adapter)
             let reused = cache.reuse(prompt)
             let counter = neurons?.makeCounter(tokens: prompt.count)
             var logits = try cache.append(

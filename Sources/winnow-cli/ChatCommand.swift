@@ -9,10 +9,12 @@ struct ChatCommand: AsyncParsableCommand {
         abstract: "A conversation in the terminal, with the model's chat template.",
         discussion: """
             Type a message and press return. Ctrl-C ends an answer; /clear forgets the conversation; /exit, Ctrl-C \
-            at the prompt, or end of input leaves.
+            at the prompt, or end of input leaves. With adapters, /adapter NAME goes on with that one, and /adapter \
+            alone with none.
 
-            Example:
+            Examples:
               winnow chat --model smollm2-135m-q4_1 --temperature 0.7
+              winnow chat --model smollm2-135m-q4_1 --adapter tuned/adapter:mine
             """)
 
     @OptionGroup var model: ModelOptions
@@ -22,6 +24,7 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup var drafting: DraftOptions
     @OptionGroup var neurons: CoreNeuronArguments
     @OptionGroup var weights: WeightOptions
+    @OptionGroup var adapting: AdapterOptions
     @Option(help: "A system message.") var system: String?
 
     func run() async throws {
@@ -33,6 +36,9 @@ struct ChatCommand: AsyncParsableCommand {
         }
         let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
         var messages = opening
+        let adapting = adapting
+        let adapters = try await engine.run { try adapting.open(for: $0.model) }
+        var adapter = try adapters.named(nil)
         while true {
             if StandardOutput.isTerminal { StandardOutput.write("> ") }
             guard let line = readLine() else { break }
@@ -44,13 +50,20 @@ struct ChatCommand: AsyncParsableCommand {
                 continue
             default: break
             }
+            if line == "/adapter" || line.hasPrefix("/adapter ") {
+                do { adapter = try adapters.named(String(line.dropFirst(9))) } catch {
+                    output.note("\(error)", level: .error)
+                }
+                continue
+            }
             messages.append(ChatMessage(role: "user", content: line))
             let ids = try engine.promptIDs(messages)
             let result: GenerationResult
             do {
-                result = try await Interruption.stopping { cancellation in
+                result = try await Interruption.stopping { [adapter] cancellation in
                     try await engine.generate(
-                        ids, sampling.generation(seed: running.seed), cancellation: cancellation
+                        ids, sampling.generation(seed: running.seed), adapter: adapter,
+                        cancellation: cancellation
                     ) {
                         StandardOutput.write($0)
                     }

@@ -12,6 +12,8 @@ struct PromptFile {
         var messages: [ChatMessage]
         var text: String
         var options: GenerationOptions
+        /// nil: the first there is; empty: none.
+        var adapter: String?
     }
 
     let prompts: [Prompt]
@@ -44,6 +46,7 @@ struct PromptFile {
         var options = common
         var text: String?
         var system = system
+        var adapter: String?
         for (key, value) in object.pairs {
             func need<Value>(_ value: Value?, _ kind: String) throws -> Value {
                 guard let value else { throw CommandError("\(key): expected \(kind)") }
@@ -54,6 +57,7 @@ struct PromptFile {
             func count() throws -> Int { try need(value.integer, "a whole number") }
             switch key {
             case "prompt": text = try string()
+            case "adapter": adapter = try string()
             case "system": system = try string()
             case "max_tokens": options.maxTokens = try count()
             case "temperature": options.temperature = try number()
@@ -69,14 +73,15 @@ struct PromptFile {
             default:
                 throw CommandError(
                     "unknown key '\(key)'; known are prompt, system, max_tokens, temperature, top_p, top_k, min_p, "
-                        + "repeat_penalty, seed, stop")
+                        + "repeat_penalty, seed, stop, adapter")
             }
         }
         guard let text, !text.isEmpty else { throw CommandError("expected a 'prompt'") }
         try options.validate()
         let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
         return Prompt(
-            messages: opening + [ChatMessage(role: "user", content: text)], text: text, options: options)
+            messages: opening + [ChatMessage(role: "user", content: text)], text: text, options: options,
+            adapter: adapter)
     }
 }
 
@@ -92,13 +97,17 @@ extension GenerateCommand {
         if weights.readsAlone(running) { checkpoint.expectFewReads() }
         let loaded = try LoadedModel(checkpoint)
         try loaded.model.requireHead()
+        let adapters = try adapting.open(for: loaded.model)
         let requests = try file.prompts.map { prompt in
             let ids =
                 raw || loaded.template == nil
                 ? loaded.tokenizer.encode(prompt.text, addBOS: loaded.tokenizer.addsBOS)
                 : try loaded.tokenizer.promptIDs(prompt.messages, loaded.template)
-            return GenerationRequest(prompt: ids, options: prompt.options)
+            return GenerationRequest(
+                prompt: ids, options: prompt.options, adapter: try adapters.named(prompt.adapter))
         }
+        // An answer names its adapter where adapters were given.
+        let names = requests.map { adapters.all.isEmpty ? nil : $0.adapter?.name ?? "" }
         let runner = try ModelRunner(loaded.model, settings)
         let most = min(sampling.context ?? .max, loaded.model.configuration.contextLength)
         let pages = requests.map { runner.pages(tokens: min(most, $0.prompt.count + $0.options.maxTokens)) }
@@ -129,7 +138,7 @@ extension GenerateCommand {
                 done += 1
                 tokens += result.tokens.count
                 progress.update("generating", done, of: count, "prompts")
-                lines.add(index, Self.json(index, result))
+                lines.add(index, Self.json(index, result, adapter: names[index]))
             }
             return (lines: lines.values, tokens: tokens, seconds: (clock.now - start) / .seconds(1))
         }
@@ -146,14 +155,16 @@ extension GenerateCommand {
         if wasInterrupted { throw ExitCode(128 + SIGINT) }
     }
 
-    private static func json(_ index: Int, _ result: GenerationResult) -> JSONValue {
-        [
-            "index": .integer(Int64(index)), "text": .string(result.text),
-            "tokens": .array(result.tokens.map { .integer(Int64($0)) }),
-            "promptTokens": .integer(Int64(result.promptTokens)),
-            "reusedTokens": .integer(Int64(result.reusedTokens)),
-            "finishReason": .string(result.finishReason.rawValue),
-        ]
+    private static func json(_ index: Int, _ result: GenerationResult, adapter: String?) -> JSONValue {
+        var line = JSONObject([
+            ("index", .integer(Int64(index))), ("text", .string(result.text)),
+            ("tokens", .array(result.tokens.map { .integer(Int64($0)) })),
+            ("promptTokens", .integer(Int64(result.promptTokens))),
+            ("reusedTokens", .integer(Int64(result.reusedTokens))),
+            ("finishReason", .string(result.finishReason.rawValue)),
+        ])
+        if let adapter { line["adapter"] = .string(adapter) }
+        return .object(line)
     }
 }
 

@@ -82,6 +82,7 @@ struct GenerateCommand: AsyncParsableCommand {
               winnow generate --model model.gguf --draft pruned --prompt-file story.txt
               winnow generate --model model.gguf --core-neurons 0.4 --prompt-file story.txt
               winnow generate --model model.gguf --prompts-file prompts.jsonl > answers.jsonl
+              winnow generate --model smollm2-135m-q4_1 --adapter tuned/adapter --prompt "Hello"
             """)
 
     @OptionGroup var model: ModelOptions
@@ -91,12 +92,14 @@ struct GenerateCommand: AsyncParsableCommand {
     @OptionGroup var drafting: DraftOptions
     @OptionGroup var neurons: CoreNeuronArguments
     @OptionGroup var weights: WeightOptions
+    @OptionGroup var adapting: AdapterOptions
     @Option(help: "The prompt; - reads standard input.") var prompt: String?
     @Option(help: "A file that holds the prompt.") var promptFile: String?
     @Option(
         help: ArgumentHelp(
-            "Many prompts, one JSON object a line: {\"prompt\": \"…\"}, with system, max_tokens, temperature and the "
-                + "like where they differ. Answers are JSON lines in the same order.", valueName: "file"),
+            "Many prompts, one JSON object a line: {\"prompt\": \"…\"}, with system, max_tokens, temperature, adapter "
+                + "and the like where they differ. Answers are JSON lines in the same order.",
+            valueName: "file"),
         completion: .file())
     var promptsFile: String?
     @Option(help: "The most prompts of --prompts-file that are continued at once.") var batch = 8
@@ -134,9 +137,11 @@ struct GenerateCommand: AsyncParsableCommand {
             ids = try engine.promptIDs(messages)
         }
         let json = output.json
+        let adapting = adapting
+        let adapter = try await engine.run { try adapting.open(for: $0.model) }.named(nil)
         let (result, wasInterrupted) = try await Interruption.stopping { cancellation in
             try await engine.generate(
-                ids, sampling.generation(seed: running.seed), cancellation: cancellation
+                ids, sampling.generation(seed: running.seed), adapter: adapter, cancellation: cancellation
             ) { piece in
                 if !json { StandardOutput.write(piece) }
             }
@@ -157,6 +162,7 @@ struct GenerateCommand: AsyncParsableCommand {
             }
             if let report = result.coreNeurons { answer["coreNeurons"] = report.json }
             if weights.isAsked(running) { answer["weights"] = .object(placed?.plan.json ?? JSONObject()) }
+            if let adapter { answer["adapter"] = .string(adapter.name) }
             StandardOutput.write(.object(answer))
         } else {
             StandardOutput.write("\n")

@@ -37,6 +37,65 @@ struct ComparingTests {
         }
     }
 
+    /// An adapter that is trained here runs beside its base, is picked by name, and answers as when it is merged.
+    @Test func adaptersRunBesideTheirBase() throws {
+        try TemporaryFolder.with { folder in
+            let file = folder + "/text.txt"
+            try TemporaryFolder.write(Array(text.utf8), to: file)
+            let base = ["--model", TinyModel.folder]
+            let trained = try CommandRun.run(
+                ["finetune"] + base + [
+                    "--text", file, "--adapter-rank", "2", "--steps", "20", "--batch", "2", "--length", "16",
+                    "--learning-rate", "5e-2", "--output", folder + "/run",
+                ])
+            #expect(trained.status == 0, "\(trained.errors)")
+            let adapter = folder + "/run/adapter"
+            let generate =
+                ["generate"] + base + [
+                    "--prompt", "The quick", "--raw", "--max-tokens", "8", "--json", "--activations", "exact",
+                ]
+            let plain = try CommandRun.run(generate).json()
+            let beside = try CommandRun.run(generate + ["--adapter", adapter + ":mine"]).json()
+            #expect(plain["adapter"] == nil && beside["adapter"]?.string == "mine")
+            #expect(beside["tokens"] != plain["tokens"])
+            let none = try CommandRun.run(generate + ["--adapter", adapter, "--adapter-scale", "0"]).json()
+            #expect(none["tokens"] == plain["tokens"])
+            #expect(
+                try CommandRun.run(
+                    ["merge"] + base + ["--adapter", adapter, "--output", folder + "/merged"]
+                ).status == 0)
+            var merged = generate
+            merged[2] = folder + "/merged"
+            #expect(try CommandRun.run(merged).json()["tokens"] == beside["tokens"])
+
+            let prompts = folder + "/prompts.jsonl"
+            try TemporaryFolder.write(
+                Array(
+                    ("{\"prompt\": \"The quick\", \"adapter\": \"\"}\n{\"prompt\": \"The quick\"}\n"
+                        + "{\"prompt\": \"The quick\", \"adapter\": \"b\"}\n").utf8), to: prompts)
+            let many =
+                ["generate"] + base + [
+                    "--prompts-file", prompts, "--raw", "--max-tokens", "8", "--json", "--activations",
+                    "exact",
+                    "--adapter", adapter + ":a",
+                ]
+            let results = try #require(
+                try CommandRun.run(many + ["--adapter", adapter + ":b"]).json()["results"]?.array)
+            #expect(results.map { $0["adapter"]?.string } == ["", "a", "b"])
+            #expect(results.map { $0["tokens"] } == [plain["tokens"], beside["tokens"], beside["tokens"]])
+            let missing = try CommandRun.run(many)
+            #expect(missing.status == 1 && missing.errors.contains("no adapter 'b'; there are a"))
+            let twice = try CommandRun.run(many + ["--adapter", adapter + ":a"])
+            #expect(twice.status == 2 && twice.errors.contains("two adapters are named 'a'"))
+            let other = try CommandRun.run(
+                [
+                    "generate", "--model", TinyModel.fixtures + "/../families/gpt2", "--prompt", "x",
+                    "--adapter", adapter,
+                ])
+            #expect(other.status == 1 && other.errors.contains("is it for another base?"))
+        }
+    }
+
     @Test func aDraftLeavesTheTextAsItIs() throws {
         let arguments = [
             "generate", "--model", TinyModel.folder, "--prompt", "The quick", "--max-tokens", "20", "--json",

@@ -10,6 +10,11 @@ public final class KVSequence {
     /// Tokens it can hold.
     public let capacity: Int
 
+    /// What runs beside the model for this sequence. Keys and values depend on it: another one forgets them.
+    public var adapter: RunningAdapter? {
+        didSet { if adapter !== oldValue { reset() } }
+    }
+
     private let pool: KVPagePool
     /// KV heads of each layer.
     private let heads: [Int]
@@ -112,6 +117,7 @@ public final class KVSequence {
         precondition(length <= self.length && length <= capacity, "\(length) of \(self.length) tokens")
         guard freedCounts.allSatisfy({ $0 == 0 }) else { return nil }
         let copy = KVSequence(pool: pool, heads: heads, capacity: capacity)
+        copy.adapter = adapter
         copy.length = length
         let count = (length + KVPagePool.slots - 1) / KVPagePool.slots
         for layer in heads.indices {

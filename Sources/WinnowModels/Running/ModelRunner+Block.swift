@@ -17,8 +17,10 @@ extension ModelRunner {
         if lastStage == TapPoint.attentionInput.stage { return }
         fill(block.attentionInputs, space.hidden, norm: block.attentionNorm, rows: rows)
         block.queryKeyValue.run(on: pool)
+        let hasAdapters = prepareAdapters()
+        if hasAdapters { adaptAttention(index) }
         // Both branches of a parallel block read the residual as it was.
-        if isParallel { runGateUp(block, observer) }
+        if isParallel { runGateUp(index, block, observer, hasAdapters: hasAdapters) }
         storeKeysAndValues(layer: index)
         attend(layer: index)
 
@@ -29,6 +31,12 @@ extension ModelRunner {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
         block.output.run(on: pool)
+        let isScaled = shape.traits.residualScale != 1
+        if hasAdapters {
+            adaptOutput(
+                model.blocks[index].attention.output, space.heads,
+                isJoining: block.postAttentionNorm == nil && !isScaled)
+        }
         join(block.postAttentionNorm)
         if let norm = block.attentionResidualNorm { normalise(norm) }
 
@@ -38,22 +46,30 @@ extension ModelRunner {
             return
         }
         guard let feedForward = block.feedForward else { return }
-        if !isParallel { runGateUp(block, observer, lastStage: lastStage) }
+        if !isParallel {
+            runGateUp(index, block, observer, lastStage: lastStage, hasAdapters: hasAdapters)
+        }
         if lastStage <= TapPoint.feedForwardHidden.stage { return }
         for input in feedForward.downInputs {
             input.fill(space.gated, stride: feedForward.width, tokens: rows, on: pool)
         }
         feedForward.down.run(on: pool)
+        if hasAdapters, let down = model.blocks[index].feedForward?.down {
+            adaptOutput(down, space.gated, isJoining: block.postFeedForwardNorm == nil && !isScaled)
+        }
         join(block.postFeedForwardNorm)
         if let norm = block.feedForwardResidualNorm { normalise(norm) }
     }
 
-    private func runGateUp(_ block: BoundBlock, _ observer: ((TapValues) -> Void)?, lastStage: Int = .max) {
+    private func runGateUp(
+        _ index: Int, _ block: BoundBlock, _ observer: ((TapValues) -> Void)?, lastStage: Int = .max,
+        hasAdapters: Bool
+    ) {
         guard let feedForward = block.feedForward else { return }
         if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
         if lastStage == TapPoint.feedForwardInput.stage { return }
         fill(feedForward.inputs, space.hidden, norm: block.feedForwardNorm, rows: rows)
-        feedForward.gateUp.run(on: pool)
+        if hasAdapters { runAdaptedGateUp(index, feedForward) } else { feedForward.gateUp.run(on: pool) }
         if let observer { observe(.feedForwardHidden, space.gated, feedForward.width, rows: rows, observer) }
     }
 

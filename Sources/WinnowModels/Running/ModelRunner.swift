@@ -44,6 +44,8 @@ public final class ModelRunner {
     var neurons: PackedNeurons?
     /// Where the weights are; nil: where the model has them.
     public internal(set) var store: WeightStore?
+    /// nil until a sequence has an adapter.
+    var adapters: AdapterWorkspace?
     /// What pruning replaces: looked at before each step.
     let linears: [Parameter]
 
@@ -89,11 +91,18 @@ public final class ModelRunner {
     }
 
     /// Memory beside the weights: workspace and KV pages.
-    public var byteCount: Int { space.arena.byteCount + pages.byteCount }
+    public var byteCount: Int {
+        space.arena.byteCount + pages.byteCount + (adapters?.byteCount ?? 0)
+    }
 
     /// An empty sequence for up to `capacity` tokens.
-    public func makeSequence(capacity: Int) -> KVSequence {
-        KVSequence(pool: pages, heads: model.configuration.keyValueHeadsOfLayers, capacity: capacity)
+    ///
+    /// - Parameter adapter: of this runner's model; runs beside it for this sequence.
+    public func makeSequence(capacity: Int, adapter: RunningAdapter? = nil) -> KVSequence {
+        let sequence = KVSequence(
+            pool: pages, heads: model.configuration.keyValueHeadsOfLayers, capacity: capacity)
+        sequence.adapter = adapter
+        return sequence
     }
 
     /// How often parameters were replaced.
@@ -120,6 +129,7 @@ public final class ModelRunner {
         boundVersion = version
         neurons = nil
         store?.forget()
+        adapters = nil
         let traits = model.configuration.traits
         blocks = model.blocks.map {
             BoundBlock($0, traits: traits, mode: configuration.activations, in: space)
