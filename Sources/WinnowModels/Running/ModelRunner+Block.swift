@@ -16,11 +16,15 @@ extension ModelRunner {
         if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
         if lastStage == TapPoint.attentionInput.stage { return }
         fill(block.attentionInputs, space.hidden, norm: block.attentionNorm, rows: rows)
+        stepClock?.lap(.inputs, block: index)
         block.queryKeyValue.run(on: pool)
+        stepClock?.lap(.queryKeyValue, block: index)
         // Both branches of a parallel block read the residual as it was.
-        if isParallel { runGateUp(block, observer) }
+        if isParallel { runGateUp(index, observer) }
         storeKeysAndValues(layer: index)
+        stepClock?.lap(.positions, block: index)
         attend(layer: index)
+        stepClock?.lap(.attention, block: index)
 
         let headsWidth = shape.shape(ofLayer: index).heads * shape.headWidth
         if let observer { observe(.attentionOutput, space.heads, headsWidth, rows: rows, observer) }
@@ -28,32 +32,40 @@ extension ModelRunner {
         for input in block.outputInputs {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
+        stepClock?.lap(.inputs, block: index)
         block.output.run(on: pool)
+        stepClock?.lap(.attentionOutput, block: index)
         join(block.postAttentionNorm)
         if let norm = block.attentionResidualNorm { normalise(norm) }
 
         if let mixture = block.mixture {
             runMixture(
-                mixture, norm: block.feedForwardNorm, observer: observer, lastStage: lastStage)
+                mixture, layer: index, norm: block.feedForwardNorm, observer: observer, lastStage: lastStage)
             return
         }
         guard let feedForward = block.feedForward else { return }
-        if !isParallel { runGateUp(block, observer, lastStage: lastStage) }
+        if !isParallel { runGateUp(index, observer, lastStage: lastStage) }
         if lastStage <= TapPoint.feedForwardHidden.stage { return }
         for input in feedForward.downInputs {
             input.fill(space.gated, stride: feedForward.width, tokens: rows, on: pool)
         }
+        stepClock?.lap(.inputs, block: index)
         feedForward.down.run(on: pool)
+        stepClock?.lap(.down, block: index)
         join(block.postFeedForwardNorm)
         if let norm = block.feedForwardResidualNorm { normalise(norm) }
+        stepClock?.lap(.inputs, block: index)
     }
 
-    private func runGateUp(_ block: BoundBlock, _ observer: ((TapValues) -> Void)?, lastStage: Int = .max) {
+    private func runGateUp(_ index: Int, _ observer: ((TapValues) -> Void)?, lastStage: Int = .max) {
+        let block = blocks[index]
         guard let feedForward = block.feedForward else { return }
         if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
         if lastStage == TapPoint.feedForwardInput.stage { return }
         fill(feedForward.inputs, space.hidden, norm: block.feedForwardNorm, rows: rows)
+        stepClock?.lap(.inputs, block: index)
         feedForward.gateUp.run(on: pool)
+        stepClock?.lap(.gateUp, block: index)
         if let observer { observe(.feedForwardHidden, space.gated, feedForward.width, rows: rows, observer) }
     }
 
