@@ -48,12 +48,14 @@ public final class TextGenerator {
     /// Generates, handing over text as soon as it is whole characters.
     ///
     /// - Parameter adapter: of the runner's model; runs beside it for this generation.
-    /// - Throws: ``ModelError`` for an empty or too long prompt, ``GenerationError`` for bad options or logits.
+    /// - Throws: ``ModelError`` for an empty or too long prompt, ``GenerationError`` for bad options or logits,
+    ///   ``NeuronError/besideAdapter(name:)``.
     public func generate(
         _ prompt: [TokenID], _ options: GenerationOptions, adapter: RunningAdapter? = nil,
         cancellation: CancellationFlag? = nil, onText: (String) -> Void = { _ in }
     ) throws -> GenerationResult {
         try options.validate()
+        if let adapter, neurons != nil { throw NeuronError.besideAdapter(name: adapter.name) }
         guard !prompt.isEmpty else { throw ModelError.emptyPrompt }
         guard prompt.count < cache.capacity else {
             throw ModelError.promptTooLong(tokens: prompt.count, context: cache.capacity)

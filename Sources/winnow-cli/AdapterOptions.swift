@@ -28,6 +28,13 @@ struct AdapterOptions: ParsableArguments {
         }
     }
 
+    /// - Throws: `ValidationError` for both at once: an adapter fits whole networks.
+    func refuse(_ neurons: CoreNeuronArguments) throws {
+        guard adapter.isEmpty || neurons.coreNeurons == nil else {
+            throw ValidationError("--adapter runs beside whole networks, not with --core-neurons")
+        }
+    }
+
     /// `FOLDER:NAME`, or a folder whose last part is the name.
     static func parts(_ text: String) -> (folder: String, name: String) {
         if let colon = text.lastIndex(of: ":"), !FileTree.isDirectory(text), colon != text.startIndex {

@@ -27,6 +27,8 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup var adapting: AdapterOptions
     @Option(help: "A system message.") var system: String?
 
+    func validate() throws { try adapting.refuse(neurons) }
+
     func run() async throws {
         let engine = try await model.openEngine(
             running, context: sampling.context, drafting, neurons, weights, output)

@@ -110,6 +110,7 @@ struct GenerateCommand: AsyncParsableCommand {
         guard (1...256).contains(batch) else {
             throw ValidationError("--batch must be between 1 and 256, not \(batch)")
         }
+        try adapting.refuse(neurons)
         guard promptsFile != nil else { return }
         if prompt != nil || promptFile != nil {
             throw ValidationError("give --prompts-file or one prompt, not both")

@@ -20,7 +20,8 @@ struct Winnow: AsyncParsableCommand {
             EvalCommand.self, CompareCommand.self, NeuronsCommand.self,
             TrainTokenizerCommand.self, TrainCommand.self, FinetuneCommand.self, MergeCommand.self,
             PruneCommand.self, QuantizeCommand.self, CompressCommand.self, SweepCommand.self,
-            RecommendCommand.self, ConvertCommand.self, BenchCommand.self, DoctorCommand.self,
+            RecommendCommand.self, ConvertCommand.self, BenchCommand.self, WhyCommand.self,
+            DoctorCommand.self,
             DemoCommand.self,
         ])
 

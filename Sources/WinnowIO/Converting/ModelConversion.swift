@@ -29,6 +29,8 @@ public struct ModelConversion: Sendable, Equatable {
     public var maxShardBytes = 5_000_000_000
     /// Columns that share a scale in int4.
     public var group = 64
+    /// The formats of the matrices that it is about; others stay as they are where the target can hold them.
+    public var plan: FormatPlan?
 
     /// - Throws: ``ConversionError`` for a format that the target cannot hold.
     public init(to target: Target, format: WeightFormat? = nil) throws(ConversionError) {
@@ -73,7 +75,8 @@ public struct ModelConversion: Sendable, Equatable {
     }
 
     /// The format that a matrix gets under its name: scores of experts stay plain floats.
-    func format(of source: WeightFormat, _ name: String, in configuration: ModelConfiguration) -> WeightFormat {
+    public func format(of source: WeightFormat, _ name: String, in configuration: ModelConfiguration) -> WeightFormat {
+        if let planned = plan?.format(of: name) { return planned }
         let format = format(of: source, isBlock: configuration.isBlockLinear(name))
         guard configuration.isRouter(name), !format.isFloat || format.isMasked else { return format }
         return source.isFloat && !source.isMasked ? source : .f32

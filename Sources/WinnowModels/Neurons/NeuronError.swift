@@ -11,6 +11,8 @@ public enum NeuronError: Error, Equatable, Sendable, CustomStringConvertible {
     case otherModel(file: String, reason: String)
     /// A matrix was replaced after its neurons were packed.
     case weightsReplaced
+    /// An adapter fits whole networks.
+    case besideAdapter(name: String)
 
     public var description: String {
         switch self {
@@ -29,6 +31,8 @@ public enum NeuronError: Error, Equatable, Sendable, CustomStringConvertible {
         case .damagedProfile(let file, let reason): "\(file) is no profile of neurons, or damaged: \(reason)"
         case .otherModel(let file, let reason):
             "\(file) is the profile of another model: \(reason); make one of this model with 'winnow neurons'"
+        case .besideAdapter(let name):
+            "adapter '\(name)' runs beside whole networks, not beside those of core neurons"
         case .weightsReplaced: "the model's weights were replaced after its neurons were chosen: choose again"
         }
     }

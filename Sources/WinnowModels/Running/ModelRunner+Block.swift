@@ -16,13 +16,17 @@ extension ModelRunner {
         if let observer { observeNormed(.attentionInput, block.attentionNorm, observer) }
         if lastStage == TapPoint.attentionInput.stage { return }
         fill(block.attentionInputs, space.hidden, norm: block.attentionNorm, rows: rows)
+        stepClock?.lap(.inputs, block: index)
         block.queryKeyValue.run(on: pool)
         let hasAdapters = prepareAdapters()
         if hasAdapters { adaptAttention(index) }
+        stepClock?.lap(.queryKeyValue, block: index)
         // Both branches of a parallel block read the residual as it was.
         if isParallel { runGateUp(index, block, observer, hasAdapters: hasAdapters) }
         storeKeysAndValues(layer: index)
+        stepClock?.lap(.positions, block: index)
         attend(layer: index)
+        stepClock?.lap(.attention, block: index)
 
         let headsWidth = shape.shape(ofLayer: index).heads * shape.headWidth
         if let observer { observe(.attentionOutput, space.heads, headsWidth, rows: rows, observer) }
@@ -30,6 +34,7 @@ extension ModelRunner {
         for input in block.outputInputs {
             input.fill(space.heads, stride: headsWidth, tokens: rows, on: pool)
         }
+        stepClock?.lap(.inputs, block: index)
         block.output.run(on: pool)
         let isScaled = shape.traits.residualScale != 1
         if hasAdapters {
@@ -37,12 +42,13 @@ extension ModelRunner {
                 model.blocks[index].attention.output, space.heads,
                 isJoining: block.postAttentionNorm == nil && !isScaled)
         }
+        stepClock?.lap(.attentionOutput, block: index)
         join(block.postAttentionNorm)
         if let norm = block.attentionResidualNorm { normalise(norm) }
 
         if let mixture = block.mixture {
             runMixture(
-                mixture, norm: block.feedForwardNorm, observer: observer, lastStage: lastStage)
+                mixture, layer: index, norm: block.feedForwardNorm, observer: observer, lastStage: lastStage)
             return
         }
         guard let feedForward = block.feedForward else { return }
@@ -53,12 +59,15 @@ extension ModelRunner {
         for input in feedForward.downInputs {
             input.fill(space.gated, stride: feedForward.width, tokens: rows, on: pool)
         }
+        stepClock?.lap(.inputs, block: index)
         feedForward.down.run(on: pool)
         if hasAdapters, let down = model.blocks[index].feedForward?.down {
             adaptOutput(down, space.gated, isJoining: block.postFeedForwardNorm == nil && !isScaled)
         }
+        stepClock?.lap(.down, block: index)
         join(block.postFeedForwardNorm)
         if let norm = block.feedForwardResidualNorm { normalise(norm) }
+        stepClock?.lap(.inputs, block: index)
     }
 
     private func runGateUp(
@@ -69,7 +78,9 @@ extension ModelRunner {
         if let observer { observeNormed(.feedForwardInput, block.feedForwardNorm, observer) }
         if lastStage == TapPoint.feedForwardInput.stage { return }
         fill(feedForward.inputs, space.hidden, norm: block.feedForwardNorm, rows: rows)
+        stepClock?.lap(.inputs, block: index)
         if hasAdapters { runAdaptedGateUp(index, feedForward) } else { feedForward.gateUp.run(on: pool) }
+        stepClock?.lap(.gateUp, block: index)
         if let observer { observe(.feedForwardHidden, space.gated, feedForward.width, rows: rows, observer) }
     }
 

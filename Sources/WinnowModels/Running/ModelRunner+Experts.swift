@@ -6,7 +6,8 @@ extension ModelRunner {
     ///
     /// Only the matrices of experts that some row goes to are read.
     func runMixture(
-        _ mixture: BoundMixture, norm: BoundNorm?, observer: ((TapValues) -> Void)?, lastStage: Int
+        _ mixture: BoundMixture, layer: Int, norm: BoundNorm?, observer: ((TapValues) -> Void)?,
+        lastStage: Int
     ) {
         let space = space
         let rows = rows
@@ -24,7 +25,9 @@ extension ModelRunner {
             observe(.feedForwardInput, space.branch, width, rows: rows, observer)
         }
         for input in mixture.inputs { input.fill(space.branch, stride: width, tokens: rows, on: pool) }
+        stepClock?.lap(.inputs, block: layer)
         mixture.scores.run(on: pool)
+        stepClock?.lap(.router, block: layer)
 
         let dispatch = space.dispatch
         dispatch.route(space.expertScores, rows: rows, experts: mixture.count, by: mixture.choice)
@@ -35,7 +38,9 @@ extension ModelRunner {
         for input in mixture.expertInputs {
             input.fill(space.expertRows, stride: width, tokens: pairs, on: pool)
         }
+        stepClock?.lap(.inputs, block: layer)
         mixture.gateUp.run(offsets: dispatch.offsets, on: pool)
+        stepClock?.lap(.gateUp, block: layer)
         observeExperts(
             TapPoint.expertHidden, space.expertHidden, mixture.hiddenWidth, mixture.count, observer)
         if let observer, let shared = mixture.shared {
@@ -45,14 +50,19 @@ extension ModelRunner {
         for input in mixture.hiddenInputs {
             input.fill(space.expertHidden, stride: mixture.hiddenWidth, tokens: pairs, on: pool)
         }
+        stepClock?.lap(.inputs, block: layer)
         mixture.down.run(offsets: dispatch.offsets, on: pool)
+        stepClock?.lap(.down, block: layer)
         dispatch.combine(space.expertRows, into: space.hidden, rows: rows, width: width, on: pool)
+        stepClock?.lap(.inputs, block: layer)
 
         guard let shared = mixture.shared else { return }
         for input in shared.downInputs {
             input.fill(space.gated, stride: shared.width, tokens: rows, on: pool)
         }
+        stepClock?.lap(.inputs, block: layer)
         shared.down.run(on: pool)
+        stepClock?.lap(.down, block: layer)
         for row in 0..<rows {
             let share = 1 / (1 + wn_exp(-space.sharedScores[row]))
             wn_add_scaled(space.hidden + row * width, space.branch + row * width, share, width)

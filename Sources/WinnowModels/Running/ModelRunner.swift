@@ -49,6 +49,9 @@ public final class ModelRunner {
     /// What pruning replaces: looked at before each step.
     let linears: [Parameter]
 
+    /// Told when each stage of a step is over; nil: nobody asks.
+    public var stepClock: StepClock?
+
     /// Rows of the current step, one span a sequence.
     var spans: [Span] = []
     private(set) var rows = 0
@@ -153,6 +156,7 @@ public final class ModelRunner {
     public func begin() {
         spans.removeAll(keepingCapacity: true)
         rows = 0
+        stepClock?.start(step: true)
     }
 
     /// Rows that still fit the step.
@@ -174,6 +178,7 @@ public final class ModelRunner {
         try embed(tokens, at: sequence.length, into: space.hidden + rows * width)
         for index in tokens.indices { space.positions[rows + index] = Int32(sequence.length + index) }
         addSpan(sequence, count: tokens.count)
+        stepClock?.lap(.embedding, block: nil)
     }
 
     func addSpan(_ sequence: KVSequence, count: Int) {
@@ -191,6 +196,7 @@ public final class ModelRunner {
     ) throws {
         guard rows > 0 else { return }
         try bindIfChangedKeepingRows()
+        stepClock?.start(step: false)
         for index in blocks.indices {
             if let cancellation, cancellation.isCancelled { throw ModelError.cancelled }
             try loadBlock(index)
@@ -230,6 +236,7 @@ public final class ModelRunner {
             wanted.count <= configuration.logitRows && wanted.allSatisfy { 0..<rows ~= $0 },
             "rows \(wanted) of \(rows), \(configuration.logitRows) at once")
         precondition(model.hasHead, "logits of an encoder")
+        stepClock?.start(step: false)
         let width = model.configuration.width
         for (place, row) in wanted.enumerated() {
             (space.gathered + place * width).update(from: space.hidden + row * width, count: width)
@@ -244,6 +251,7 @@ public final class ModelRunner {
         let count = wanted.count * model.configuration.vocabularySize
         if traits.logitScale != 1 { wn_scale(space.logits, traits.logitScale, count) }
         if traits.logitCap > 0 { wn_soft_cap(space.logits, traits.logitCap, count) }
+        stepClock?.lap(.head, block: nil)
         return UnsafeBufferPointer(
             start: space.logits, count: wanted.count * model.configuration.vocabularySize)
     }

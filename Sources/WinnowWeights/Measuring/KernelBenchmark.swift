@@ -203,7 +203,7 @@ private struct Sample {
 }
 
 /// The middle of the values, or the mean of the two middle ones; 0 of none.
-private func median(_ values: [Double]) -> Double {
+func median(_ values: [Double]) -> Double {
     guard !values.isEmpty else { return 0 }
     let sorted = values.sorted()
     return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
