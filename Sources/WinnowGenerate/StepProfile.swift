@@ -107,7 +107,7 @@ public struct StepProfile: Sendable {
         runner.begin()
         try tokens.withUnsafeBufferPointer { try runner.append($0, to: sequence) }
         try runner.run()
-        _ = runner.logits(rows: tokens.count - 1..<tokens.count)
+        _ = try runner.logits(rows: tokens.count - 1..<tokens.count)
     }
 }
 

@@ -116,7 +116,7 @@ import WinnowWeights
                 try tokens.withUnsafeBufferPointer { try runner.append($0, to: sequence) }
                 try runner.run()
             }
-            logits.append(Array(runner.logits(rows: 0..<1)))
+            logits.append(Array(try runner.logits(rows: 0..<1)))
         }
         #expect(logits[0] == logits[1])
         #expect(clock.steps == 2)

@@ -44,7 +44,7 @@ import WinnowWeights
             runner.begin()
             try part.withUnsafeBufferPointer { try runner.append($0, to: sequence) }
             try runner.run()
-            all += Array(runner.logits(rows: 0..<part.count))
+            all += Array(try runner.logits(rows: 0..<part.count))
             rest = rest.dropFirst(part.count)
         }
         return all
@@ -126,7 +126,7 @@ import WinnowWeights
             try Self.tokens.prefix(5).withUnsafeBufferPointer { try runner.append($0, to: sequence) }
         }
         try runner.run()
-        let together = Array(runner.logits(rows: 0..<15))
+        let together = Array(try runner.logits(rows: 0..<15))
         #expect(together == alone.flatMap { $0 })
         // Another adapter: what was computed is forgotten.
         sequences[0].adapter = adapters[2]
