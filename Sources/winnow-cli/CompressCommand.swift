@@ -67,6 +67,11 @@ struct CompressCommand: AsyncParsableCommand {
         }
         let rules = try run.layerRules()
         let windows = try run.calibrationWindows()
+        if let windows, windows.windows.count < windows.requested {
+            output.note(
+                "\(windows.source) has \(windows.tokens) tokens: \(windows.windows.count) windows of "
+                    + "\(windows.length), not \(windows.requested)")
+        }
         var plan = run.memoryPlan(windows: windows?.windows.count ?? 0)
         plan.add("the program, tokenizer and text", bytes: Machine.residentBytes)
         if options.dryRun {

@@ -72,6 +72,35 @@ struct RecipeCommandTests {
         }
     }
 
+    /// What is dropped is written smaller; a text shorter than asked for is said; memory is refused before any work.
+    @Test func structuresAreDroppedByRecipes() throws {
+        let recipe = """
+            calibration: {text: TEXT, samples: 4000, length: 64}
+            phases: [{drop: layers, fraction: 0.5}, {quantize: smoothquant, scheme: W8A8}]
+            """
+        try withRecipe(recipe) { folder, arguments in
+            let tight = try CommandRun.run(
+                arguments + ["--output", "\(folder)/out", "--memory-limit", "1KiB"])
+            #expect(tight.status == 1 && tight.errors.contains("more than the limit of 1.00 KiB"))
+            #expect(TinyModel.contents("\(folder)/out/config.json").isEmpty)
+            let ending = try CommandRun.run(
+                arguments.filter { $0 != "--quiet" } + ["--output", "\(folder)/out"])
+            #expect(ending.status == 0, "\(ending.errors)")
+            #expect(ending.errors.contains("windows of 64, not 4000"), "\(ending.errors)")
+            let phases = try #require(try ending.json()["phases"]?.array)
+            #expect(phases[0]["structure"] == "layers" && phases[0]["kept"]?.array?.count == 1)
+            #expect(phases[1]["format"] == "int8")
+            let inspected = try CommandRun.run(["inspect", "--model", "\(folder)/out", "--json"]).json()
+            #expect(inspected["prunable"]?.integer == phases[1]["prunable"]?.integer)
+            let spoken = try CommandRun.run(
+                [
+                    "generate", "--model", "\(folder)/out", "--prompt", "a", "--max-tokens", "2", "--raw",
+                    "--activations", "int8",
+                ])
+            #expect(spoken.status == 0, "\(spoken.errors)")
+        }
+    }
+
     @Test func aWrongKeyIsOneLineWithItsPlace() throws {
         try withRecipe("phases:\n  - prune: wanda\n    sparsty: 0.5\n") { folder, arguments in
             let ending = try CommandRun.run(arguments + ["--output", "\(folder)/out"])

@@ -209,6 +209,15 @@ private let header = """
         #expect(TaskMetric.words("a b\n c") == 3 && TaskMetric.words(" a ") == 3 && TaskMetric.words("") == 1)
     }
 
+    /// Against Python's own generator: `random.Random(i).choices`, 100 chunks of 1,000, math.exp of minus the mean.
+    @Test func perplexitiesAreResampledAsTheHarnessDoes() throws {
+        let values = [-1.5, -0.25, -3, -2, -0.75].map { MetricValue(value: $0) }
+        let error = try #require(TaskMetric(.perplexity).standardError(values))
+        #expect(abs(error - 2.2555959496632787) < 1e-9)
+        #expect(TaskMetric(.perplexity).standardError([values[0]]) == nil)
+        #expect(TaskMetric(.wordPerplexity).standardError(values) == nil)
+    }
+
     /// Every score against logits at each position of each text, computed alone.
     @Test(arguments: [(512, 64), (7, 2)]) func likelihoodsAreThoseOfWholeTexts(_ chunk: Int, _ logitRows: Int)
         throws

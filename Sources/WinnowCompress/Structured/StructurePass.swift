@@ -89,9 +89,11 @@ final class StructurePass {
                         }, cancellation: cancellation)
             }
         } catch ModelError.cancelled { throw PruningError.cancelled }
-        for statistics in observed.statistics.values {
-            if let channel = statistics.sumOfSquares.firstIndex(where: { !$0.isFinite }) {
-                throw PruningError.activationsNotFinite(layer: "block \(block)", channel: channel)
+        for (point, statistics) in observed.statistics {
+            if let channel = statistics.firstNotFinite {
+                let reader = model.blocks[block].linears.first { $0.input == point }
+                throw PruningError.activationsNotFinite(
+                    layer: reader?.parameter.name ?? "block \(block)", channel: channel)
             }
         }
         if pruner.structure == .layers {

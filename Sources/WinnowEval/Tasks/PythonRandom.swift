@@ -1,5 +1,5 @@
 /// Python's `random.Random`, as far as examples of tasks are drawn with it: MT19937 seeded by a small number (Matsumoto
-/// and Nishimura's `init_by_array`), `getrandbits`, `sample`.
+/// and Nishimura's `init_by_array`), `getrandbits`, `sample`, `random`, `choices`.
 struct PythonRandom {
     private var state = [UInt32](repeating: 0, count: 624)
     private var index = 624
@@ -46,6 +46,15 @@ struct PythonRandom {
             if value < bound { return value }
         }
     }
+
+    /// `random()`: 53 bits, 0 up to, not including, 1.
+    mutating func uniform() -> Double {
+        let (high, low) = (next() >> 5, next() >> 6)
+        return (Double(high) * 67_108_864 + Double(low)) / 9_007_199_254_740_992
+    }
+
+    /// A place out of `0..<population`, as `choices` draws each.
+    mutating func choice(_ population: Int) -> Int { Int(uniform() * Double(population)) }
 
     /// `count` places out of `0..<population`, in the order that `random.sample` draws them.
     mutating func sample(_ population: Int, count: Int) -> [Int] {

@@ -93,14 +93,36 @@ extension TaskMetric {
         }
     }
 
-    /// Of a mean: the sample's deviation over the root of its size. lm-evaluation-harness resamples the others, which is
-    /// not done here: nil.
+    /// Of a mean: the sample's deviation over the root of its size. Of `perplexity`: the deviation of 100,000 samples that
+    /// are drawn with putting back, with Python's generator and lm-evaluation-harness's seeds. It gives none for the
+    /// weighted perplexities: nil.
     func standardError(_ values: [MetricValue]) -> Double? {
+        if kind == .perplexity { return resampledError(values.map(\.value)) }
         guard kind.isHigherBetter, values.count > 1 else { return nil }
         let count = Double(values.count)
         let mean = aggregate(values)
         let squares = values.reduce(0) { $0 + ($1.value - mean) * ($1.value - mean) }
         return (squares / (count - 1)).squareRoot() / count.squareRoot()
+    }
+
+    /// - Source: lm-evaluation-harness, `bootstrap_stderr`: chunks of 1,000 samples, each chunk's generator seeded by
+    ///   its number.
+    private func resampledError(_ values: [Double]) -> Double? {
+        guard values.count > 1 else { return nil }
+        let (chunks, samples) = (100, 1000)
+        var results: [Double] = []
+        results.reserveCapacity(chunks * samples)
+        for chunk in 0..<chunks {
+            var random = PythonRandom(seed: UInt32(chunk))
+            for _ in 0..<samples {
+                var sum = 0.0
+                for _ in values.indices { sum += values[random.choice(values.count)] }
+                results.append(exp(-sum / Double(values.count)))
+            }
+        }
+        let mean = results.reduce(0, +) / Double(results.count)
+        let squares = results.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        return (squares / Double(results.count - 1)).squareRoot()
     }
 }
 
