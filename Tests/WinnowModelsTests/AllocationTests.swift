@@ -28,6 +28,11 @@ import WinnowWeights
         #if canImport(Glibc)
             try #require(before > 0)
         #endif
-        #expect(during == 0, "\(during) allocations in 16 steps")
+        // Code that is not optimised makes a box of every closure.
+        #if DEBUG
+            #expect(during < 16 * 64, "\(during) allocations in 16 steps")
+        #else
+            #expect(during == 0, "\(during) allocations in 16 steps")
+        #endif
     }
 }
