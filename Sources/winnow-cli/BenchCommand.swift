@@ -130,8 +130,8 @@ struct BenchCommand: AsyncParsableCommand {
         try subject.requireHead()
         let runner = try ModelRunner(subject, configuration)
         let plan = try placeWeights(of: runner, texts: batches?.max() ?? 1)
-        // A buffer as large as the model would not leave room for it.
-        if plan?.placement == .streamed || plan?.placement == .mapped { benchmark.samplesBandwidth = false }
+        // A buffer as large as the model is more than a limit allows.
+        if plan != nil { benchmark.samplesBandwidth = false }
         if let rival {
             try compare(runner, try ModelRunner(rival, configuration), benchmark, progress)
             return
