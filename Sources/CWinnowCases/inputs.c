@@ -10,7 +10,7 @@ static void wanted(const wn_case *c, const float *x, const float *weight, float 
 }
 
 // Values as good as zero: 127 (or 32512) divided by a peak below these is no longer a float.
-static double negligible(wn_input_kind kind) { return kind == WN_INPUT_PLANES16 ? 0x1p-112 : kind == WN_INPUT_BLOCK8 ? 0x1p-120 : 0x1p-126; }
+static double negligible(wn_input_kind kind) { return kind >= WN_INPUT_PLANES16 ? 0x1p-112 : kind == WN_INPUT_BLOCK8 ? 0x1p-120 : 0x1p-126; }
 
 static void check_block8(wn_case_run *run, const wn_input *in, size_t t, const double *values, double slack) {
     const wn_case *c = run->c;
@@ -42,7 +42,7 @@ static void check_planes16(wn_case_run *run, const wn_input *in, size_t t, const
     const wn_case *c = run->c;
     double nothing = negligible((wn_input_kind)in->kind);
     size_t blocks = in->stride / 32, block_stride = (blocks + 15) / 16 * 16;
-    double scale = in->scales[t], largest = 0;
+    double scale = in->scales[t], largest = 0, step = 1 << in->shift;
     int64_t total = 0;
     for (size_t b = 0; b < block_stride; b++) {
         int32_t sum = 0;
@@ -54,7 +54,8 @@ static void check_planes16(wn_case_run *run, const wn_input *in, size_t t, const
                 continue;
             }
             if (fabs(values[i]) > largest) largest = fabs(values[i]);
-            double allowed = scale * 0.51 + slack * fabs(values[i]) + nothing;
+            double allowed = scale * step * 0.51 + slack * fabs(values[i]) + nothing;
+            if (in->shift && in->lo[t * in->stride + i] != 0) wn_fail(run, "column %zu of the lo plane is not zero", i);
             wn_expect_near(run, "scale * (256 hi + lo)", i, scale * whole, values[i], allowed);
         }
         total += sum;
@@ -90,7 +91,8 @@ void wn_run_input(wn_case_run *run) {
             }
             break;
         case WN_INPUT_BLOCK8: check_block8(run, &input, t, values, slack); break;
-        case WN_INPUT_PLANES16: check_planes16(run, &input, t, values, slack); break;
+        case WN_INPUT_PLANES16:
+        case WN_INPUT_TOKEN8: check_planes16(run, &input, t, values, slack); break;
         }
     }
     // The same bytes from more threads, from a token alone and, without a norm (whose sum differs by order), from scalar.

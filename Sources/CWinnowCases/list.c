@@ -21,7 +21,7 @@ static void add(wn_list *list, wn_case c, const char *name) {
     list->count++;
 }
 
-static const char *const kind_names[] = {"f32", "block8", "planes16"};
+static const char *const kind_names[] = {"f32", "block8", "planes16", "token8"};
 static const char *const mask_names[] = {"all", "none", "last", "half", "tenth", "ragged"};
 static const char *const number_names[] = {"exact", "random", "tiny", "zero", "huge"};
 static const char *const kv_names[] = {"f32", "f16", "bf16", "int8"};
@@ -143,7 +143,7 @@ static void add_gated(wn_list *list) {
 
 static void add_inputs(wn_list *list) {
     static const size_t columns[] = {1, 31, 32, 33, 64, 96, 257, 576, 2048};
-    for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_PLANES16; kind++) {
+    for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_TOKEN8; kind++) {
         for (size_t i = 0; i < 9; i++) {
             for (wn_numbers numbers = WN_NUMBERS_EXACT; numbers <= WN_NUMBERS_HUGE; numbers++) {
                 for (int32_t norm = 0; norm < 2; norm++) {
