@@ -86,7 +86,7 @@ struct FuzzTarget {
         guard model.configuration.traits.image == nil else { return }
         try [0, 1, 2].withUnsafeBufferPointer { try runner.append($0, to: sequence) }
         try runner.run()
-        if model.hasHead { _ = runner.logits(rows: 2..<3) } else { _ = runner.states() }
+        if model.hasHead { _ = try runner.logits(rows: 2..<3) } else { _ = runner.states() }
     }
 
     private static func use(_ definition: TokenizerDefinition) throws {
