@@ -129,13 +129,14 @@ bool wn_unmask_row(const wn_matrix *matrix, size_t row, void *out) {
         size_t count = matrix->columns - start < 64 ? matrix->columns - start : 64, taken = 0;
         bool is_four = matrix->format == WN_MASKED_Q4_0 || matrix->format == WN_MASKED_INT4;
         for (size_t i = 0; i < count; i++) {
-            bool kept = mask[(start + i) / 8] >> (i % 8) & 1;
+            size_t bit = matrix->format == WN_BLOCK4_INT8 ? (start + i) / 4 : start + i;
+            bool kept = mask[bit / 8] >> (bit % 8) & 1;
             switch (matrix->format) {
             case WN_MASKED_F16:
                 memset(bytes + 2 * (start + i), 0, 2);
                 if (kept) memcpy(bytes + 2 * (start + i), next + 2 * taken, 2);
                 break;
-            case WN_MASKED_INT8: bytes[start + i] = kept ? next[taken] : 0; break;
+            case WN_MASKED_INT8: case WN_BLOCK4_INT8: bytes[start + i] = kept ? next[taken] : 0; break;
             case WN_MASKED_Q8_0: bytes[(start + i) / 32 * 34 + 2 + i % 32] = kept ? next[taken] : 0; break;
             default: codes[i] = kept ? next[taken / 2] >> (taken % 2 * 4) & 15 : 8;
             }

@@ -5,7 +5,8 @@ wn_input_kind wn_format_input(wn_format format) {
     switch (format) {
     case WN_Q4_0: case WN_Q4_1: case WN_Q8_0:
     case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: return WN_INPUT_BLOCK8;
-    case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4: return WN_INPUT_PLANES16;
+    case WN_INT8: case WN_INT4: case WN_MASKED_INT8: case WN_MASKED_INT4:
+    case WN_BLOCK4_INT8: return WN_INPUT_PLANES16;
     case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
     case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0: case WN_Q2_K: case WN_IQ1_S: case WN_IQ1_M: case WN_IQ2_XXS:
     case WN_IQ2_XS: case WN_IQ2_S: case WN_IQ3_XXS: case WN_IQ3_S: case WN_NVFP4:

@@ -70,7 +70,7 @@ size_t wn_pack_row(const wn_matrix *m, size_t row, const uint8_t *mask, uint8_t 
     case WN_MASKED_F16:
         wn_expand_halves(m, row, scratch);
         return wn_pack_sixteen(scratch, mask, m->columns, out);
-    case WN_Q8_0: case WN_INT8: case WN_MASKED_Q8_0: case WN_MASKED_INT8:
+    case WN_Q8_0: case WN_INT8: case WN_MASKED_Q8_0: case WN_MASKED_INT8: case WN_BLOCK4_INT8:
         wn_row_codes(m, row, scratch);
         return wn_pack_eight(scratch, mask, m->columns, out);
     case WN_F32: case WN_BF16: return 0;

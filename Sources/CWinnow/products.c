@@ -122,7 +122,7 @@ static void wn_dot_side(const wn_side *side, const wn_product_table *table, size
         break;
     case WN_INPUT_BLOCK8: table->dot_block8(&side->tile, side->input, first, tokens, out); break;
     default:
-        if (side->matrix->format == WN_INT8 || side->matrix->format == WN_MASKED_INT8) {
+        if (wn_is_by_row(side->matrix)) {
             table->dot_planes16_rows(&side->tile, side->input, first, tokens, out);
         } else {
             table->dot_planes16(&side->tile, side->input, first, tokens, out);
@@ -178,40 +178,50 @@ static void wn_packed_rows(const wn_product_table *table, const wn_product *prod
 }
 
 // ---- Few weights, many tokens ------------------------------------------------------------------------------
-static bool wn_takes_pairs(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    return table->pairs && matrix->format == WN_MASKED_INT8 && input->paired && input->tokens >= WN_PAIR_TOKENS;
+// What lists a matrix for an input; NULL where nothing does.
+static const wn_pair_table *wn_lists(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    if (!input->paired || input->tokens < WN_PAIR_TOKENS) return NULL;
+    return matrix->format == WN_MASKED_INT8 ? table->pairs : matrix->format == WN_BLOCK4_INT8 ? table->blocks : NULL;
 }
 
-static bool wn_list_side(const wn_product_table *table, const wn_matrix *matrix, size_t row, size_t rows,
+static bool wn_takes_lists(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    const wn_pair_table *lists = wn_lists(table, matrix, input);
+    return lists && *input->paired == lists->arranged;
+}
+
+static bool wn_list_side(const wn_pair_table *table, const wn_matrix *matrix, size_t row, size_t rows,
                          wn_pair_list *list, unsigned char *memory) {
     list->capacity = wn_pair_capacity(matrix->columns);
+    size_t width = table->arranged == WN_ARRANGED_PAIRS ? 2 : 4;
     // Blocks along the columns leave as many pairs as weights, every other mask more.
     if (matrix->row_offsets[row + rows] - matrix->row_offsets[row] > 2 * list->capacity) return false;
     size_t entries = wn_round_up(list->capacity + 128, 64);
     list->rows = rows;
-    list->runs = (wn_round_up(matrix->columns, 64) / 2 + WN_PAIR_RUN - 1) / WN_PAIR_RUN;
+    list->runs = (wn_round_up(matrix->columns, 64) / width + table->run - 1) / table->run;
     list->sums = (int32_t *)memory;
-    list->codes = list->sums + WN_PAIR_ROWS * WN_TOKEN_BLOCK;
-    list->places = (uint16_t *)(list->codes + entries);
+    list->own = list->sums + WN_PAIR_ROWS * WN_TOKEN_BLOCK;
+    list->places = (uint16_t *)(list->own + entries);
     list->starts = (uint32_t *)(list->places + entries);
-    return table->pairs->list(matrix, row, rows, list);
+    return table->list(matrix, row, rows, list);
 }
 
 // Up to WN_PAIR_ROWS rows through lists of what is not zero; false: the dense tile is faster.
 static bool wn_pair_rows(const wn_product_table *table, const wn_product *product, size_t row, size_t rows,
                          unsigned char *scratch) {
     size_t bytes = wn_list_bytes(product->matrix->columns), tokens = product->input->tokens;
+    const wn_pair_table *lists = wn_lists(table, product->matrix, product->input);
+    const wn_pair_table *gates = product->gate ? wn_lists(table, product->gate, product->gate_input) : NULL;
     wn_pair_list main, gate;
-    if (!wn_list_side(table, product->matrix, row, rows, &main, scratch)) return false;
-    if (product->gate && !wn_list_side(table, product->gate, row, rows, &gate, scratch + bytes)) return false;
+    if (!wn_list_side(lists, product->matrix, row, rows, &main, scratch)) return false;
+    if (gates && !wn_list_side(gates, product->gate, row, rows, &gate, scratch + bytes)) return false;
     float *y = (float *)(scratch + 2 * bytes), *gate_y = y + WN_TOKEN_BLOCK * WN_TILE_ROWS;
     for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
         size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-        table->pairs->sum(&main, product->input, first);
-        if (product->gate) table->pairs->sum(&gate, product->gate_input, first);
+        lists->sum(&main, product->input, first);
+        if (gates) gates->sum(&gate, product->gate_input, first);
         for (size_t r = 0; r < rows; r += WN_TILE_ROWS) {
-            table->pairs->values(&main, r, product->input, first, y);
-            if (product->gate) table->pairs->values(&gate, r, product->gate_input, first, gate_y);
+            lists->values(&main, r, product->input, first, y);
+            if (gates) gates->values(&gate, r, product->gate_input, first, gate_y);
             size_t high = rows - r < WN_TILE_ROWS ? rows - r : WN_TILE_ROWS;
             wn_finish(product, table, row + r, high, first, count, y, gate_y);
         }
@@ -220,28 +230,29 @@ static bool wn_pair_rows(const wn_product_table *table, const wn_product *produc
 }
 
 typedef struct wn_arrange_job {
-    const wn_product_table *table;
+    const wn_pair_table *lists;
     wn_input input;
 } wn_arrange_job;
 
 static void wn_arrange_chunk(void *context, size_t chunk, size_t worker) {
     (void)worker;
     wn_arrange_job *job = context;
-    job->table->pairs->arrange(&job->input, 16 * chunk);
+    job->lists->arrange(&job->input, 16 * chunk);
 }
 
-// Once an input, when the first product asks for it.
+// Once an input, for the first product that asks for it.
 static void wn_arrange(wn_pool *pool, const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    if (!matrix || !wn_takes_pairs(table, matrix, input) || *input->paired) return;
-    wn_arrange_job job = {table, *input};
+    const wn_pair_table *lists = matrix ? wn_lists(table, matrix, input) : NULL;
+    if (!lists || *input->paired) return;
+    wn_arrange_job job = {lists, *input};
     wn_pool_run(pool, (input->tokens + 15) / 16, wn_arrange_chunk, &job);
-    *input->paired = 1;
+    *input->paired = lists->arranged;
 }
 
 static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
                             unsigned char *scratch) {
-    if (wn_takes_pairs(table, product->matrix, product->input)
-        && (!product->gate || wn_takes_pairs(table, product->gate, product->gate_input))) {
+    if (wn_takes_lists(table, product->matrix, product->input)
+        && (!product->gate || wn_takes_lists(table, product->gate, product->gate_input))) {
         for (; begin < end; begin += WN_PAIR_ROWS) {
             size_t rows = end - begin < WN_PAIR_ROWS ? end - begin : WN_PAIR_ROWS;
             if (!wn_pair_rows(table, product, begin, rows, scratch)) break;

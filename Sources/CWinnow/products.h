@@ -11,6 +11,21 @@ static inline size_t wn_round_up(size_t value, size_t to) { return (value + to -
 // Floats between the rows of per-block arrays: whole runs of 16 blocks, zero past the last.
 static inline size_t wn_block_stride(size_t stride) { return wn_round_up(stride / 32, 16); }
 
+// Formats with one scale a row: their sums are integers, exact in any order.
+static inline bool wn_is_by_row(const wn_matrix *m) {
+    return m->format == WN_INT8 || m->format == WN_MASKED_INT8 || m->format == WN_BLOCK4_INT8;
+}
+
+// The bits of sixteen blocks of four columns as those of the columns.
+static inline uint64_t wn_block4_columns(const uint8_t *mask) {
+    uint64_t x = (uint64_t)mask[0] | (uint64_t)mask[1] << 8;
+    x = (x | x << 24) & 0x000000FF000000FF;
+    x = (x | x << 12) & 0x000F000F000F000F;
+    x = (x | x << 6) & 0x0303030303030303;
+    x = (x | x << 3) & 0x1111111111111111;
+    return x * 15;
+}
+
 // Rows of a matrix unpacked for the micro-kernels, in a worker's scratch.
 typedef struct wn_tile {
     size_t rows, columns, stride, block_stride;
@@ -26,24 +41,30 @@ typedef struct wn_tile {
     bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
 } wn_tile;
 
-// Sparse rows for many tokens: what is not zero, a pair of columns at a time, in runs of columns whose inputs stay in
+// Sparse rows for many tokens: what is not zero, a pair of columns or a block of four at a time, in runs of columns whose inputs stay in
 // the first-level cache. Sums are integers, so they have the bits of the dense tile.
-enum { WN_PAIR_ROWS = 32, WN_PAIR_RUN = 96, WN_PAIR_TOKENS = 32 };
+enum { WN_PAIR_ROWS = 32, WN_PAIR_RUN = 96, WN_BLOCK_RUN = 192, WN_PAIR_TOKENS = 32 };
+// What `wn_input.paired` says of the room for arranged inputs.
+enum { WN_ARRANGED_PAIRS = 1, WN_ARRANGED_BLOCKS = 2 };
 
 typedef struct wn_pair_list {
     size_t rows, runs, capacity;  // capacity: entries that leave the dense tile behind
     uint32_t *starts;             // [rows, runs + 1]
-    int32_t *codes;               // of each entry, an int16 a column; an even number in each run
-    uint16_t *places;             // of the pair in its run
+    const int32_t *codes;         // pairs: an int16 a column, an even number in each run, in `own`; blocks: four int8,
+    int32_t *own;                 // where the matrix has them, at any address
+    uint16_t *places;             // of the entry in its run
     int32_t *sums;                // [rows, WN_TOKEN_BLOCK]
     float scales[WN_PAIR_ROWS];
+    int32_t shifts[WN_PAIR_ROWS];  // blocks: the sum of a row's codes
 } wn_pair_list;
 
 typedef struct wn_pair_table {
-    // Sixteen tokens of PLANES16 inputs into `wide`: of each block of 64 tokens, or as many sixteens as are left,
-    // [pairs of columns, tokens, 2].
+    int32_t arranged;  // WN_ARRANGED_*
+    size_t run;        // entries of a run of columns, were none of them zero
+    // Sixteen tokens of PLANES16 inputs into `wide`. Pairs: of each block of 64 tokens, or as many sixteens as are
+    // left, [pairs of columns, tokens, 2].
     void (*arrange)(wn_input *input, size_t first);
-    // Lists rows of MASKED_INT8; false when there are too many pairs, or so large ones that 32 bits may not hold a sum.
+    // Lists rows; false when there are too many pairs, or so large ones that 32 bits may not hold a sum.
     bool (*list)(const wn_matrix *matrix, size_t row, size_t rows, wn_pair_list *list);
     // The sums of a block of tokens, from token `first` on.
     void (*sum)(const wn_pair_list *list, const wn_input *input, size_t first);
@@ -73,7 +94,7 @@ typedef struct wn_product_table {
     // One-token products straight from the packed form, the same bits as through a tile, of any number of rows; false
     // for a format that needs the tile. NULL where there are none.
     bool (*decode)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, float *out);
-    const wn_pair_table *pairs;  // NULL: masks are multiplied out whatever they leave
+    const wn_pair_table *pairs, *blocks;  // of MASKED_INT8 and BLOCK4_INT8; NULL: masks are multiplied out whatever they leave
 } wn_product_table;
 
 extern const wn_product_table wn_products_scalar;

@@ -56,10 +56,12 @@ static void add_product(wn_list *list, wn_format format, wn_input_kind kind, siz
 
 static void add_products(wn_list *list) {
     static const size_t blocks[] = {32, 64, 96, 160, 544, 1056, 65568}, plain[] = {1, 31, 33, 64, 257, 576, 65601};
+    static const size_t fours[] = {4, 32, 36, 64, 260, 576, 65604};
     for (wn_format format = WN_F32; format < WN_Q5_0; format++) {
         for (wn_input_kind kind = WN_INPUT_F32; kind <= WN_INPUT_PLANES16; kind++) {
             if (kind != WN_INPUT_F32 && kind != wn_format_input(format)) continue;
-            for (size_t i = 0; i < 7; i++) add_product(list, format, kind, in_blocks(format) ? blocks[i] : plain[i], 3 * i + format);
+            const size_t *widths = format == WN_BLOCK4_INT8 ? fours : in_blocks(format) ? blocks : plain;
+            for (size_t i = 0; i < 7; i++) add_product(list, format, kind, widths[i], 3 * i + format);
         }
     }
 }
@@ -80,19 +82,20 @@ static void add_two_of_four(wn_list *list) {
 }
 
 // Sparse rows for many tokens: blocks of tokens whole and broken, runs of columns whole and broken.
-static void add_many_tokens(wn_list *list) {
+static void add_many_tokens(wn_list *list, wn_format format, wn_input_kind kind) {
     static const size_t shapes[][3] = {  // rows, columns, tokens
-        {40, 768, 64}, {1, 64, 32}, {33, 257, 33}, {16, 200, 65}, {31, 1, 63}, {64, 385, 100}, {7, 65601, 34}, {35, 576, 130}};
+        {40, 768, 64}, {1, 64, 32}, {33, 257, 33}, {16, 200, 65}, {31, 1, 63}, {64, 385, 100}, {7, 65601, 34}, {35, 1576, 130}};
     static const wn_mask_pattern masks[] = {WN_MASK_TENTH, WN_MASK_HALF, WN_MASK_RAGGED, WN_MASK_NONE, WN_MASK_LAST, WN_MASK_ALL};
     for (size_t i = 0; i < 8; i++) {
         for (size_t j = 0; j < 6; j++) {
             if (shapes[i][1] > 4096 && j > 1) continue;
-            wn_case c = {.family = WN_CASE_PRODUCT, .format = WN_MASKED_INT8, .kind = WN_INPUT_PLANES16,
+            wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = kind,
                          .numbers = (i + j) % 2 ? WN_NUMBERS_EXACT : WN_NUMBERS_RANDOM, .pattern = masks[j],
                          .variant = (int32_t)(i % 3), .rows = shapes[i][0], .columns = shapes[i][1], .tokens = shapes[i][2]};
+            if (format == WN_BLOCK4_INT8) c.columns = (c.columns + 3) / 4 * 4;
             char name[80];
-            snprintf(name, sizeof name, "masked_int8 many %zux%zu tokens %zu mask %s", c.rows, c.columns, c.tokens,
-                     mask_names[masks[j]]);
+            snprintf(name, sizeof name, "%s %s many %zux%zu tokens %zu mask %s", wn_format_name(format), kind_names[kind],
+                     c.rows, c.columns, c.tokens, mask_names[masks[j]]);
             add(list, c, name);
         }
     }
@@ -321,7 +324,10 @@ size_t wn_case_list(wn_case *cases, size_t capacity) {
     wn_list list = {cases, capacity, 0};
     add_products(&list);
     add_two_of_four(&list);
-    add_many_tokens(&list);
+    add_many_tokens(&list, WN_MASKED_INT8, WN_INPUT_PLANES16);
+    add_many_tokens(&list, WN_MASKED_INT8, WN_INPUT_TOKEN8);
+    add_many_tokens(&list, WN_BLOCK4_INT8, WN_INPUT_PLANES16);
+    add_many_tokens(&list, WN_BLOCK4_INT8, WN_INPUT_TOKEN8);
     add_ggml_blocks(&list);
     add_gated(&list);
     add_inputs(&list);

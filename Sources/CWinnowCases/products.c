@@ -62,7 +62,7 @@ typedef struct wn_answer {
 static wn_answer work_out(wn_case_run *run, const wn_weights *weights, const wn_input *input, bool exact) {
     const wn_case *c = run->c;
     wn_format format = (wn_format)weights->matrix.format;
-    bool plain = input->kind == WN_INPUT_F32, by_row = format == WN_INT8 || format == WN_MASKED_INT8;
+    bool plain = input->kind == WN_INPUT_F32, by_row = format == WN_INT8 || format == WN_MASKED_INT8 || format == WN_BLOCK4_INT8;
     wn_answer answer = {wn_yard_take(&run->yard, c->tokens * c->rows * sizeof(double)),
                         wn_yard_take(&run->yard, c->tokens * c->rows * sizeof(double))};
     double *x = wn_yard_take(&run->yard, c->columns * sizeof(double));

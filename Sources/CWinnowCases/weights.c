@@ -4,7 +4,7 @@
 const char *wn_format_name(wn_format format) {
     static const char *const names[WN_FORMAT_COUNT] = {
         "f32", "f16", "bf16", "q4_0", "q4_1", "q8_0", "int8", "int4",
-        "masked-q4_0", "masked-q4_1", "masked-q8_0", "masked-int8", "masked-int4", "masked-f16",
+        "masked-q4_0", "masked-q4_1", "masked-q8_0", "masked-int8", "masked-int4", "masked-f16", "block4-int8",
         "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4", "tq1_0", "tq2_0",
         "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "nvfp4",
     };
@@ -19,7 +19,7 @@ static wn_format dense_format(wn_format format) {
     case WN_MASKED_Q4_0: return WN_Q4_0;
     case WN_MASKED_Q4_1: return WN_Q4_1;
     case WN_MASKED_Q8_0: return WN_Q8_0;
-    case WN_MASKED_INT8: return WN_INT8;
+    case WN_MASKED_INT8: case WN_BLOCK4_INT8: return WN_INT8;
     case WN_MASKED_INT4: return WN_INT4;
     case WN_MASKED_F16: return WN_F16;
     default: return format;
@@ -95,7 +95,12 @@ static void plan_weights(wn_case_run *run, wn_format format, wn_plan *plan) {
     plan->row_scale = wn_yard_take(&run->yard, c->rows * sizeof(float));
     for (size_t i = 0; i < weights; i++) {
         plan->bits[i] = weight_bits(run, dense, exact);
-        plan->kept[i] = !wn_format_masked(format) || keeps(run, i / c->columns, i % c->columns);
+        size_t row = i / c->columns, column = i % c->columns;
+        // A block is what its last column is.
+        plan->kept[i] = !wn_format_masked(format)
+                        || (format != WN_BLOCK4_INT8 ? keeps(run, row, column)
+                            : column % 4 == 0        ? keeps(run, row, column + 3)
+                                                     : plan->kept[i - 1]);
     }
     for (size_t i = 0; i < c->rows * plan->scale_count; i++) {
         plan->d[i] = scale_bits(run, exact);
@@ -142,7 +147,7 @@ static void define(wn_case_run *run, wn_format format, const wn_plan *plan, wn_w
                 break;
             }
             if (!plan->kept[i]) {
-                code = format == WN_MASKED_Q4_1 ? 0 : format == WN_MASKED_Q8_0 || format == WN_MASKED_INT8 ? 128 : 8;
+                code = format == WN_MASKED_Q4_1 ? 0 : format == WN_MASKED_Q8_0 || dense_format(format) == WN_INT8 ? 128 : 8;
                 if (format == WN_MASKED_F16) code = 0;
                 value = 0;
             }
@@ -214,7 +219,8 @@ static size_t pack_masked_row(wn_format format, size_t columns, const uint32_t *
 
 static void pack_masked(wn_case_run *run, wn_format dense, const wn_plan *plan, wn_matrix *m) {
     size_t rows = m->rows, columns = m->columns;
-    m->mask_stride = (columns + 63) / 64 * 8;
+    size_t width = m->format == WN_BLOCK4_INT8 ? 4 : 1;  // columns a bit of the mask stands for
+    m->mask_stride = (columns / width + 63) / 64 * 8;
     m->two_of_four = run->c->pattern == WN_MASK_TWO_OF_FOUR;
     uint8_t *mask = wn_yard_take(&run->yard, rows * m->mask_stride);
     memset(mask, 0, rows * m->mask_stride);
@@ -222,7 +228,9 @@ static void pack_masked(wn_case_run *run, wn_format dense, const wn_plan *plan, 
     offsets[0] = 0;
     for (size_t r = 0; r < rows; r++) {
         const bool *kept = plan->kept + r * columns;
-        for (size_t c = 0; c < columns; c++) mask[r * m->mask_stride + c / 8] |= (uint8_t)(kept[c] << c % 8);
+        for (size_t b = 0; b < columns / width; b++) {
+            mask[r * m->mask_stride + b / 8] |= (uint8_t)(kept[width * b] << b % 8);
+        }
         offsets[r + 1] = offsets[r] + (uint32_t)pack_masked_row(dense, columns, plan->bits + r * columns, kept, NULL);
     }
     uint8_t *values = wn_yard_take(&run->yard, offsets[rows]);
@@ -250,7 +258,7 @@ static void pack_dense(wn_case_run *run, const wn_plan *plan, wn_matrix *m) {
 static void pack_scales(wn_case_run *run, wn_format format, const wn_plan *plan, wn_matrix *m) {
     size_t count = m->rows * plan->scale_count;
     switch (format) {
-    case WN_INT8: case WN_MASKED_INT8: m->scales = plan->row_scale; return;
+    case WN_INT8: case WN_MASKED_INT8: case WN_BLOCK4_INT8: m->scales = plan->row_scale; return;
     case WN_INT4: case WN_MASKED_INT4: case WN_MASKED_Q4_0: case WN_MASKED_Q8_0: m->scales = plan->d; return;
     case WN_MASKED_Q4_1: {
         uint16_t *pairs = wn_yard_take(&run->yard, 2 * count * sizeof(uint16_t));

@@ -16,7 +16,6 @@ typedef struct wn_reader {
 
 WN_INLINE bool wn_is_masked(const wn_matrix *m) { return m->format >= WN_MASKED_Q4_0; }
 WN_INLINE bool wn_is_affine(const wn_matrix *m) { return m->format == WN_Q4_1 || m->format == WN_MASKED_Q4_1; }
-WN_INLINE bool wn_is_by_row(const wn_matrix *m) { return m->format == WN_INT8 || m->format == WN_MASKED_INT8; }
 
 WN_INLINE wn_reader wn_read_row(const wn_matrix *m, size_t row) {
     wn_reader reader = {m, m->values + row * m->row_bytes, NULL, NULL};
@@ -93,6 +92,17 @@ WN_INLINE void wn_masked_bytes64(wn_reader *reader, const uint8_t *mask, int8_t 
     }
 }
 
+// Sixteen blocks of four columns; four of them a lookup.
+WN_INLINE void wn_block4_bytes64(wn_reader *reader, const uint8_t *mask, int8_t *out) {
+    const uint64_t kept = wn_block4_columns(mask);
+    for (size_t c = 0; c < 64; c += 16) {
+        uint8_t bits[2] = {(uint8_t)(kept >> c), (uint8_t)(kept >> c >> 8)};
+        uint8x16_t bytes = wn_load_kept(reader->next, reader->matrix->values_end);
+        vst1q_u8((uint8_t *)out + c, vqtbl1q_u8(bytes, wn_ranks16(wn_flags16(bits))));
+        reader->next += (size_t)__builtin_popcount((unsigned)bits[0] | (unsigned)bits[1] << 8);
+    }
+}
+
 // Codes of columns c..<c + 64 (c a multiple of 64), 0 past the last; in turn from the first to the last run of a row.
 WN_INLINE void wn_read_codes64(wn_reader *reader, size_t c, int8_t *out) {
     const wn_matrix *m = reader->matrix;
@@ -100,6 +110,7 @@ WN_INLINE void wn_read_codes64(wn_reader *reader, size_t c, int8_t *out) {
     switch (m->format) {
     case WN_MASKED_Q4_0: case WN_MASKED_INT4: wn_masked_nibbles64(reader, reader->mask + c / 8, 8, out); return;
     case WN_MASKED_Q4_1: wn_masked_nibbles64(reader, reader->mask + c / 8, 0, out); return;
+    case WN_BLOCK4_INT8: wn_block4_bytes64(reader, reader->mask + c / 32, out); return;
     case WN_MASKED_Q8_0: case WN_MASKED_INT8: wn_masked_bytes64(reader, reader->mask + c / 8, out); return;
     default: break;
     }

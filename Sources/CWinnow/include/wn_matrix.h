@@ -23,16 +23,18 @@
 //   MASKED_INT8      int8 codes;  scales: f32 [rows]
 //   MASKED_INT4      4-bit codes; scales: f16 [rows, ceil(columns/group)]
 //   MASKED_F16       f16 values;  row_offsets in bytes, even
+//   BLOCK4_INT8      int8 codes of blocks of four columns that are kept or pruned together; scales: f32 [rows]. The mask
+//                    holds one bit a block, and `columns` is a multiple of 4
 typedef enum {
     WN_F32 = 0, WN_F16 = 1, WN_BF16 = 2, WN_Q4_0 = 3, WN_Q4_1 = 4, WN_Q8_0 = 5, WN_INT8 = 6, WN_INT4 = 7,
     WN_MASKED_Q4_0 = 8, WN_MASKED_Q4_1 = 9, WN_MASKED_Q8_0 = 10, WN_MASKED_INT8 = 11, WN_MASKED_INT4 = 12,
-    WN_MASKED_F16 = 13,
+    WN_MASKED_F16 = 13, WN_BLOCK4_INT8 = 14,
     // Other blocks of GGUF, dense: run from their codes under AVX2 and AVX-512, multiplied out elsewhere.
-    WN_Q5_0 = 14, WN_Q5_1 = 15, WN_Q2_K = 16, WN_Q3_K = 17, WN_Q4_K = 18, WN_Q5_K = 19, WN_Q6_K = 20,
-    WN_IQ4_NL = 21, WN_IQ4_XS = 22, WN_MXFP4 = 23, WN_TQ1_0 = 24, WN_TQ2_0 = 25,
-    WN_IQ1_S = 26, WN_IQ1_M = 27, WN_IQ2_XXS = 28, WN_IQ2_XS = 29, WN_IQ2_S = 30, WN_IQ3_XXS = 31, WN_IQ3_S = 32,
-    WN_NVFP4 = 33,
-    WN_FORMAT_COUNT = 34
+    WN_Q5_0 = 15, WN_Q5_1 = 16, WN_Q2_K = 17, WN_Q3_K = 18, WN_Q4_K = 19, WN_Q5_K = 20, WN_Q6_K = 21,
+    WN_IQ4_NL = 22, WN_IQ4_XS = 23, WN_MXFP4 = 24, WN_TQ1_0 = 25, WN_TQ2_0 = 26,
+    WN_IQ1_S = 27, WN_IQ1_M = 28, WN_IQ2_XXS = 29, WN_IQ2_XS = 30, WN_IQ2_S = 31, WN_IQ3_XXS = 32, WN_IQ3_S = 33,
+    WN_NVFP4 = 34,
+    WN_FORMAT_COUNT = 35
 } wn_format;
 
 typedef struct wn_matrix {

@@ -51,6 +51,15 @@ void wn_row_codes(const wn_matrix *m, size_t row, uint8_t *out) {
         for (size_t c = 0; c < m->columns; c++) out[c] = wn_kept(m, row, c) ? *next++ ^ 0x80 : 0x80;
         return;
     }
+    case WN_BLOCK4_INT8: {
+        const uint8_t *next = m->values + m->row_offsets[row], *mask = m->mask + row * m->mask_stride;
+        memset(out, 0x80, m->columns);
+        for (size_t c = 0; c < m->columns; c += 4) {
+            if (!(mask[c / 32] >> (c / 4 % 8) & 1)) continue;
+            for (size_t i = 0; i < 4; i++) out[c + i] = *next++ ^ 0x80;
+        }
+        return;
+    }
     default: memset(out, 0, m->columns);
     }
 }
@@ -105,7 +114,7 @@ void wn_row_f32_plain(const wn_matrix *m, size_t row, float *out) {
     size_t blocks = m->columns / 32;
     uint8_t *bytes = (uint8_t *)out + 3 * m->columns;
     wn_row_codes(m, row, bytes);
-    bool by_row = m->format == WN_INT8 || m->format == WN_MASKED_INT8;
+    bool by_row = wn_is_by_row(m);
     bool skips = m->format == WN_MASKED_Q4_1;
     for (size_t start = 0; start < m->columns; start += 32) {
         size_t count = m->columns - start < 32 ? m->columns - start : 32;

@@ -28,7 +28,7 @@ static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile 
         wn_row_codes(m, row, codes);
         if (m->columns < tile->stride) memset(codes + m->columns, 0, tile->stride - m->columns);
         if (tile->kept) wn_row_kept(m, row, tile->kept + r * tile->stride, tile->stride);
-        if (m->format == WN_INT8 || m->format == WN_MASKED_INT8) {
+        if (wn_is_by_row(m)) {
             tile->row_scales[r] = ((const float *)m->scales)[row];
             continue;
         }

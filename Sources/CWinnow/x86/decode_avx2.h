@@ -250,6 +250,34 @@ static void decode_masked_int8(const wn_matrix *m, size_t row, size_t rows, cons
     }
 }
 
+static void decode_block4_int8(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+    masked_walk walk;
+    for (size_t r = 0; r < rows; r++) {
+        __m256i total = _mm256_setzero_si256();
+        walk_row(&walk, m, row + r);
+        const uint8_t *next = walk.next;
+        for (size_t c = 0; c < m->columns;) {
+            // Sums of 4096 columns fit 32 bits.
+            size_t end = m->columns - c < 4096 ? m->columns : c + 4096;
+            __m256i acc[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+            for (; c < end; c += 32) {
+                _mm_prefetch((const char *)next + WN_AHEAD, _MM_HINT_T0);
+                __m256i codes = block4_bytes32(walk.mask + c / 32, &next, m->values_end - next);
+                const __m256i *x = (const __m256i *)(in->wide + c);
+                __m256i low = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(codes));
+                __m256i high = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(codes, 1));
+                acc[0] = _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, _mm256_loadu_si256(x)));
+                acc[1] = _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, _mm256_loadu_si256(x + 1)));
+            }
+            total = _mm256_add_epi64(total, widened(_mm256_add_epi32(acc[0], acc[1])));
+        }
+        int64_t parts[4];
+        _mm256_storeu_si256((__m256i *)parts, total);
+        int64_t sum = parts[0] + parts[1] + parts[2] + parts[3];
+        out[r] = (float)sum * (((const float *)m->scales)[row + r] * in->scales[0]);
+    }
+}
+
 // Scales of a segment's blocks times those of the input; offsets too where the format has them.
 WN_INLINE void segment_scales(
     const int format, const uint8_t *heads, size_t blocks, const float *dx, float *both, float *shift) {

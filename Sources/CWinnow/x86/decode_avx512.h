@@ -4,8 +4,6 @@
 #define WN_DECODE_AVX512_H
 #include "unpack_avx512.h"
 
-#define WN_UNROLL _Pragma("clang loop unroll(full)")
-
 #pragma clang attribute push(                                                                                      \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx512vbmi2,"                  \
                           "avx512vpopcntdq,avx512bitalg,avx2,fma,f16c,bmi,bmi2,popcnt,lzcnt"))),                   \
@@ -69,6 +67,13 @@ WN_INLINE __m512i next_codes(const int format, code_stream *stream, size_t c, ui
     }
     if (!is_masked(format)) return pair_codes(format, stream->next + c / 32 * block_step(format), left > 32);
 
+    if (format == WN_BLOCK4_INT8) {
+        __mmask16 blocks = block_mask(stream->mask + c / 32);
+        _mm_prefetch((const char *)stream->next + WN_AHEAD, _MM_HINT_T0);
+        __m512i packed = load_bytes(stream->next, stream->end);
+        stream->next += 4 * __builtin_popcount(blocks);
+        return _mm512_xor_si512(_mm512_maskz_expand_epi32(blocks, packed), flip);
+    }
     *kept = mask_word(stream->mask + c / 8);
     size_t count = (size_t)__builtin_popcountll(*kept);
     _mm_prefetch((const char *)stream->next + WN_AHEAD, _MM_HINT_T0);
@@ -238,6 +243,7 @@ static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *
     WN_DECODE(WN_MASKED_Q8_0, decode_block8);
     WN_DECODE(WN_MASKED_INT8, decode_rows);
     WN_DECODE(WN_MASKED_INT4, decode_groups);
+    WN_DECODE(WN_BLOCK4_INT8, decode_rows);
     default: return false;
     }
 #undef WN_DECODE

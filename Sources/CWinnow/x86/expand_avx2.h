@@ -100,6 +100,29 @@ WN_INLINE __m256i masked_bytes32(const uint8_t *mask, const uint8_t **next) {
     return _mm256_set_m128i(masked_bytes16(mask + 2, next), low);
 }
 
+// Eight blocks of four columns, of which `left` bytes at `next` may be read.
+WN_INLINE __m256i block4_bytes32(const uint8_t *mask, const uint8_t **next, ptrdiff_t left) {
+    __m256i values;
+    if (__builtin_expect(left >= 32, 1)) {
+        values = _mm256_loadu_si256((const __m256i *)*next);
+    } else {
+        uint8_t part[32] = {0};
+        memcpy(part, *next, left > 0 ? (size_t)left : 0);
+        values = _mm256_loadu_si256((const __m256i *)part);
+    }
+    *next += 4 * __builtin_popcount(*mask);
+    // Places count from 8; a block that is pruned has the sign bit of its byte.
+    __m256i places = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)&wn_expand_high[*mask]));
+    return _mm256_andnot_si256(_mm256_srai_epi32(places, 31), _mm256_permutevar8x32_epi32(values, places));
+}
+
+WN_INLINE void expand_block4_segment(masked_walk *walk, const wn_matrix *m, size_t columns, uint8_t *codes) {
+    for (size_t c = 0; c < columns; c += 32, walk->mask++) {
+        __m256i bytes = block4_bytes32(walk->mask, &walk->next, m->values_end - walk->next);
+        _mm256_storeu_si256((__m256i *)(codes + c), bytes);
+    }
+}
+
 // Where a run of 64 columns of `four_bit` values ends.
 WN_INLINE const uint8_t *run_end(const uint8_t *begin, const uint8_t *next, const bool four_bit) {
     return four_bit ? next + (next - begin) % 2 : next;

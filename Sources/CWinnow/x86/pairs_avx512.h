@@ -64,7 +64,7 @@ WN_INLINE size_t list_32(wn_pair_list *list, size_t count, __m256i bytes, size_t
     __m512i codes = _mm512_cvtepi8_epi16(bytes);
     __mmask16 some = _mm512_test_epi32_mask(codes, codes);
     __m256i places = _mm256_add_epi16(lanes, _mm256_set1_epi16((short)place));
-    _mm512_storeu_si512(list->codes + count, _mm512_maskz_compress_epi32(some, codes));
+    _mm512_storeu_si512(list->own + count, _mm512_maskz_compress_epi32(some, codes));
     _mm256_storeu_si256((__m256i *)(list->places + count), _mm256_maskz_compress_epi16(some, places));
     *reach = _mm512_dpwssd_epi32(*reach, _mm512_abs_epi16(codes), _mm512_set1_epi16(1));
     return count + (size_t)__builtin_popcount(some);
@@ -72,6 +72,7 @@ WN_INLINE size_t list_32(wn_pair_list *list, size_t count, __m256i bytes, size_t
 
 static bool list_pairs(const wn_matrix *m, size_t row, size_t rows, wn_pair_list *list) {
     size_t count = 0;
+    list->codes = list->own;
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *next = m->values + m->row_offsets[row + r], *mask = m->mask + (row + r) * m->mask_stride;
         uint32_t *starts = list->starts + r * (list->runs + 1);
@@ -89,7 +90,7 @@ static bool list_pairs(const wn_matrix *m, size_t row, size_t rows, wn_pair_list
             place += 32;
             if (place < WN_PAIR_RUN && c + 64 < m->columns) continue;
             if (count % 2) {
-                list->codes[count] = 0;
+                list->own[count] = 0;
                 list->places[count++] = 0;
             }
             *starts++ = (uint32_t)count;
@@ -156,7 +157,7 @@ static void pair_values(const wn_pair_list *list, size_t row, const wn_input *in
     }
 }
 
-static const wn_pair_table pairs = {arrange_pairs, list_pairs, sum_pairs, pair_values};
+static const wn_pair_table pairs = {WN_ARRANGED_PAIRS, WN_PAIR_RUN, arrange_pairs, list_pairs, sum_pairs, pair_values};
 
 #pragma clang attribute pop
 #endif

@@ -227,6 +227,7 @@ static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *
     case WN_MASKED_Q4_1: decode_masked_block8(WN_MASKED_Q4_1, m, row, rows, in, out); return true;
     case WN_MASKED_Q8_0: decode_masked_block8(WN_MASKED_Q8_0, m, row, rows, in, out); return true;
     case WN_MASKED_INT8: decode_masked_int8(m, row, rows, in, out); return true;
+    case WN_BLOCK4_INT8: decode_block4_int8(m, row, rows, in, out); return true;
     case WN_MASKED_INT4: decode_masked_int4(m, row, rows, in, out); return true;
     default: return false;
     }

@@ -1,6 +1,7 @@
 #if defined(__x86_64__)
 // Products with AVX-512 and VNNI. Codes are unpacked to unsigned bytes with an offset a block (a row for int8), so that
 // VPDPBUSD multiplies them by the signed bytes of inputs.
+#include "blocks_avx512.h"
 #include "decode_avx512.h"
 #include "inputs_avx512.h"
 #include "pairs_avx512.h"
@@ -317,7 +318,7 @@ const wn_product_table wn_products_avx512 = {
     .unpack_codes = unpack_codes, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
     .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode, .ggml_blocks = &wn_products_avx2,
-    .pairs = &pairs,
+    .pairs = &pairs, .blocks = &blocks,
 };
 #pragma clang attribute pop
 #endif

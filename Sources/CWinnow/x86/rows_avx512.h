@@ -88,12 +88,14 @@ static void row_f32(const wn_matrix *m, size_t row, float *out) {
         }
         return;
     }
-    case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: case WN_MASKED_INT8: case WN_MASKED_INT4: {
+    case WN_MASKED_Q4_0: case WN_MASKED_Q4_1: case WN_MASKED_Q8_0: case WN_MASKED_INT8: case WN_MASKED_INT4:
+    case WN_BLOCK4_INT8: {
         const uint8_t *next = m->values + m->row_offsets[row], *mask = m->mask + row * m->mask_stride;
-        bool bytes = m->format == WN_MASKED_Q8_0 || m->format == WN_MASKED_INT8, affine = m->format == WN_MASKED_Q4_1;
+        bool bytes = m->format == WN_MASKED_Q8_0 || wn_is_by_row(m), affine = m->format == WN_MASKED_Q4_1;
         size_t blocks = m->columns / 32;
         for (size_t c = 0; c < m->columns; c += 64) {
-            uint64_t kept = mask_word(mask + c / 8);
+            bool blocks_of_four = m->format == WN_BLOCK4_INT8;
+            uint64_t kept = blocks_of_four ? wn_block4_columns(mask + c / 32) : mask_word(mask + c / 8);
             size_t count = (size_t)__builtin_popcountll(kept);
             __m512i packed = bytes ? load_bytes(next, m->values_end) : load_nibbles(next, m->values_end);
             __asm__("" : "+v"(packed));
@@ -104,7 +106,7 @@ static void row_f32(const wn_matrix *m, size_t row, float *out) {
             next += bytes ? count : (count + 1) / 2;
             for (size_t part = 0; part < 64 && c + part < m->columns; part += 32) {
                 float scale, offset = 0, values32[32];
-                if (m->format == WN_MASKED_INT8) {
+                if (wn_is_by_row(m)) {
                     scale = ((const float *)m->scales)[row];
                 } else {
                     wn_block_scale(m, row, (c + part) / 32, blocks, &scale, &offset);

@@ -78,6 +78,7 @@ WN_INLINE void unpack_segment(
         break;
     }
     case WN_MASKED_Q8_0: case WN_MASKED_INT8: expand_segment(walk, m, count, false, 0, 0, codes); break;
+    case WN_BLOCK4_INT8: expand_block4_segment(walk, m, count, codes); break;
     case WN_MASKED_Q4_0: case WN_MASKED_INT4: expand_segment(walk, m, count, true, 8, 0, codes); break;
     case WN_MASKED_Q4_1: expand_segment(walk, m, count, true, 0, 16, codes); break;
     default: break;
@@ -224,7 +225,7 @@ static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile 
     }
     // Codes carry their sign, but in formats with an offset a block.
     tile->is_signed = m->format != WN_Q4_0 && m->format != WN_Q4_1 && m->format != WN_MASKED_Q4_1;
-    bool by_row = m->format == WN_INT8 || m->format == WN_MASKED_INT8;
+    bool by_row = wn_is_by_row(m);
     for (size_t r = 0; r < rows; r++) {
         uint8_t *kept = tile->kept ? tile->kept + r * tile->stride : NULL;
         unpack_row(m, first + r, tile->codes + r * tile->stride, kept, tile->stride);
@@ -289,7 +290,7 @@ static void row_f32(const wn_matrix *m, size_t row, float *out) {
     float scales[WN_SEGMENT / 32], offsets[WN_SEGMENT / 32];
     masked_walk walk;
     if (m->mask) walk_row(&walk, m, row);
-    const bool by_row = m->format == WN_INT8 || m->format == WN_MASKED_INT8, masked = m->format == WN_MASKED_Q4_1;
+    const bool by_row = wn_is_by_row(m), masked = m->format == WN_MASKED_Q4_1;
     const bool affine = masked || m->format == WN_Q4_1;
     const __m256i zero = _mm256_set1_epi32(m->format == WN_Q4_0 ? 8 : 0);
     for (size_t begin = 0; begin < m->columns; begin += WN_SEGMENT) {

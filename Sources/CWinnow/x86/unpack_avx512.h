@@ -9,6 +9,8 @@
 #define WN_INLINE static inline __attribute__((always_inline))
 enum { WN_AHEAD = 4096 };  // bytes that packed streams are asked for ahead: without it the expansion waits on memory
 
+#define WN_UNROLL _Pragma("clang loop unroll(full)")
+
 #pragma clang attribute push(                                                                                      \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx512vbmi2,"                  \
                           "avx512vpopcntdq,avx512bitalg,avx2,fma,f16c,bmi,bmi2,popcnt,lzcnt"))),                   \
@@ -202,6 +204,24 @@ WN_INLINE void unpack_masked_bytes(const wn_matrix *m, size_t row, wn_tile *tile
     }
 }
 
+// Sixteen blocks of four columns.
+WN_INLINE __mmask16 block_mask(const uint8_t *mask) {
+    uint16_t word;
+    memcpy(&word, mask, sizeof word);
+    return word;
+}
+
+WN_INLINE void unpack_block4(const wn_matrix *m, size_t row, wn_tile *tile, size_t r) {
+    const uint8_t *next = m->values + m->row_offsets[row], *mask = m->mask + row * m->mask_stride;
+    uint8_t *codes = tile->codes + r * tile->stride;
+    for (size_t c = 0; c < m->columns; c += 64) {
+        __mmask16 kept = block_mask(mask + c / 32);
+        __m512i blocks = _mm512_maskz_expand_epi32(kept, load_bytes(next, m->values_end));
+        _mm512_storeu_si512(codes + c, _mm512_xor_si512(blocks, _mm512_set1_epi8((char)0x80)));
+        next += 4 * __builtin_popcount(kept);
+    }
+}
+
 WN_INLINE void unpack_masked_nibbles(const wn_matrix *m, size_t row, int zero, wn_tile *tile, size_t r) {
     const uint8_t *next = m->values + m->row_offsets[row], *mask = m->mask + row * m->mask_stride;
     uint8_t *codes = tile->codes + r * tile->stride, *flags = tile->kept ? tile->kept + r * tile->stride : NULL;
@@ -258,6 +278,10 @@ static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile 
             break;
         case WN_MASKED_INT8:
             unpack_masked_bytes(m, row, tile, r);
+            tile->row_scales[r] = ((const float *)m->scales)[row];
+            break;
+        case WN_BLOCK4_INT8:
+            unpack_block4(m, row, tile, r);
             tile->row_scales[r] = ((const float *)m->scales)[row];
             break;
         case WN_MASKED_INT4:
