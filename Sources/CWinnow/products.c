@@ -131,33 +131,51 @@ static void wn_dot_side(const wn_side *side, const wn_product_table *table, size
     }
 }
 
+// What an epilogue makes of values beside their gates.
+static void wn_activate(const wn_product_table *table, int32_t epilogue, float *y, const float *gate, size_t count) {
+    switch (epilogue) {
+    case WN_GATED_SILU: table->silu_multiply(gate, y, y, count); break;
+    case WN_GATED_GELU: wn_gelu_multiply(gate, y, y, count); break;
+    case WN_GELU: wn_gelu_multiply(y, NULL, y, count); break;
+    case WN_GATED_GELU_ERF: wn_gelu_erf_multiply(gate, y, y, count); break;
+    case WN_GELU_ERF: wn_gelu_erf_multiply(y, NULL, y, count); break;
+    case WN_RELU:
+        for (size_t i = 0; i < count; i++) y[i] = y[i] < 0 ? 0 : y[i];  // NaN stays NaN
+        break;
+    default: break;
+    }
+}
+
+// A size that the compiler knows is no call, and no loop.
+#define WN_EACH_ROW(DO)                                                                                            \
+    if (rows == WN_TILE_ROWS) {                                                                                    \
+        for (size_t r = 0; r < WN_TILE_ROWS; r++) DO;                                                              \
+    } else {                                                                                                       \
+        for (size_t r = 0; r < rows; r++) DO;                                                                      \
+    }
+
 static void wn_finish(const wn_product *product, const wn_product_table *table, size_t row, size_t rows, size_t first,
                       size_t tokens, float *y, const float *gate) {
-    for (size_t t = 0; t < tokens; t++) {
+    const float *bias = product->bias ? product->bias + row : NULL;
+    for (size_t t = 0; bias && t < tokens; t++) {
         float *values = y + t * WN_TILE_ROWS;
-        float *out = product->out + (first + t) * product->out_stride + (row - product->row_begin);
-        if (product->bias) {
-            for (size_t r = 0; r < rows; r++) values[r] += product->bias[row + r];
+        WN_EACH_ROW(values[r] += bias[r]);
+    }
+    if (product->epilogue != WN_STORE && product->epilogue != WN_ADD) {
+        // A whole tile at once: what one value waits for, another's steps fill.
+        size_t runs = rows == WN_TILE_ROWS ? 1 : tokens, count = rows == WN_TILE_ROWS ? tokens * rows : rows;
+        for (size_t t = 0; t < runs; t++) {
+            const float *gates = product->gate ? gate + t * WN_TILE_ROWS : NULL;
+            wn_activate(table, product->epilogue, y + t * WN_TILE_ROWS, gates, count);
         }
-        switch (product->epilogue) {
-        case WN_ADD:
-            for (size_t r = 0; r < rows; r++) out[r] += values[r];
-            break;
-        case WN_GATED_SILU: table->silu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
-        case WN_GATED_GELU: wn_gelu_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
-        case WN_GELU: wn_gelu_multiply(values, NULL, out, rows); break;
-        case WN_GATED_GELU_ERF: wn_gelu_erf_multiply(gate + t * WN_TILE_ROWS, values, out, rows); break;
-        case WN_GELU_ERF: wn_gelu_erf_multiply(values, NULL, out, rows); break;
-        case WN_RELU:
-            for (size_t r = 0; r < rows; r++) out[r] = values[r] < 0 ? 0 : values[r];  // NaN stays NaN
-            break;
-        default:
-            // A size that the compiler knows is no call.
-            if (rows == WN_TILE_ROWS) {
-                memcpy(out, values, WN_TILE_ROWS * sizeof(float));
-            } else {
-                memcpy(out, values, rows * sizeof(float));
-            }
+    }
+    for (size_t t = 0; t < tokens; t++) {
+        const float *values = y + t * WN_TILE_ROWS;
+        float *out = product->out + (first + t) * product->out_stride + (row - product->row_begin);
+        if (product->epilogue == WN_ADD) {
+            WN_EACH_ROW(out[r] += values[r]);
+        } else {
+            WN_EACH_ROW(out[r] = values[r]);
         }
     }
 }

@@ -96,7 +96,7 @@ public enum StoredForm: Sendable, Hashable {
         guard format.isMasked else { return matrix.byteCount }
         let kept = Double(matrix.count) * share
         return Int(kept * Double(format.codeBits) / 8) + matrix.rows
-            * WeightMatrix.maskStride(columns: matrix.columns)
+            * format.maskStride(columns: matrix.columns)
             + (matrix.rows + 1) * 4
             + format.scaleBytes(rows: matrix.rows, columns: matrix.columns, group: group)
     }

@@ -55,6 +55,49 @@ public struct SparsityMask: Sendable {
         (bytes.base + index * rowBytes).assumingMemoryBound(to: UInt8.self)
     }
 
+    // MARK: Blocks
+
+    /// A mask from one bit for each four columns of a row, rows of whole 64-bit words.
+    init(rows: Int, columns: Int, blocksOfFour blocks: StorageSlice) {
+        let stride = WeightMatrix.maskStride(columns: columns)
+        let blockStride = WeightMatrix.maskStride(columns: columns / 4)
+        let storage = Storage(byteCount: rows * stride) { out in
+            for row in 0..<rows {
+                for word in 0..<stride / 8 {
+                    let bits = blocks.bytes.loadUnaligned(fromByteOffset: row * blockStride + word * 2, as: UInt16.self)
+                    var x = UInt64(bits)
+                    x = (x | x << 24) & 0x0000_00FF_0000_00FF
+                    x = (x | x << 12) & 0x000F_000F_000F_000F
+                    x = (x | x << 6) & 0x0303_0303_0303_0303
+                    x = (x | x << 3) & 0x1111_1111_1111_1111
+                    out.storeBytes(of: x * 15, toByteOffset: row * stride + word * 8, as: UInt64.self)
+                }
+            }
+        }
+        self.init(rows: rows, columns: columns, bytes: StorageSlice(storage))
+    }
+
+    /// A bit for each four columns of a row, set when any of them is kept.
+    func blocksOfFour() -> StorageSlice {
+        let blockStride = WeightMatrix.maskStride(columns: columns / 4)
+        let storage = Storage(byteCount: rows * blockStride) { out in
+            for row in 0..<rows {
+                for word in 0..<rowBytes / 8 {
+                    var x = bytes.bytes.loadUnaligned(fromByteOffset: row * rowBytes + word * 8, as: UInt64.self)
+                    x |= x >> 1
+                    x = (x | x >> 2) & 0x1111_1111_1111_1111
+                    x = (x | x >> 3) & 0x0303_0303_0303_0303
+                    x = (x | x >> 6) & 0x000F_000F_000F_000F
+                    x = (x | x >> 12) & 0x0000_00FF_0000_00FF
+                    x |= x >> 24
+                    out.storeBytes(
+                        of: UInt16(truncatingIfNeeded: x), toByteOffset: row * blockStride + word * 2, as: UInt16.self)
+                }
+            }
+        }
+        return StorageSlice(storage)
+    }
+
     // MARK: Two masks
 
     /// What both keep.

@@ -16,6 +16,8 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
     package let scales: Scales
     /// For a masked format, the dense one with the same values.
     package let denseCode: wn_format?
+    /// Columns of a row that a bit of the mask stands for.
+    public let maskColumns: Int
 
     package enum Scales: Sendable, Hashable {
         case none
@@ -31,7 +33,7 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
 
     package init(
         _ name: String, _ code: wn_format, codeBits: Int, blockWidth: Int = 1, scales: Scales = .none,
-        dense: wn_format? = nil
+        dense: wn_format? = nil, maskColumns: Int = 1
     ) {
         self.name = name
         self.code = code
@@ -39,6 +41,7 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
         self.blockWidth = blockWidth
         self.scales = scales
         denseCode = dense
+        self.maskColumns = maskColumns
     }
 
     public var isMasked: Bool { denseCode != nil }
@@ -46,10 +49,14 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
     /// The same values without a mask.
     public var dense: WeightFormat { denseCode.flatMap(WeightFormats.with(code:)) ?? self }
 
-    /// The same values under a mask; nil where no masked layout exists.
+    /// The same values under a mask of single weights, or of what the format's own mask holds; nil where no masked layout
+    /// exists.
     public var masked: WeightFormat? {
-        isMasked ? self : WeightFormats.all.first { $0.denseCode == code }
+        isMasked ? self : WeightFormats.all.first { $0.denseCode == code && $0.maskColumns == 1 }
     }
+
+    /// Bytes between the rows of a mask.
+    package func maskStride(columns: Int) -> Int { WeightMatrix.maskStride(columns: columns / maskColumns) }
 
     /// The format that pruned weights get when they are to stay in their own grid: the masked twin, the same
     /// format where plain numbers can be zero in place, and int8 for grids that have no masked layout.
@@ -91,6 +98,7 @@ public enum WeightFormats {
     public static let all: [WeightFormat] = [
         .f32, .f16, .bf16, .q4_0, .q4_1, .q8_0, .int8, .int4,
         .maskedQ4_0, .maskedQ4_1, .maskedQ8_0, .maskedInt8, .maskedInt4, .maskedF16,
+        .block4Int8,
     ] + WeightFormat.ggmlBlocks
 
     /// The format of a name; nil when there is none.

@@ -55,14 +55,15 @@ extension WeightMatrix {
             try expect(parts.values, "values", rows * format.rowBytes(columns: columns))
             return false
         }
-        let stride = maskStride(columns: columns)
+        let stride = format.maskStride(columns: columns)
+        let units = columns / format.maskColumns
         try expect(parts.mask, "mask", rows * stride)
         try expect(parts.rowOffsets, "row offsets", (rows + 1) * 4)
         let mask = parts.mask!.bytes
         let offsets = parts.rowOffsets!.bytes
         var start = Int(offsets.loadUnaligned(as: UInt32.self))
         guard start == 0 else { throw .badRowOffsets(name: name, row: 0) }
-        var isTwoOfFour = columns % 64 == 0
+        var isTwoOfFour = columns % 64 == 0 && format.maskColumns == 1
         for row in 0..<rows {
             let end = Int(offsets.loadUnaligned(fromByteOffset: (row + 1) * 4, as: UInt32.self))
             guard end >= start, end <= parts.values.byteCount else {
@@ -72,11 +73,11 @@ extension WeightMatrix {
             var bits = 0
             for word in 0..<(stride / 8) {
                 let value = mask.loadUnaligned(fromByteOffset: row * stride + word * 8, as: UInt64.self)
-                let kept = value.nonzeroBitCount
-                bits += kept
+                let kept = value.nonzeroBitCount * format.maskColumns
+                bits += value.nonzeroBitCount
                 if isTwoOfFour { isTwoOfFour = keepsTwoOfFour(value) }
                 expected += format.codeBits == 4 ? (kept + 1) / 2 : kept * format.codeBits / 8
-                let valid = columns - word * 64
+                let valid = units - word * 64
                 if valid < 64, value >> UInt64(valid) != 0 { throw .maskPastColumns(name: name, row: row) }
             }
             guard end - start == expected else {

@@ -4,7 +4,11 @@ import WinnowCore
 extension WeightMatrix {
     /// The mask that a masked format carries; nil for dense ones.
     public var mask: SparsityMask? {
-        parts.mask.map { SparsityMask(rows: rows, columns: columns, bytes: $0) }
+        parts.mask.map {
+            format.maskColumns == 1
+                ? SparsityMask(rows: rows, columns: columns, bytes: $0)
+                : SparsityMask(rows: rows, columns: columns, blocksOfFour: $0)
+        }
     }
 
     /// The same weights with the pruned ones zero, in the matrix's own grid: kept weights keep their bits.
@@ -19,12 +23,36 @@ extension WeightMatrix {
         precondition(
             mask.rows == rows && mask.columns == columns,
             "a mask of [\(mask.rows), \(mask.columns)] for [\(rows), \(columns)]")
-        guard let twin = format.isMasked ? format : format.masked else {
+        guard let twin = format.masked else {
             return format.isFloat
                 ? try zeroed(by: mask, on: pool, name)
                 : try masked(by: mask, storedAs: format.pruned.dense, group: 0, on: pool, name: name)
         }
+        return try masked(by: mask, in: twin, on: pool, name)
+    }
+
+    /// In a masked format of the same values, codes as they are.
+    ///
+    /// A block that keeps any weight is kept whole, the others in it zero.
+    private func masked(
+        by mask: SparsityMask, in twin: WeightFormat, on pool: KernelPool, _ name: String
+    ) throws(WeightError) -> WeightMatrix {
         let mask = self.mask.map { $0.intersection(mask) } ?? mask
+        guard twin.maskColumns > 1 else { return try packed(mask, mask.bytes, twin, on: pool, name) }
+        guard columns % twin.blockWidth == 0 else {
+            throw .unevenBlocks(name: name, columns: columns, blockWidth: twin.blockWidth)
+        }
+        // A matrix whose pruned weights have no code left gives zeros for them.
+        let loose = try packed(mask, mask.bytes, twin.dense.masked!, on: pool, name)
+        let blocks = mask.blocksOfFour()
+        return try loose.packed(
+            SparsityMask(rows: rows, columns: columns, blocksOfFour: blocks), blocks, twin, on: pool, name)
+    }
+
+    /// The codes that `mask` keeps; `bits` is the mask as the format has it.
+    private func packed(
+        _ mask: SparsityMask, _ bits: StorageSlice, _ twin: WeightFormat, on pool: KernelPool, _ name: String
+    ) throws(WeightError) -> WeightMatrix {
         var offsets = [UInt32](repeating: 0, count: rows + 1)
         var total = 0
         for row in 0..<rows {
@@ -40,7 +68,7 @@ extension WeightMatrix {
         return try WeightMatrix(
             format: twin, rows: rows, columns: columns, group: group,
             parts: Parts(
-                values: StorageSlice(values.freeze()), mask: mask.bytes, rowOffsets: StorageSlice(copying: offsets),
+                values: StorageSlice(values.freeze()), mask: bits, rowOffsets: StorageSlice(copying: offsets),
                 scales: ownScales(on: pool)),
             name: name)
     }
@@ -92,7 +120,7 @@ extension WeightMatrix {
     /// The matrix in a masked format, its zeros the pruned weights: all of them stay zero, and no other
     /// weight is pruned. A matrix without zeros gets a mask that keeps everything.
     ///
-    /// A matrix of the format's dense twin keeps its codes and scales; others are rounded to the nearest
+    /// A matrix of the format's dense twin, or of another mask over it, keeps its codes and scales; others are rounded to the nearest
     /// code.
     ///
     /// - Parameter format: a masked format.
@@ -105,8 +133,9 @@ extension WeightMatrix {
         precondition(format.isMasked, "\(format.name) is not a masked format")
         guard format != self.format else { return self }
         let mask = nonzeros(on: pool)
-        guard self.format != format.dense else { return try masked(by: mask, on: pool, name: name) }
+        guard self.format.dense != format.dense else { return try masked(by: mask, in: format, on: pool, name) }
         return try masked(by: mask, storedAs: format.dense, group: group, on: pool, name: name)
+            .masked(by: mask, in: format, on: pool, name)
     }
 
     /// A mask that keeps the weights that are not zero.

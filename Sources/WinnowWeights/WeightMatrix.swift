@@ -78,7 +78,7 @@ public final class WeightMatrix: Sendable {
         descriptor.row_bytes = format.isMasked ? 0 : format.rowBytes(columns: columns)
         descriptor.values_end = descriptor.values + parts.values.byteCount
         descriptor.mask = parts.mask?.base.assumingMemoryBound(to: UInt8.self)
-        descriptor.mask_stride = format.isMasked ? WeightMatrix.maskStride(columns: columns) : 0
+        descriptor.mask_stride = format.isMasked ? format.maskStride(columns: columns) : 0
         descriptor.two_of_four = isTwoOfFour
         descriptor.row_offsets = parts.rowOffsets?.base.assumingMemoryBound(to: UInt32.self)
         descriptor.scales = parts.scales?.base
@@ -158,7 +158,7 @@ public final class WeightMatrix: Sendable {
         return counts.reduce(0, +)
     }
 
-    /// Bytes between the mask's rows: whole 64-bit words.
+    /// Bytes between the rows of a mask of single weights: whole 64-bit words.
     package static func maskStride(columns: Int) -> Int { (columns + 63) / 64 * 8 }
 }
 

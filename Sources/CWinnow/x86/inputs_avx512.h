@@ -82,18 +82,23 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
     }
     int8_t *lo = in->lo + token * in->stride;
     int32_t *isums = in->isums + token * blocks;
-    __m512 peak = _mm512_setzero_ps();
-    for (size_t c = 0; c < columns; c += 16) {
-        peak = _mm512_max_ps(peak, _mm512_abs_ps(input_value(x, weight, scale, c, columns)));
+    // Four chains, for each step waits for the one before.
+    __m512 peaks[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t c = 0; c < columns; c += 64) {
+        WN_UNROLL for (size_t i = 0; i < 4; i++) {
+            peaks[i] = _mm512_max_ps(peaks[i], _mm512_abs_ps(input_value(x, weight, scale, c + 16 * i, columns)));
+        }
     }
-    float largest = _mm512_reduce_max_ps(peak);
+    float largest = _mm512_reduce_max_ps(
+        _mm512_max_ps(_mm512_max_ps(peaks[0], peaks[1]), _mm512_max_ps(peaks[2], peaks[3])));
     __m512 inverse = _mm512_set1_ps(largest > 0 ? (float)(32512 >> in->shift) / largest : 0);
     __m128i shift = _mm_cvtsi32_si128(in->shift);
     int64_t total = 0;
     for (size_t b = 0; b < blocks; b++) {
         isums[b] = 0;
         if (b >= in->stride / 32) continue;
-        for (size_t half = 0; half < 2; half++) {
+        __m512i sum = _mm512_setzero_si512();
+        WN_UNROLL for (size_t half = 0; half < 2; half++) {
             size_t c = 32 * b + 16 * half;
             __m512i value = _mm512_cvtps_epi32(_mm512_mul_ps(input_value(x, weight, scale, c, columns), inverse));
             value = _mm512_sll_epi32(value, shift);
@@ -101,8 +106,9 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
             __m512i high = _mm512_srai_epi32(_mm512_sub_epi32(value, low), 8);
             _mm_storeu_si128((__m128i *)(q + c), _mm512_cvtepi32_epi8(high));
             _mm_storeu_si128((__m128i *)(lo + c), _mm512_cvtepi32_epi8(low));
-            isums[b] += _mm512_reduce_add_epi32(value);
+            sum = _mm512_add_epi32(sum, value);
         }
+        isums[b] = _mm512_reduce_add_epi32(sum);
         total += isums[b];
     }
     in->scales[token] = largest / 32512;

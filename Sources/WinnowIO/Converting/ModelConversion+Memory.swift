@@ -55,7 +55,7 @@ extension ModelConversion {
         var written = layout.rows * wanted.rowBytes(columns: layout.columns)
         if wanted.isMasked {
             written = layout.rows * ((layout.columns * wanted.codeBits + 7) / 8)
-            written += (layout.rows + 1) * 4 + layout.rows * WeightMatrix.maskStride(columns: layout.columns)
+            written += (layout.rows + 1) * 4 + layout.rows * wanted.maskStride(columns: layout.columns)
         }
         written += wanted.scaleBytes(
             rows: layout.rows, columns: layout.columns, group: layout.group > 0 ? layout.group : group)

@@ -33,7 +33,7 @@ extension WeightMatrix {
             offsets.append(0)
             var total = 0
             for _ in 0..<rows {
-                for first in stride(from: 0, to: columns, by: 64) {
+                for first in stride(from: 0, to: columns / format.maskColumns, by: 64) {
                     var word: UInt64 = 0
                     for byte in 0..<8 {
                         let draws = random.next()
@@ -41,9 +41,10 @@ extension WeightMatrix {
                             word |= 1 << UInt64(byte * 8 + bit)
                         }
                     }
-                    if columns - first < 64 { word &= (1 << UInt64(columns - first)) - 1 }
+                    let left = columns / format.maskColumns - first
+                    if left < 64 { word &= (1 << UInt64(left)) - 1 }
                     mask.append(word)
-                    let kept = word.nonzeroBitCount
+                    let kept = word.nonzeroBitCount * format.maskColumns
                     total += format.codeBits == 4 ? (kept + 1) / 2 : kept * format.codeBits / 8
                 }
                 offsets.append(UInt32(total))
