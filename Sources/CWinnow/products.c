@@ -146,20 +146,22 @@ static void wn_activate(const wn_product_table *table, int32_t epilogue, float *
     }
 }
 
-// A size that the compiler knows is no call, and no loop.
-#define WN_EACH_ROW(DO)                                                                                            \
-    if (rows == WN_TILE_ROWS) {                                                                                    \
-        for (size_t r = 0; r < WN_TILE_ROWS; r++) DO;                                                              \
-    } else {                                                                                                       \
-        for (size_t r = 0; r < rows; r++) DO;                                                                      \
+// into[i] (+)= x[i] for the rows of a tile; a whole one in vectors.
+typedef float wn_tile_row __attribute__((vector_size(4 * WN_TILE_ROWS), aligned(4), may_alias));
+
+static inline void wn_put_rows(float *into, const float *x, size_t rows, bool adds) {
+    if (rows == WN_TILE_ROWS) {
+        const wn_tile_row values = *(const wn_tile_row *)x;
+        *(wn_tile_row *)into = adds ? *(const wn_tile_row *)into + values : values;
+    } else {
+        for (size_t r = 0; r < rows; r++) into[r] = adds ? into[r] + x[r] : x[r];
     }
+}
 
 static void wn_finish(const wn_product *product, const wn_product_table *table, size_t row, size_t rows, size_t first,
                       size_t tokens, float *y, const float *gate) {
-    const float *bias = product->bias ? product->bias + row : NULL;
-    for (size_t t = 0; bias && t < tokens; t++) {
-        float *values = y + t * WN_TILE_ROWS;
-        WN_EACH_ROW(values[r] += bias[r]);
+    for (size_t t = 0; product->bias && t < tokens; t++) {
+        wn_put_rows(y + t * WN_TILE_ROWS, product->bias + row, rows, true);
     }
     if (product->epilogue != WN_STORE && product->epilogue != WN_ADD) {
         // A whole tile at once: what one value waits for, another's steps fill.
@@ -169,14 +171,9 @@ static void wn_finish(const wn_product *product, const wn_product_table *table, 
             wn_activate(table, product->epilogue, y + t * WN_TILE_ROWS, gates, count);
         }
     }
-    for (size_t t = 0; t < tokens; t++) {
-        const float *values = y + t * WN_TILE_ROWS;
-        float *out = product->out + (first + t) * product->out_stride + (row - product->row_begin);
-        if (product->epilogue == WN_ADD) {
-            WN_EACH_ROW(out[r] += values[r]);
-        } else {
-            WN_EACH_ROW(out[r] = values[r]);
-        }
+    float *out = product->out + first * product->out_stride + (row - product->row_begin);
+    for (size_t t = 0; t < tokens; t++, out += product->out_stride) {
+        wn_put_rows(out, y + t * WN_TILE_ROWS, rows, product->epilogue == WN_ADD);
     }
 }
 
