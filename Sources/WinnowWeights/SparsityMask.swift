@@ -64,7 +64,8 @@ public struct SparsityMask: Sendable {
         let storage = Storage(byteCount: rows * stride) { out in
             for row in 0..<rows {
                 for word in 0..<stride / 8 {
-                    let bits = blocks.bytes.loadUnaligned(fromByteOffset: row * blockStride + word * 2, as: UInt16.self)
+                    let bits = blocks.bytes.loadUnaligned(
+                        fromByteOffset: row * blockStride + word * 2, as: UInt16.self)
                     var x = UInt64(bits)
                     x = (x | x << 24) & 0x0000_00FF_0000_00FF
                     x = (x | x << 12) & 0x000F_000F_000F_000F
@@ -83,7 +84,8 @@ public struct SparsityMask: Sendable {
         let storage = Storage(byteCount: rows * blockStride) { out in
             for row in 0..<rows {
                 for word in 0..<rowBytes / 8 {
-                    var x = bytes.bytes.loadUnaligned(fromByteOffset: row * rowBytes + word * 8, as: UInt64.self)
+                    var x = bytes.bytes.loadUnaligned(
+                        fromByteOffset: row * rowBytes + word * 8, as: UInt64.self)
                     x |= x >> 1
                     x = (x | x >> 2) & 0x1111_1111_1111_1111
                     x = (x | x >> 3) & 0x0303_0303_0303_0303
@@ -91,7 +93,8 @@ public struct SparsityMask: Sendable {
                     x = (x | x >> 12) & 0x0000_00FF_0000_00FF
                     x |= x >> 24
                     out.storeBytes(
-                        of: UInt16(truncatingIfNeeded: x), toByteOffset: row * blockStride + word * 2, as: UInt16.self)
+                        of: UInt16(truncatingIfNeeded: x), toByteOffset: row * blockStride + word * 2,
+                        as: UInt16.self)
                 }
             }
         }

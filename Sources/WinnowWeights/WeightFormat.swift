@@ -95,11 +95,12 @@ public struct WeightFormat: Sendable, Hashable, CustomStringConvertible {
 
 /// Every weight format that Winnow runs packed.
 public enum WeightFormats {
-    public static let all: [WeightFormat] = [
-        .f32, .f16, .bf16, .q4_0, .q4_1, .q8_0, .int8, .int4,
-        .maskedQ4_0, .maskedQ4_1, .maskedQ8_0, .maskedInt8, .maskedInt4, .maskedF16,
-        .block4Int8,
-    ] + WeightFormat.ggmlBlocks
+    public static let all: [WeightFormat] =
+        [
+            .f32, .f16, .bf16, .q4_0, .q4_1, .q8_0, .int8, .int4,
+            .maskedQ4_0, .maskedQ4_1, .maskedQ8_0, .maskedInt8, .maskedInt4, .maskedF16,
+            .block4Int8,
+        ] + WeightFormat.ggmlBlocks
 
     /// The format of a name; nil when there is none.
     public static func named(_ name: String) -> WeightFormat? { all.first { $0.name == name } }

@@ -25,14 +25,17 @@ public enum WeightError: Error, Equatable, Sendable, CustomStringConvertible {
         case .missingPart(let name, let part): "\(name): the \(part) are missing"
         case .wrongLength(let name, let part, let bytes, let expected):
             "\(name): \(bytes) bytes of \(part), expected \(expected)"
-        case .badRowOffsets(let name, let row): "\(name): row offset \(row) is out of order or past the values"
+        case .badRowOffsets(let name, let row):
+            "\(name): row offset \(row) is out of order or past the values"
         case .maskDisagrees(let name, let row, let bits, let values):
             "\(name): row \(row) has \(bits) bits in its mask but \(values) bytes of values"
-        case .maskPastColumns(let name, let row): "\(name): the mask of row \(row) has bits past the last column"
+        case .maskPastColumns(let name, let row):
+            "\(name): the mask of row \(row) has bits past the last column"
         case .notFinite(let name, let row): "\(name): row \(row) holds NaN or infinity; is the file damaged?"
         case .tooLarge(let name, let bytes):
             "\(name): \(Format.bytes(bytes)) of kept values; 4 GiB is the most"
-        case .cannotEncode(let name, let format): "\(name): \(format) can be read, not written; choose another format"
+        case .cannotEncode(let name, let format):
+            "\(name): \(format) can be read, not written; choose another format"
         }
     }
 }

@@ -19,7 +19,9 @@ extension WeightMatrix {
     ///
     /// - Parameter name: what errors call the matrix.
     /// - Throws: ``WeightError/tooLarge(name:bytes:)`` over 4 GiB of kept values.
-    public func masked(by mask: SparsityMask, on pool: KernelPool, name: String) throws(WeightError) -> WeightMatrix {
+    public func masked(by mask: SparsityMask, on pool: KernelPool, name: String) throws(WeightError)
+        -> WeightMatrix
+    {
         precondition(
             mask.rows == rows && mask.columns == columns,
             "a mask of [\(mask.rows), \(mask.columns)] for [\(rows), \(columns)]")
@@ -83,7 +85,9 @@ extension WeightMatrix {
         return StorageSlice(scales.freeze())
     }
 
-    private func zeroed(by mask: SparsityMask, on pool: KernelPool, _ name: String) throws(WeightError) -> WeightMatrix {
+    private func zeroed(by mask: SparsityMask, on pool: KernelPool, _ name: String) throws(WeightError)
+        -> WeightMatrix
+    {
         let bytes = format.codeBits / 8
         let rowBytes = columns * bytes
         let values = Buffer<UInt8>(count: rows * rowBytes)
@@ -133,7 +137,9 @@ extension WeightMatrix {
         precondition(format.isMasked, "\(format.name) is not a masked format")
         guard format != self.format else { return self }
         let mask = nonzeros(on: pool)
-        guard self.format.dense != format.dense else { return try masked(by: mask, in: format, on: pool, name) }
+        guard self.format.dense != format.dense else {
+            return try masked(by: mask, in: format, on: pool, name)
+        }
         return try masked(by: mask, storedAs: format.dense, group: group, on: pool, name: name)
             .masked(by: mask, in: format, on: pool, name)
     }
@@ -159,7 +165,9 @@ extension WeightMatrix {
     }
 
     /// Calls `body` for every row with scratch of two bytes a column, rows spread over the pool.
-    private func eachRow(on pool: KernelPool, _ body: (_ row: Int, _ scratch: UnsafeMutablePointer<UInt8>) -> Void) {
+    private func eachRow(
+        on pool: KernelPool, _ body: (_ row: Int, _ scratch: UnsafeMutablePointer<UInt8>) -> Void
+    ) {
         let rowsAtOnce = max(1, 1 << 16 / columns)
         pool.run(chunks: (rows + rowsAtOnce - 1) / rowsAtOnce) { chunk, _ in
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 2 * columns) { scratch in

@@ -21,10 +21,12 @@ struct FormatCase {
       let chance = row % 3 == 2 ? 0 : row % 5 == 4 ? 1 : sparsity
       var kept = [Bool](repeating: true, count: columns)
       if format.isMasked { kept = kept.map { _ in written.random.uniformDouble() >= chance } }
+      if format.maskColumns > 1 { kept = kept.indices.map { kept[$0 / format.maskColumns * format.maskColumns] } }
       weights += written.appendRow(format, columns: columns, group: group, kept: kept)
-      for start in stride(from: 0, to: columns, by: 64) {
+      let units = stride(from: 0, to: columns, by: format.maskColumns).map { kept[$0] }
+      for start in stride(from: 0, to: units.count, by: 64) {
         var word: UInt64 = 0
-        for bit in 0..<min(64, columns - start) where kept[start + bit] { word |= 1 << UInt64(bit) }
+        for bit in 0..<min(64, units.count - start) where units[start + bit] { word |= 1 << UInt64(bit) }
         mask.append(word)
       }
       offsets.append(UInt32(written.values.count))

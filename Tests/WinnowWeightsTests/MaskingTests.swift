@@ -45,6 +45,49 @@ private let adversarialMasks: [(name: String, isKept: @Sendable (Int, Int) -> Bo
         }
     }
 
+    /// The same weights, a bit a block instead of one a weight, and back.
+    @Test func blocksOfFourKeepTheirBits() throws {
+        let pool = try KernelPool(threads: MaskingTests.pool)
+        for columns in [4, 64, 100, 260] {
+            let dense = try FormatCase(.int8, rows: 9, columns: columns, seed: 5).matrix
+            let mask = SparsityMask(rows: 9, columns: columns) { ($0 * 7 + $1 / 4 * 5) % 11 < 3 }
+            let loose = try dense.masked(by: mask, on: pool, name: "w")
+            let blocks = try loose.maskingZeros(in: .block4Int8, group: 0, on: pool, name: "w")
+            let kept = loose.nonzeros(on: pool)
+            #expect(try values(blocks) == values(loose))
+            #expect(kept.isSubset(of: try #require(blocks.mask)))
+            #expect(try #require(blocks.mask).isSubset(of: mask))
+            #expect(blocks.parts.mask?.byteCount == 9 * ((columns / 4 + 63) / 64 * 8))
+            let back = try blocks.maskingZeros(in: .maskedInt8, group: 0, on: pool, name: "w")
+            #expect(try values(back) == values(loose) && back.mask == kept)
+            // Part of a block goes: it stays, with zeros.
+            let half = SparsityMask(rows: 9, columns: columns) { $1 % 2 == 0 }
+            let less = try blocks.masked(by: half, on: pool, name: "w")
+            #expect(less.format == .block4Int8)
+            #expect(try values(less) == values(loose.masked(by: half, on: pool, name: "w")))
+        }
+        let odd = try FormatCase(.int8, rows: 2, columns: 6, seed: 5).matrix
+        #expect(throws: WeightError.unevenBlocks(name: "w", columns: 6, blockWidth: 4)) {
+            try odd.maskingZeros(in: .block4Int8, group: 0, on: pool, name: "w")
+        }
+    }
+
+    @Test func blockMasksAreChecked() throws {
+        let good = try FormatCase(.block4Int8, rows: 3, columns: 100, sparsity: 0.5, seed: 8).matrix
+        func read(_ change: (inout [UInt8]) -> Void) throws -> WeightMatrix {
+            var mask = [UInt8](good.parts.mask!.bytes)
+            change(&mask)
+            var parts = good.parts
+            parts.mask = StorageSlice(copying: mask)
+            return try WeightMatrix(format: .block4Int8, rows: 3, columns: 100, parts: parts, name: "w")
+        }
+        #expect(try values(read { _ in }) == values(good))
+        // 25 blocks: bit 25 of a row stands for nothing.
+        #expect(throws: WeightError.maskPastColumns(name: "w", row: 0)) { try read { $0[3] |= 2 } }
+        #expect(throws: WeightError.self) { try read { $0[0] ^= 1 } }
+        #expect(throws: WeightError.self) { try read { $0.removeLast(8) } }
+    }
+
     /// What lets kernels read a mask without counting: every four columns keep two, no more and no fewer.
     @Test func masksOfTwoOfFourAreKnown() throws {
         let pool = try KernelPool(threads: 1)
@@ -151,8 +194,10 @@ private let adversarialMasks: [(name: String, isKept: @Sendable (Int, Int) -> Bo
                 let mask = try #require(packed.mask)
                 let after = try values(packed)
                 for index in before.indices {
-                    #expect(
-                        mask[index / 96, index % 96] == (before[index] != 0), "\(source.format) to \(target)")
+                    // A block is kept for any of its weights.
+                    let first = index / target.maskColumns * target.maskColumns
+                    let isKept = before[first..<first + target.maskColumns].contains { $0 != 0 }
+                    #expect(mask[index / 96, index % 96] == isKept, "\(source.format) to \(target)")
                     if before[index] == 0 { #expect(after[index] == 0) }
                     if source.format.masked == target { #expect(after[index] == before[index]) }
                 }

@@ -15,7 +15,7 @@ struct RandomRows {
   ) -> [Double] {
     switch format.name {
     case "f32", "f16", "bf16", "masked-f16": return appendFloats(format.name, kept)
-    case "int8", "masked-int8":
+    case "int8", "masked-int8", "block4-int8":
       let scale = 0.001 + random.uniform() * 0.01
       append(scale.bitPattern, to: \.scales)
       return appendBytes(kept).map { Double(scale) * Double($0) }

@@ -10,5 +10,6 @@ extension WeightFormat {
         "masked-int4", WN_MASKED_INT4, codeBits: 4, blockWidth: 32, scales: .group, dense: WN_INT4)
     /// Blocks of four columns of a row, kept or pruned together: a bit a block, and products that read whole blocks.
     public static let block4Int8 = WeightFormat(
-        "block4-int8", WN_BLOCK4_INT8, codeBits: 8, blockWidth: 4, scales: .row, dense: WN_INT8, maskColumns: 4)
+        "block4-int8", WN_BLOCK4_INT8, codeBits: 8, blockWidth: 4, scales: .row, dense: WN_INT8,
+        maskColumns: 4)
 }
