@@ -61,34 +61,51 @@ public struct LinearWeights {
 
     /// The mask that scores make, as the target says.
     ///
-    /// - Throws: ``SelectionError`` when a score is NaN or infinite.
+    /// - Throws: ``SelectionError`` when a score is NaN or infinite; `WeightError/unevenBlocks`.
     func choose(by score: some SaliencyScore, _ target: inout LayerTarget) throws -> SparsityMask {
         let selector = MaskSelector(on: pool)
-        let scores = scoredRows(score)
-        switch (target.goal.pattern, target.goal.scope) {
-        case (.nOfM(let n, let m), _):
+        let unit = target.goal.pattern.unit
+        let scores = try scoredRows(score, inBlocksOf: unit)
+        if case .nOfM(let n, let m) = target.goal.pattern {
             return try selector.mask(scores, keeping: n, of: m)
-        case (.unstructured, .row):
+        }
+        switch target.goal.scope {
+        case .row:
             return try selector.mask(
-                scores, pruningInEachRow: target.goal.prunedInRow(columns: matrix.columns))
-        case (.unstructured, .matrix):
-            return try selector.mask(scores, pruning: target.goal.pruned(of: matrix.count))
-        case (.unstructured, .global):
+                scores, pruningInEachRow: target.goal.prunedInRow(columns: matrix.columns / unit)
+            ).spread(by: unit)
+        case .matrix:
+            return try selector.mask(scores, pruning: target.goal.pruned(of: matrix.count / unit)).spread(
+                by: unit)
+        case .global:
             guard var threshold = target.threshold else {
                 preconditionFailure("\(name): a global goal without its threshold")
             }
             let mask = try selector.mask(scores, under: &threshold)
             target.threshold = threshold
-            return mask
+            return mask.spread(by: unit)
         }
     }
 
-    /// The layer's scores, row by row.
-    package func scoredRows(_ score: some SaliencyScore) -> ScoredRows {
+    /// The layer's scores, row by row, of blocks of so many columns.
+    ///
+    /// - Throws: `WeightError/unevenBlocks` for a width that blocks do not divide.
+    package func scoredRows(_ score: some SaliencyScore, inBlocksOf unit: Int = 1) throws(WeightError)
+        -> ScoredRows
+    {
         let matrix = matrix
-        return ScoredRows(name: name, rows: matrix.rows, columns: matrix.columns) { row, values in
+        try checkBlocks(of: unit)
+        let rows = ScoredRows(name: name, rows: matrix.rows, columns: matrix.columns) { row, values in
             matrix.row(row, into: values)
             return score.score(UnsafeMutableBufferPointer(start: values, count: matrix.columns))
+        }
+        return rows.blocks(of: unit)
+    }
+
+    /// - Throws: `WeightError/unevenBlocks`.
+    func checkBlocks(of unit: Int) throws(WeightError) {
+        guard matrix.columns % unit == 0 else {
+            throw .unevenBlocks(name: name, columns: matrix.columns, blockWidth: unit)
         }
     }
 }

@@ -5,7 +5,7 @@ public struct SparsityGoal: Sendable, Hashable {
     /// The share of zeros, 0 up to, but not including, 1.
     public let sparsity: Double
     public let pattern: SparsityPattern
-    /// For unstructured patterns only.
+    /// Where weights or blocks are counted; an N:M pattern has none.
     public let scope: SelectionScope
 
     /// - Throws: ``ConfigurationError`` with the key's name.
@@ -22,14 +22,18 @@ public struct SparsityGoal: Sendable, Hashable {
         self.scope = scope
     }
 
+    /// Whether the pattern leaves open how sparse each layer is.
+    public var isCounted: Bool { pattern.sparsity == nil }
+
     /// Zeros of a row under ``SelectionScope/row``: floor(columns * sparsity).
     public func prunedInRow(columns: Int) -> Int { Int((Double(columns) * sparsity).rounded(.down)) }
 
     /// Zeros among `count` weights of a matrix or of the model: round(count * sparsity).
     public func pruned(of count: Int) -> Int { Int((Double(count) * sparsity).rounded()) }
 
-    /// `2:4`, or `0.5 by row`.
+    /// `2:4`, `0.5 by row`, or `1x4, 0.5 by row`.
     public var summary: String {
-        pattern == .unstructured ? "\(sparsity) by \(scope.rawValue)" : pattern.description
+        guard isCounted else { return pattern.description }
+        return (pattern == .unstructured ? "" : "\(pattern), ") + "\(sparsity) by \(scope.rawValue)"
     }
 }

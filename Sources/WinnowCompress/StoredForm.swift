@@ -8,6 +8,8 @@ public enum StoredForm: Sendable, Hashable {
     case source
     /// Rounded to the nearest of 8 bits, one scale a row.
     case int8
+    /// The same where four columns of a row are pruned together: a mask with a bit for each four.
+    case block4Int8
     /// Rounded to the nearest of 4 bits, one scale for each `group` columns: 32, 64 or 128.
     /// Fewer than 4 bits use the inner codes of the same format.
     case int4(group: Int, bits: Int = 4)
@@ -20,6 +22,7 @@ public enum StoredForm: Sendable, Hashable {
         switch self {
         case .source: matrix.format.pruned
         case .int8: .maskedInt8
+        case .block4Int8: .block4Int8
         case .int4: .maskedInt4
         case .q8_0: .maskedQ8_0
         case .f16: .maskedF16
@@ -32,6 +35,13 @@ public enum StoredForm: Sendable, Hashable {
     /// - Throws: `WeightError` for a weight that the format cannot hold.
     package func store(_ layer: LinearWeights) throws -> WeightMatrix? {
         guard layer.mask != nil || layer.replacement != nil else { return nil }
+        if self == .block4Int8 {
+            let stored = try StoredForm.int8.store(layer)
+            return try layer.mask.flatMap { mask in
+                try stored.map { try inBlocks($0, mask, layer.pool, layer.name) }
+            }
+                ?? stored
+        }
         guard var values = layer.replacement else {
             return try layer.mask.map { try store(layer.matrix, $0, on: layer.pool, name: layer.name) }
         }
@@ -58,7 +68,7 @@ public enum StoredForm: Sendable, Hashable {
         case .source:
             if let own = QuantGrid(of: matrix, on: pool) { return own }
             return matrix.format.isFloat ? nil : QuantGrid(int8Of: matrix, on: pool)
-        case .int8: return QuantGrid(int8Of: matrix, on: pool)
+        case .int8, .block4Int8: return QuantGrid(int8Of: matrix, on: pool)
         case .int4(let group, let bits): return QuantGrid(int4Of: matrix, group: group, bits: bits)
         case .q8_0: return QuantGrid(q8_0Of: matrix, on: pool)
         case .f16: return nil
@@ -76,11 +86,19 @@ public enum StoredForm: Sendable, Hashable {
     ) throws -> WeightMatrix {
         switch self {
         case .source: try matrix.masked(by: mask, on: pool, name: name)
+        case .block4Int8:
+            try inBlocks(StoredForm.int8.store(matrix, mask, on: pool, name: name), mask, pool, name)
         case .int8, .q8_0, .f16:
             try matrix.masked(by: mask, storedAs: format(of: matrix).dense, group: 0, on: pool, name: name)
         case .int4(let group, _):
             try matrix.masked(by: mask, storedAs: .int4, group: group, on: pool, name: name)
         }
+    }
+
+    private func inBlocks(
+        _ matrix: WeightMatrix, _ mask: SparsityMask, _ pool: KernelPool, _ name: String
+    ) throws(WeightError) -> WeightMatrix {
+        try matrix.masked(by: mask, in: .block4Int8, on: pool, name)
     }
 
     /// Bytes that a matrix of this many kept weights takes, within the rounding of rows.
@@ -106,11 +124,12 @@ public enum StoredForm: Sendable, Hashable {
 }
 
 extension StoredForm: CustomStringConvertible {
-    /// `source`, `int8`, `int4`, `q8_0`, `f16`.
+    /// `source`, `int8`, `block4-int8`, `int4`, `q8_0`, `f16`.
     public init?(_ name: String, group: Int) {
         switch name {
         case "source": self = .source
         case "int8": self = .int8
+        case "block4-int8": self = .block4Int8
         case "int4": self = .int4(group: group)
         case "q8_0": self = .q8_0
         case "f16": self = .f16
@@ -118,12 +137,13 @@ extension StoredForm: CustomStringConvertible {
         }
     }
 
-    public static let names = ["source", "int8", "int4", "q8_0", "f16"]
+    public static let names = ["source", "int8", "block4-int8", "int4", "q8_0", "f16"]
 
     public var description: String {
         switch self {
         case .source: "source"
         case .int8: "int8"
+        case .block4Int8: "block4-int8"
         case .int4(let group, let bits): "int4, groups of \(group)" + (bits < 4 ? ", \(bits) bits" : "")
         case .q8_0: "q8_0"
         case .f16: "f16"

@@ -87,8 +87,10 @@ final class Walk {
             }
             let scores = try model.blocks[block].linears.map { linear in
                 try checkFinite(statistics[linear.input]!, linear.parameter.name)
-                return LinearWeights(name: linear.parameter.name, matrix: linear.parameter.matrix, on: pool)
-                    .scoredRows(WandaScore(columnNorms: statistics[linear.input]!.columnNorms))
+                return try LinearWeights(
+                    name: linear.parameter.name, matrix: linear.parameter.matrix, on: pool
+                )
+                .scoredRows(WandaScore(columnNorms: statistics[linear.input]!.columnNorms))
             }
             return try OutlierRatio.of(scores, above: threshold, on: pool)
         }
@@ -195,16 +197,18 @@ final class Walk {
         _ pruner: SequentialPruner, _ layers: PrunableLayers, on pool: KernelPool
     ) throws -> SelectionThreshold? {
         let goal = pruner.method.goal
-        guard goal.pattern == .unstructured, goal.scope == .global else { return nil }
+        guard goal.isCounted, goal.scope == .global else { return nil }
         guard let method = pruner.method as? any WeightScoringMethod else {
             throw ConfigurationError.globalNeedsWeightScore(method: type(of: pruner.method).name)
         }
-        func scores(_ score: some SaliencyScore) -> [ScoredRows] {
-            layers.layers.map {
-                LinearWeights(name: $0.name, matrix: $0.parameter.matrix, on: pool).scoredRows(score)
+        let unit = goal.pattern.unit
+        func scores(_ score: some SaliencyScore) throws -> [ScoredRows] {
+            try layers.layers.map {
+                try LinearWeights(name: $0.name, matrix: $0.parameter.matrix, on: pool)
+                    .scoredRows(score, inBlocksOf: unit)
             }
         }
         return try MaskSelector(on: pool).threshold(
-            over: scores(method.score), pruning: goal.pruned(of: layers.weightCount))
+            over: scores(method.score), pruning: goal.pruned(of: layers.weightCount / unit))
     }
 }

@@ -33,7 +33,7 @@ extension RecipeRun {
 
     private func seconds(_ phase: CompressionPhase, _ windows: [[TokenID]]) throws -> Double? {
         let goal = phase.method.goal
-        guard goal.scope != .global || goal.pattern != .unstructured else { return nil }
+        guard goal.scope != .global || !goal.isCounted else { return nil }
         var pruner = phase.pruner(threads: threads, seed: recipe.seed, recipe.calibration)
         let isOutliers = pruner.allocation != .uniform && pruner.needsCalibration
         pruner.allocation = .uniform

@@ -33,6 +33,29 @@ public struct ScoredRows {
     }
 }
 
+extension ScoredRows {
+    /// Scores of blocks of `unit` columns: the root of the sum of squares of the positive ones; of a block without, its
+    /// largest.
+    package func blocks(of unit: Int) -> ScoredRows {
+        guard unit > 1 else { return self }
+        precondition(columns % unit == 0, "\(columns) columns in blocks of \(unit)")
+        return ScoredRows(name: name, rows: rows, columns: columns / unit) { [columns, fill] row, out in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
+                guard fill(row, values.baseAddress!) else { return false }
+                for block in 0..<columns / unit {
+                    var (sum, largest) = (0.0, -Float.infinity)
+                    for value in values[block * unit..<(block + 1) * unit] {
+                        if value > 0 { sum += Double(value) * Double(value) }
+                        largest = max(largest, value)
+                    }
+                    out[block] = sum > 0 ? Float(sum.squareRoot()) : largest
+                }
+                return true
+            }
+        }
+    }
+}
+
 /// Turns scores into a mask with an exact count: the single place where the smallest are chosen.
 ///
 /// Linear time. Among equal scores the one with the lowest index goes first (over several matrices: the
@@ -45,7 +68,9 @@ public struct MaskSelector {
     /// Prunes `pruned` of each row.
     ///
     /// - Throws: ``SelectionError/notFinite(name:row:)``.
-    public func mask(_ scores: ScoredRows, pruningInEachRow pruned: Int) throws(SelectionError) -> SparsityMask {
+    public func mask(_ scores: ScoredRows, pruningInEachRow pruned: Int) throws(SelectionError)
+        -> SparsityMask
+    {
         let columns = scores.columns
         precondition(pruned >= 0 && pruned <= columns, "\(pruned) of \(columns) columns")
         return try maskByRow(scores) { values, mask in
@@ -67,8 +92,11 @@ public struct MaskSelector {
     }
 
     /// Where the smallest `pruned` scores of all these matrices end: three passes over the scores.
-    public func threshold(over all: [ScoredRows], pruning pruned: Int) throws(SelectionError) -> SelectionThreshold {
-        precondition(pruned >= 0 && pruned <= all.reduce(0) { $0 + $1.rows * $1.columns }, "\(pruned) weights")
+    public func threshold(over all: [ScoredRows], pruning pruned: Int) throws(SelectionError)
+        -> SelectionThreshold
+    {
+        precondition(
+            pruned >= 0 && pruned <= all.reduce(0) { $0 + $1.rows * $1.columns }, "\(pruned) weights")
         var prefix: UInt32 = 0
         var prefixMask: UInt32 = 0
         var left = UInt64(pruned)
@@ -152,7 +180,8 @@ public struct MaskSelector {
     ///
     /// - Throws: ``SelectionError/notFinite(name:row:)`` naming the first row for which `body` was false.
     private func eachRow(
-        _ scores: ScoredRows, _ body: (_ row: Int, _ values: UnsafeMutablePointer<Float>, _ worker: Int) -> Bool
+        _ scores: ScoredRows,
+        _ body: (_ row: Int, _ values: UnsafeMutablePointer<Float>, _ worker: Int) -> Bool
     ) throws(SelectionError) {
         let rowsAtOnce = max(1, 1 << 16 / scores.columns)
         var firstBad = [Int](repeating: .max, count: pool.threads)
@@ -161,7 +190,9 @@ public struct MaskSelector {
             pool.run(chunks: (scores.rows + rowsAtOnce - 1) / rowsAtOnce) { chunk, worker in
                 withUnsafeTemporaryAllocation(of: Float.self, capacity: scores.columns) { values in
                     for row in chunk * rowsAtOnce..<min(scores.rows, (chunk + 1) * rowsAtOnce) {
-                        if !body(row, values.baseAddress!, worker) { firstBad[worker] = min(firstBad[worker], row) }
+                        if !body(row, values.baseAddress!, worker) {
+                            firstBad[worker] = min(firstBad[worker], row)
+                        }
                     }
                 }
             }

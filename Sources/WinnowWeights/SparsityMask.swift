@@ -101,6 +101,23 @@ public struct SparsityMask: Sendable {
         return StorageSlice(storage)
     }
 
+    /// Each weight as `unit` weights of a row beside each other.
+    package func spread(by unit: Int) -> SparsityMask {
+        guard unit > 1 else { return self }
+        guard unit != 4 else { return SparsityMask(rows: rows, columns: 4 * columns, blocksOfFour: bytes) }
+        return SparsityMask(rows: rows, columns: unit * columns) { self[$0, $1 / unit] }
+    }
+
+    /// Whether each `unit` weights of a row beside each other are kept or pruned together.
+    public func keepsBlocks(of unit: Int) -> Bool {
+        guard columns % unit == 0 else { return false }
+        return (0..<rows).allSatisfy { row in
+            stride(from: 0, to: columns, by: unit).allSatisfy { start in
+                (start + 1..<start + unit).allSatisfy { self[row, $0] == self[row, start] }
+            }
+        }
+    }
+
     // MARK: Two masks
 
     /// What both keep.

@@ -36,7 +36,7 @@ extension WeightMatrix {
     /// In a masked format of the same values, codes as they are.
     ///
     /// A block that keeps any weight is kept whole, the others in it zero.
-    private func masked(
+    package func masked(
         by mask: SparsityMask, in twin: WeightFormat, on pool: KernelPool, _ name: String
     ) throws(WeightError) -> WeightMatrix {
         let mask = self.mask.map { $0.intersection(mask) } ?? mask

@@ -1,10 +1,16 @@
 import WinnowCore
 
 extension WeightMatrix {
-    /// The tightest of the usual N:M patterns that every group of every row keeps, nil for none.
+    /// The tightest of the usual patterns that every group of every row keeps, nil for none.
     ///
-    /// N:M keeps at most N of M consecutive weights of a row; 1:4, 2:4 and 4:8 are looked for.
-    public func nOfM(on pool: KernelPool) -> String? {
+    /// N:M keeps at most N of M consecutive weights of a row; 1:4, 2:4 and 4:8 are looked for, then blocks of 1x4.
+    public func pattern(on pool: KernelPool) -> String? {
+        if let nOfM = nOfM() { return nOfM }
+        let mask = mask ?? nonzeros(on: pool)
+        return mask.prunedCount > 0 && mask.keepsBlocks(of: 4) ? "1x4" : nil
+    }
+
+    private func nOfM() -> String? {
         var largest = [4: 0, 8: 0]
         var row = [Float](repeating: 0, count: columns)
         for index in 0..<rows {

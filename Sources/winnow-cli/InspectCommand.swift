@@ -44,7 +44,7 @@ struct InspectCommand: AsyncParsableCommand {
                     Layer(
                         name: parameter.name, matrix: matrix, storedFormat: storedFormats[parameter.name],
                         prunable: prunable,
-                        zeros: matrix.zeros(on: pool), nOfM: prunable ? matrix.nOfM(on: pool) : nil))
+                        zeros: matrix.zeros(on: pool), nOfM: prunable ? matrix.pattern(on: pool) : nil))
                 progress.update("counting zeros", matrices.count, of: nil, "matrices")
             }
         }
@@ -72,11 +72,14 @@ struct InspectCommand: AsyncParsableCommand {
             let (least, most) = (values.min() ?? 0, values.max() ?? 0)
             return least == most ? "\(most)" : "\(least) to \(most)"
         }
-        facts.add(["blocks", "\(shape.layers) of width \(shape.width), feed-forward \(range(\.feedForwardWidth))"])
+        facts.add([
+            "blocks", "\(shape.layers) of width \(shape.width), feed-forward \(range(\.feedForwardWidth))",
+        ])
         if let experts = shape.traits.experts {
             let shared = experts.sharedWidth > 0 ? ", one for all of width \(experts.sharedWidth)" : ""
             facts.add([
-                "experts", "\(experts.used) of \(range(\.experts)) a token, of width \(experts.width)\(shared)",
+                "experts",
+                "\(experts.used) of \(range(\.experts)) a token, of width \(experts.width)\(shared)",
             ])
         }
         facts.add(["attention", "\(range(\.heads)) heads, \(range(\.keyValueHeads)) of keys and values"])

@@ -66,7 +66,7 @@ struct PruneCommand: AsyncParsableCommand {
         guard fraction == nil, !noReconstruction else {
             throw ValidationError("--fraction and --no-reconstruction go with --structure")
         }
-        guard settings.sparsity == nil || settings.pattern == nil || settings.pattern == .unstructured else {
+        guard settings.sparsity == nil || settings.pattern?.sparsity == nil else {
             throw ValidationError("--pattern N:M says the sparsity: leave --sparsity out")
         }
         guard StoredForm(store, group: group) != nil else {

@@ -17,6 +17,12 @@ enum Naive {
         return kept
     }
 
+    /// What a block is worth: the root of its squares; -1 where all of it is gone.
+    static func norm(_ scores: ArraySlice<Double>) -> Double {
+        let sum = scores.reduce(0) { $0 + ($1 > 0 ? $1 * $1 : 0) }
+        return scores.count == 1 ? scores.first! : sum > 0 ? Double(Float(sum.squareRoot())) : scores.max()!
+    }
+
     /// Rows of `|w| * sqrt(sumOfSquares)`, floor(columns * sparsity) pruned in each.
     static func wandaByRow(_ weights: [Double], _ sumOfSquares: [Double], sparsity: Double) -> [Bool] {
         rows(weights, sumOfSquares) { kept($0, pruned: Int(Double(sumOfSquares.count) * sparsity)) }
@@ -91,7 +97,9 @@ enum TinyLlama {
 }
 
 /// A method by its name, settings as text.
-func method(_ name: String, _ settings: (String, String)...) throws -> any LayerMethod { try method(name, settings) }
+func method(_ name: String, _ settings: (String, String)...) throws -> any LayerMethod {
+    try method(name, settings)
+}
 
 func method(_ name: String, _ settings: [(String, String)]) throws -> any LayerMethod {
     var object = JSONObject()

@@ -9,7 +9,7 @@ struct NaiveSweep {
 
     enum Selection {
         case given
-        case share(Double, block: Int)
+        case share(Double, block: Int, unit: Int = 1)
         case nOfM(n: Int, m: Int)
     }
 
@@ -32,18 +32,23 @@ struct NaiveSweep {
         for j in 0..<columns {
             switch selection {
             case .given: break
-            case .share(let share, let block) where j % block == 0:
+            case .share(let share, let block, let unit) where j % block == 0:
                 let end = min(columns, j + block)
-                func goal(_ count: Int) -> Int { Int((Double(rows * count) * share).rounded()) }
+                func goal(_ count: Int) -> Int { Int((Double(rows * count / unit) * share).rounded()) }
                 let places = (0..<rows).flatMap { row in (j..<end).map { row * columns + $0 } }
                 let scores = places.map { place in
                     self.kept[place]
                         ? Double(Float(abs(self.weights[place]) / inverses[place % columns][0].squareRoot()))
                         : -1
                 }
-                let before = places.count { !self.kept[$0] }
-                let flags = Naive.kept(scores, pruned: max(goal(end) - goal(j), before))
-                for (place, flag) in zip(places, flags) where !flag { self.kept[place] = false }
+                let units = stride(from: 0, to: scores.count, by: unit).map {
+                    Naive.norm(scores[$0..<$0 + unit])
+                }
+                let before = units.count { $0 < 0 }
+                let flags = Naive.kept(units, pruned: max(goal(end) - goal(j), before))
+                for (index, place) in places.enumerated() where !flags[index / unit] {
+                    self.kept[place] = false
+                }
             case .share: break
             case .nOfM(let n, let m) where j % m == 0:
                 let end = min(columns, j + m)

@@ -34,6 +34,9 @@ import WinnowWeights
             (.share(0.25), .share(0.25, block: 24), 128), (.share(0.5), .share(0.5, block: 8), 8),
             (.share(0.6), .share(0.6, block: 10), 10), (.share(0), .share(0, block: 24), 24),
             (.nOfM(n: 2, m: 4), .nOfM(n: 2, m: 4), 128), (.nOfM(n: 4, m: 8), .nOfM(n: 4, m: 8), 8),
+            (.share(0.5, unit: 4), .share(0.5, block: 24, unit: 4), 128),
+            (.share(0.6, unit: 4), .share(0.6, block: 8, unit: 4), 11),
+            (.share(0.25, unit: 3), .share(0.25, block: 12, unit: 3), 12),
             (.nOfM(n: 1, m: 4), .nOfM(n: 1, m: 4), 12), (.nOfM(n: 2, m: 5), .nOfM(n: 2, m: 5), 10),
         ]
         for (selection, naive, block) in cases {

@@ -58,7 +58,9 @@ private struct LayerCase {
 
 @Suite struct WandaTests {
     private let fixture = LayerCase(
-        weights: [[0.5, -0.2, 0.1, 0.4, -0.3, 0.05, 0.6, -0.7], [0.1, 0.2, -0.3, 0.4, 0.5, -0.6, 0.7, 0.8]],
+        weights: [
+            [0.5, -0.2, 0.1, 0.4, -0.3, 0.05, 0.6, -0.7], [0.1, 0.2, -0.3, 0.4, 0.5, -0.6, 0.7, 0.8],
+        ],
         sumOfSquares: [1, 16, 100, 1, 4, 400, 0.25, 0.01])
 
     private func keptColumns(_ mask: SparsityMask, _ row: Int) -> [Int] {
@@ -90,6 +92,42 @@ private struct LayerCase {
             #expect(mask.flags == Naive.wandaNOfM(weights, layer.sumOfSquares, n: n, m: m))
             #expect(mask.keptCount == 8 * 16 * n / m)
         }
+    }
+
+    /// Blocks of a row, by the root of their sum of squares; counts are of blocks.
+    @Test(arguments: 1...20)
+    func blocksEqualBruteForceInFloat64(_ seed: Int) throws {
+        let layer = LayerCase(seed: UInt64(seed))
+        let squares = layer.sumOfSquares
+        for (unit, sparsity) in [(4, 0.25), (4, 0.5), (2, 0.6), (8, 0.5)] {
+            for method in ["wanda", "magnitude"] {
+                let mask = try layer.mask(
+                    method, ("sparsity", "\(sparsity)"), ("pattern", "1x\(unit)"), ("scope", "row"))
+                for row in 0..<8 {
+                    let scores = (0..<16 / unit).map { block in
+                        Naive.norm(
+                            (block * unit..<(block + 1) * unit).map {
+                                Double(
+                                    abs(layer.weights[row * 16 + $0])
+                                        * (method == "wanda" ? Float(Double(squares[$0]).squareRoot()) : 1))
+                            }[...])
+                    }
+                    let flags = Naive.kept(
+                        scores.map { Double(Float($0)) }, pruned: Int(Double(16 / unit) * sparsity))
+                    for column in 0..<16 {
+                        #expect(mask[row, column] == flags[column / unit], "\(method) 1x\(unit)")
+                    }
+                }
+            }
+        }
+        let whole = try layer.mask("magnitude", ("sparsity", "0.5"), ("pattern", "1x4"), ("scope", "matrix"))
+        #expect(whole.keepsBlocks(of: 4) && whole.keptCount == 64)
+        #expect(throws: WeightError.unevenBlocks(name: "w", columns: 16, blockWidth: 5)) {
+            try layer.mask("wanda", ("pattern", "1x5"))
+        }
+        #expect(throws: ConfigurationError.self) { try layer.mask("dsnot", ("pattern", "1x4")) }
+        #expect(SparsityPattern("1x4") == .blocks(columns: 4) && SparsityPattern("1x1") == nil)
+        #expect(SparsityPattern("1x65") == nil && SparsityPattern("2x4") == nil)
     }
 
     @Test func scalingInputsOrARowChangesNothing() throws {
@@ -128,7 +166,9 @@ private struct LayerCase {
         let mask = try layer.mask("wanda")
         let squares = layer.sumOfSquares
         for row in 0..<1 {
-            let costs = (0..<16).map { Double(layer.weights[row * 16 + $0]) * Double(layer.weights[row * 16 + $0]) * squares[$0] }
+            let costs = (0..<16).map {
+                Double(layer.weights[row * 16 + $0]) * Double(layer.weights[row * 16 + $0]) * squares[$0]
+            }
             func loss(_ kept: UInt32) -> Double {
                 (0..<16).reduce(0) { kept >> UInt32($1) & 1 == 1 ? $0 : $0 + costs[$1] }
             }
@@ -147,7 +187,8 @@ private struct LayerCase {
     }
 
     @Test func settingsAreChecked() throws {
-        #expect(throws: ConfigurationError.unknownKey(key: "ratio", known: ["sparsity", "pattern", "scope"])) {
+        #expect(throws: ConfigurationError.unknownKey(key: "ratio", known: ["sparsity", "pattern", "scope"]))
+        {
             _ = try method("wanda", ("ratio", "0.5"))
         }
         #expect(
@@ -162,11 +203,17 @@ private struct LayerCase {
         #expect(throws: ConfigurationError.globalNeedsWeightScore(method: "wanda")) {
             _ = try method("wanda", ("scope", "global"))
         }
-        #expect(throws: ConfigurationError.unknownMethod(name: "best", known: ["magnitude", "wanda", "sparsegpt", "dsnot", "rtn", "gptq", "awq", "smoothquant"])) {
+        #expect(
+            throws: ConfigurationError.unknownMethod(
+                name: "best",
+                known: ["magnitude", "wanda", "sparsegpt", "dsnot", "rtn", "gptq", "awq", "smoothquant"])
+        ) {
             _ = try method("best")
         }
         let made = try method("magnitude", ("sparsity", "0.3"), ("scope", "global"))
-        #expect(JSONValue.object(made.settings).text() == #"{"sparsity":0.3,"pattern":"unstructured","scope":"global"}"#)
+        #expect(
+            JSONValue.object(made.settings).text()
+                == #"{"sparsity":0.3,"pattern":"unstructured","scope":"global"}"#)
         #expect(try method("wanda", ("pattern", "1:4")).goal.sparsity == 0.75)
     }
 }

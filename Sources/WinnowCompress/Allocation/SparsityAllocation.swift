@@ -33,10 +33,10 @@ public enum SparsityAllocation: Sendable, Equatable {
             return result
         }
         if self == .uniform { return named(layers.layers.map { _ in goal }) }
-        guard goal.pattern == .unstructured, goal.scope != .global else {
+        guard goal.isCounted, goal.scope != .global else {
             throw ConfigurationError.badValue(
                 key: "allocation", value: name,
-                expected: "uniform: \(goal.pattern == .unstructured ? "a global scope" : "\(goal.pattern)") "
+                expected: "uniform: \(goal.isCounted ? "a global scope" : "\(goal.pattern)") "
                     + "says what each layer keeps")
         }
         let counts = layers.layers.map(\.count)

@@ -83,6 +83,11 @@ public struct DSnoT: LayerMethod {
         {
             guard isGood else { throw .badValue(key: key, value: "\(value)", expected: expected) }
         }
+        guard configuration.pattern.unit == 1 else {
+            throw ConfigurationError.badValue(
+                key: "pattern", value: "\(configuration.pattern)",
+                expected: "unstructured or N:M: single weights change places")
+        }
         let cycles = Double(configuration.cycles)
         try check("cycles", cycles, cycles >= 0, "0 or more swaps of a row")
         try check("threshold", configuration.threshold, configuration.threshold >= 0, "an error of 0 or more")

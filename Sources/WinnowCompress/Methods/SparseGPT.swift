@@ -53,11 +53,13 @@ public struct SparseGPT: LayerMethod {
     public func apply(
         to layer: inout LinearWeights, target: inout LayerTarget, statistics: ActivationStatistics
     ) throws -> LayerReport {
+        try layer.checkBlocks(of: target.goal.pattern.unit)
         let factor = try statistics.inverseFactor(
             damping: configuration.damping, layer: layer.name, on: layer.pool)
         let selection: ColumnSweep.Selection =
             switch target.goal.pattern {
             case .unstructured: .share(target.goal.sparsity)
+            case .blocks(let columns): .share(target.goal.sparsity, unit: columns)
             case .nOfM(let n, let m): .nOfM(n: n, m: m)
             }
         return try layer.solve(

@@ -29,7 +29,7 @@ public struct Wanda: LayerMethod {
         self.configuration = configuration
         goal = try SparsityGoal(
             sparsity: configuration.sparsity, pattern: configuration.pattern, scope: configuration.scope)
-        if goal.pattern == .unstructured, goal.scope == .global {
+        if goal.isCounted, goal.scope == .global {
             throw ConfigurationError.globalNeedsWeightScore(method: Wanda.name)
         }
     }

@@ -14,8 +14,8 @@ package struct ColumnSweep {
     package enum Selection {
         /// Only what is pruned already.
         case given
-        /// This share, chosen among all rows of a block when the sweep reaches it.
-        case share(Double)
+        /// This share, chosen among all rows of a block when the sweep reaches it; `unit` weights of a row go together.
+        case share(Double, unit: Int = 1)
         case nOfM(n: Int, m: Int)
     }
 
@@ -92,8 +92,9 @@ package struct ColumnSweep {
                     }
                     for first in Swift.stride(from: 0, to: columns, by: block) {
                         let count = min(block, columns - first)
-                        if case .share(let share) = selection {
-                            try choose(share, first..<first + count, weights.base, pruned.base, stride, norms)
+                        if case .share(let share, let unit) = selection {
+                            try choose(
+                                share, unit, first..<first + count, weights.base, pruned.base, stride, norms)
                         }
                         withUnsafePointer(to: &codeGrid) { codeGrid in
                             var sweep = wn_sweep()
@@ -140,6 +141,7 @@ package struct ColumnSweep {
         let largest = 256
         var multiple = 1
         if case .nOfM(_, let m) = selection { multiple = m }
+        if case .share(_, let unit) = selection { multiple = unit }
         if let grid, grid.findsScales {
             let both = (1...largest).first { $0 * multiple % grid.group == 0 }! * multiple
             if both <= largest { multiple = both }
@@ -170,14 +172,16 @@ package struct ColumnSweep {
 
     /// Prunes so many of a block's weights that the matrix up to here has its share.
     private func choose(
-        _ share: Double, _ block: Range<Int>, _ weights: UnsafeMutablePointer<Double>,
+        _ share: Double, _ unit: Int, _ block: Range<Int>, _ weights: UnsafeMutablePointer<Double>,
         _ pruned: UnsafeMutablePointer<UInt8>, _ stride: Int, _ norms: [Double]
     ) throws {
         let rows = matrix.rows
-        func goal(_ columns: Int) -> Int { Int((Double(rows * columns) * share).rounded()) }
+        func goal(_ columns: Int) -> Int { Int((Double(rows * columns / unit) * share).rounded()) }
         var before = 0
-        for column in block {
-            for row in 0..<rows { before += Int(pruned[column * stride + row]) }
+        for first in Swift.stride(from: block.lowerBound, to: block.upperBound, by: unit) {
+            for row in 0..<rows {
+                before += (first..<first + unit).allSatisfy { pruned[$0 * stride + row] == 1 } ? 1 : 0
+            }
         }
         let wanted = max(goal(block.upperBound) - goal(block.lowerBound), before)
         let first = block.lowerBound * stride
@@ -188,7 +192,7 @@ package struct ColumnSweep {
                     $0.baseAddress! + block.lowerBound, values)
             }
         }
-        let mask = try MaskSelector(on: pool).mask(scores, pruning: wanted)
+        let mask = try MaskSelector(on: pool).mask(scores.blocks(of: unit), pruning: wanted).spread(by: unit)
         for row in 0..<rows { wn_mark_pruned(mask.row(row), block.count, pruned + first + row, stride) }
     }
 

@@ -66,7 +66,7 @@ package struct MaskSwaps {
                         self, UnsafeBufferPointer(weights), kept: (0..<columns).map { start[row, $0] })
                     measured[row * 3] = work.error
                     switch pattern {
-                    case .unstructured: work.swap()
+                    case .unstructured, .blocks: work.swap()
                     case .nOfM(_, let m): work.swap(inGroupsOf: m)
                     }
                     measured[row * 3 + 1] = work.error

@@ -12,7 +12,10 @@ struct MethodOptions: ParsableArguments {
         help: ArgumentHelp(
             "Share of zeros, 0 up to, but not including, 1 (default: 0.5).", valueName: "share"))
     var sparsity: Double?
-    @Option(help: ArgumentHelp("Keep N of each M consecutive weights, e.g. 2:4.", valueName: "n:m"))
+    @Option(
+        help: ArgumentHelp(
+            "Keep N of each M consecutive weights, e.g. 2:4, or whole blocks of them, e.g. 1x4.",
+            valueName: "n:m"))
     var pattern: SparsityPattern?
     @Option(
         help: ArgumentHelp(
