@@ -15,7 +15,7 @@ import sys
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM
 
 EAGER = dict(attn_implementation="eager", experts_implementation="eager")
 SEQUENCES, LENGTH, SAMPLES, PRIME, STEPS = 2, 30, 96, 997, 10
@@ -25,7 +25,21 @@ def significant(value):
     return float(f"{value:.9g}")
 
 
-def loss_of(model, ids):
+def is_encoder(path):
+    return json.loads((path / "config.json").read_text())["model_type"] in ("bert", "roberta")
+
+
+def load(path, dtype):
+    if is_encoder(path):
+        return AutoModel.from_pretrained(path, dtype=dtype, add_pooling_layer=False, attn_implementation="eager").eval()
+    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **EAGER).eval()
+
+
+def loss_of(model, ids, targets):
+    if targets is not None:
+        # Masked language modelling against the embedding: base files hold no head.
+        logits = model(ids).last_hidden_state @ model.get_input_embeddings().weight.T
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
     logits = model(ids[:, :-1]).logits
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 
@@ -53,14 +67,18 @@ def main(folder, names):
     for path in sorted(folder.iterdir()):
         if path.name not in names and (names or not (path / "training.json").exists()):
             continue
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **EAGER).eval()
+        model = load(path, torch.float32)
         generator = torch.Generator().manual_seed(3)
         ids = torch.randint(3, model.config.vocab_size, (SEQUENCES, LENGTH + 1), generator=generator)
         turned = {f"{name}.weight" for name, module in model.named_modules()
                   if isinstance(module, transformers.pytorch_utils.Conv1D)}
-        double = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.float64, **EAGER).eval()
-        loss = loss_of(double, ids)
+        targets = None
+        if is_encoder(path):
+            asked = torch.arange(LENGTH + 1) % 5 == 2
+            targets = torch.where(asked, ids, -1)
+            ids = torch.where(asked, 4, ids)
+        double = load(path, torch.float64)
+        loss = loss_of(double, ids, targets)
         loss.backward()
         gradients = {}
         samples = 32 if getattr(model.config, "num_experts_per_tok", None) else SAMPLES
@@ -77,12 +95,14 @@ def main(folder, names):
         losses = []
         for _ in range(STEPS):
             optimizer.zero_grad()
-            step_loss = loss_of(model, ids)
+            step_loss = loss_of(model, ids, targets)
             step_loss.backward()
             optimizer.step()
             losses.append(significant(step_loss.item()))
         record = {"ids": ids.tolist(), "loss": significant(loss.item()), "samples": samples, "prime": PRIME,
                   "gradients": gradients, "adamw": {"rate": 3e-3, "beta2": 0.95, "decay": 0.1, "losses": losses}}
+        if targets is not None:
+            record["targets"] = targets.tolist()
         text = json.dumps(record, separators=(",", ":"))
         (path / "training.json").write_text(text + "\n")
         print(path.name, len(text), "bytes, loss", record["loss"], "->", losses[-1])

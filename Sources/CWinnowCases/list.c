@@ -274,11 +274,11 @@ static void add_train(wn_list *list) {
     static const size_t attentions[][4] = {{1, 1, 1, 8}, {4, 2, 9, 5}, {2, 1, 70, 16}, {3, 3, 64, 33}, {2, 2, 129, 64},
                                            {1, 1, 3, 256}};
     for (size_t i = 0; i < 6; i++) {
-        for (int32_t kind = 0; kind < 4; kind++) {
+        for (int32_t kind = 0; kind < 8; kind++) {
             wn_case c = {.family = WN_CASE_TRAIN, .format = 10, .heads = attentions[i][0], .kv_heads = attentions[i][1],
                          .tokens = attentions[i][2], .columns = attentions[i][3], .kind = kind};
-            snprintf(name, sizeof name, "attention %zu/%zu heads of %zu, %zu tokens%s%s", c.heads, c.kv_heads, c.columns,
-                     c.tokens, kind & 1 ? ", window" : "", kind & 2 ? ", cap" : "");
+            snprintf(name, sizeof name, "attention %zu/%zu heads of %zu, %zu tokens%s%s%s", c.heads, c.kv_heads, c.columns,
+                     c.tokens, kind & 1 ? ", window" : "", kind & 2 ? ", cap" : "", kind & 4 ? ", both ways" : "");
             add(list, c, name);
         }
     }

@@ -151,6 +151,18 @@ static void check_attention(wn_case_run *run) {
                                 .head_width = c->columns, .scale = 1 / sqrtf((float)c->columns)};
     if (c->kind & 1) shape.window = 5;
     if (c->kind & 2) shape.cap = 1.5f;
+    if (c->kind & 4) {
+        // Two documents, the first one short: a token sees all of its own.
+        int32_t *starts = wn_yard_take(&run->yard, 2 * c->tokens * sizeof *starts);
+        int32_t *ends = wn_yard_take(&run->yard, 2 * c->tokens * sizeof *ends);
+        for (size_t t = 0; t < 2 * c->tokens; t++) {
+            size_t cut = t < c->tokens ? c->tokens / 3 : 0;
+            starts[t] = (int32_t)(t % c->tokens < cut ? 0 : cut);
+            ends[t] = (int32_t)(t % c->tokens < cut ? cut : c->tokens);
+        }
+        shape.starts = starts;
+        shape.ends = ends;
+    }
     size_t tokens = 2 * c->tokens, q_width = c->heads * c->columns, k_width = c->kv_heads * c->columns;
     size_t group = c->heads / c->kv_heads, width = c->columns;
     float *q = floats(run, tokens * q_width, -1.5, 1.5), *k = floats(run, tokens * k_width, -1.5, 1.5);
@@ -166,10 +178,12 @@ static void check_attention(wn_case_run *run) {
     for (size_t row = 0; row < tokens; row++) {
         size_t position = row % c->tokens, base = row - position;
         size_t first = shape.window && position + 1 > shape.window ? position + 1 - shape.window : 0;
+        size_t end = shape.ends ? (size_t)shape.ends[row] : position + 1;
+        if (shape.starts && (size_t)shape.starts[row] > first) first = (size_t)shape.starts[row];
         for (size_t h = 0; h < c->heads; h++) {
             const float *query = q + row * q_width + h * width, *d = d_out + row * q_width + h * width;
             double total = 0, mean = 0;
-            for (size_t j = first; j <= position; j++) {
+            for (size_t j = first; j < end; j++) {
                 const float *key = k + (base + j) * k_width + h / group * width;
                 s[j] = 0;
                 for (size_t i = 0; i < width; i++) s[j] += (double)query[i] * key[i] * shape.scale;
@@ -179,13 +193,13 @@ static void check_attention(wn_case_run *run) {
             wn_expect_near(run, "log sum", row * c->heads + h, sums[row * c->heads + h], log(total), 2e-5);
             for (size_t i = 0; i < width; i++) {
                 double value = 0;
-                for (size_t j = first; j <= position; j++) {
+                for (size_t j = first; j < end; j++) {
                     value += exp(s[j]) / total * v[(base + j) * k_width + h / group * width + i];
                 }
                 wn_expect_near(run, "out", row * q_width + h * width + i, out[row * q_width + h * width + i], value, 1e-5);
                 mean += value * d[i];
             }
-            for (size_t j = first; j <= position; j++) {
+            for (size_t j = first; j < end; j++) {
                 size_t at = (base + j) * k_width + h / group * width;
                 double weight = exp(s[j]) / total, slope = -mean;
                 for (size_t i = 0; i < width; i++) {

@@ -44,7 +44,7 @@ import WinnowWeights
     }
 
     /// A step that would not fit ends as an error before anything changed, and the estimate is no less than the peak.
-    @Test(arguments: TwinFixture.names) func activationsThatDoNotFit(_ name: String) throws {
+    @Test(arguments: TwinFixture.decoders) func activationsThatDoNotFit(_ name: String) throws {
         let pool = try KernelPool(threads: 2)
         let model = try TwinFixture.model(name, on: pool)
         var configuration = Self.configuration()

@@ -11,7 +11,10 @@ struct TwinFixture {
         "phi3-long",
         "gpt2", "opt", "gemma", "phi3-partial", "starcoder2", "olmo2", "granite", "gpt-neox", "stablelm",
         "stablelm-parallel", "mixtral", "qwen2-moe", "qwen2-moe-mixed", "qwen3-moe",
+        "bert", "roberta",
     ]
+
+    static let decoders = names.filter { !["bert", "roberta"].contains($0) }
 
     let batch: DecoderBatch
     let loss: Double
@@ -33,7 +36,15 @@ struct TwinFixture {
         let json = try JSONValue(
             parsing: Array(UnsafeRawBufferPointer(start: file.base, count: file.byteCount)))
         func numbers(_ value: JSONValue?) -> [Double] { value?.array?.compactMap(\.number) ?? [] }
-        batch = DecoderBatch(windows: json["ids"]!.array!.map { numbers($0).map { Int32($0) } })
+        let rows = json["ids"]!.array!.map { numbers($0).map { Int32($0) } }
+        if let targets = json["targets"]?.array {
+            // Of an encoder: what stood in the places that are asked for.
+            batch = DecoderBatch(
+                sequences: rows.count, length: rows[0].count, ids: rows.flatMap { $0 },
+                targets: targets.flatMap { numbers($0).map { Int32($0) } })
+        } else {
+            batch = DecoderBatch(windows: rows)
+        }
         loss = json["loss"]!.number!
         prime = json["prime"]!.integer!
         gradients = json["gradients"]!.object!.pairs.map {

@@ -45,15 +45,17 @@ void wn_rope_rows(wn_pool *pool, float *x, size_t x_stride, size_t heads, size_t
                   size_t tokens, const float *table, const int32_t *positions, bool interleaved, bool backward);
 
 // ---- Attention ---------------------------------------------------------------------------------------------
-// Causal attention of `sequences` sequences of `length` tokens each, grouped queries, no [length, length] buffer.
+// Attention of `sequences` sequences of `length` tokens each, grouped queries, no [length, length] buffer.
 // q, out [sequences * length, heads * head_width]; k, v [..., kv_heads * head_width]; rows without gaps.
 // log_sums [sequences * length, heads]: log sum exp of each query's scores, what backward starts from.
 // window: tokens that a query sees, its own among them; 0: all. cap: scores become cap * tanh(score / cap); 0: none.
 // starts: NULL, or for each token of a sequence the first one that it may see (documents packed in one sequence).
+// ends: NULL: causal, a token sees none after itself. Or for each the one past the last that it sees, itself among them
+// (encoders).
 typedef struct wn_attention_shape {
     size_t sequences, length, heads, kv_heads, head_width, window;
     float scale, cap;
-    const int32_t *starts;  // [sequences * length], positions within the sequence
+    const int32_t *starts, *ends;  // [sequences * length], positions within the sequence
 } wn_attention_shape;
 void wn_attention_forward(wn_pool *pool, const wn_attention_shape *shape, const float *q, const float *k, const float *v,
                           float *out, float *log_sums, void *workspace);

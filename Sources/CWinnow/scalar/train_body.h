@@ -14,6 +14,7 @@ WN_INLINE f32x16 broadcast(float value) {
 
 WN_INLINE f32x16 fma16(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementwise_fma(a, b, c); }
 WN_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
+WN_INLINE size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 // ---- Packing ---------------------------------------------------------------------------------------------------
 // One step of a transpose in place: lanes whose bit `s` differs from their row's change places.
@@ -289,12 +290,17 @@ WN_INLINE size_t first_seen(const wn_attention_shape *shape, size_t sequence, si
     return start > first ? start : first;
 }
 
+// The last one.
+WN_INLINE size_t last_seen(const wn_attention_shape *shape, size_t sequence, size_t position) {
+    return shape->ends ? (size_t)shape->ends[sequence * shape->length + position] - 1 : position;
+}
+
 // Scores of a block [BLOCK, BLOCK], queries from `query`, keys from `key`: scaled, capped, -infinity where unseen.
 WN_INLINE void mask_scores(const wn_attention_shape *shape, size_t sequence, float *scores, size_t query, size_t queries,
                            size_t key, size_t keys) {
     for (size_t i = 0; i < queries; i++) {
         float *row = scores + i * BLOCK;
-        size_t first = first_seen(shape, sequence, query + i), last = query + i;
+        size_t first = first_seen(shape, sequence, query + i), last = last_seen(shape, sequence, query + i);
         for (size_t j = 0; j < BLOCK; j += 16) {
             f32x16 s = load(row + j) * shape->scale;
             if (shape->cap > 0) s = keep_nan(s, shape->cap * tanh16(s / shape->cap));
@@ -326,9 +332,12 @@ static void attention_forward(const wn_attention_shape *shape, size_t sequence, 
                 memset(to + i * q_stride, 0, width * sizeof(float));
             }
             pack_rows((wn_view){q + row * q_stride + head * width, q_stride, 1}, count, width, queries);
-            size_t seen = first_seen(shape, sequence, query) / BLOCK * BLOCK;
-            for (size_t i = 1; i < count; i++) seen = least(seen, first_seen(shape, sequence, query + i) / BLOCK * BLOCK);
-            for (size_t key = seen; key <= query; key += BLOCK) {
+            size_t seen = length, last = 0;
+            for (size_t i = 0; i < count; i++) {
+                seen = least(seen, first_seen(shape, sequence, query + i) / BLOCK * BLOCK);
+                last = most(last, last_seen(shape, sequence, query + i));
+            }
+            for (size_t key = seen; key <= last; key += BLOCK) {
                 size_t some = least(BLOCK, length - key), at = (sequence * length + key) * k_stride + kv_head * width;
                 pack_columns((wn_view){k + at, 1, k_stride}, some, width, keys);
                 multiply(queries, keys, count, some, width, scores, BLOCK, false);
@@ -387,11 +396,14 @@ static void attention_backward(const wn_attention_shape *shape, size_t sequence,
             pack_columns((wn_view){k + at, 1, k_stride}, some, width, keys);
             pack_columns((wn_view){v + at, 1, k_stride}, some, width, values);
             pack_columns((wn_view){k + at, k_stride, 1}, width, some, key_lines);
-            for (size_t query = key; query < length; query += BLOCK) {
+            for (size_t query = shape->ends ? 0 : key; query < length; query += BLOCK) {
                 size_t count = least(BLOCK, length - query), row = sequence * length + query;
-                size_t seen = first_seen(shape, sequence, query);
-                for (size_t i = 1; i < count; i++) seen = least(seen, first_seen(shape, sequence, query + i));
-                if (seen >= key + some) continue;
+                size_t seen = length, last = 0;
+                for (size_t i = 0; i < count; i++) {
+                    seen = least(seen, first_seen(shape, sequence, query + i));
+                    last = most(last, last_seen(shape, sequence, query + i));
+                }
+                if (seen >= key + some || last < key) continue;
                 size_t own = row * q_stride + head * width;
                 pack_rows((wn_view){q + own, q_stride, 1}, count, width, lines);
                 multiply(lines, keys, count, some, width, scores, BLOCK, false);

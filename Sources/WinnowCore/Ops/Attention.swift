@@ -1,6 +1,6 @@
 import CWinnow
 
-/// The shape of causal attention over a batch of sequences of one length.
+/// The shape of attention over a batch of sequences of one length.
 public struct AttentionShape: Sendable {
     public var sequences: Int
     public var length: Int
@@ -15,6 +15,8 @@ public struct AttentionShape: Sendable {
     public var window: Int?
     /// For each token the first position of its sequence that it may see: where its document begins. nil: 0.
     public var starts: [Int32]?
+    /// For each token the position past the last that it sees, after its own; nil: causal, none after itself.
+    public var ends: [Int32]?
 
     public init(sequences: Int, length: Int, heads: Int, keyValueHeads: Int, headWidth: Int) {
         self.sequences = sequences
@@ -34,19 +36,18 @@ public struct AttentionShape: Sendable {
         shape.window = window ?? 0
         shape.scale = scale ?? 1 / Float(headWidth).squareRoot()
         shape.cap = cap
-        if let starts {
-            starts.withUnsafeBufferPointer {
-                shape.starts = $0.baseAddress
+        (starts ?? []).withUnsafeBufferPointer { starts in
+            (ends ?? []).withUnsafeBufferPointer { ends in
+                shape.starts = starts.isEmpty ? nil : starts.baseAddress
+                shape.ends = ends.isEmpty ? nil : ends.baseAddress
                 body(&shape)
             }
-        } else {
-            body(&shape)
         }
     }
 }
 
 extension OpContext {
-    /// softmax(scale * q k^T) v, causal, queries in groups over fewer keys; no `[length, length]` buffer.
+    /// softmax(scale * q k^T) v, causal or both ways, queries in groups over fewer keys; no `[length, length]` buffer.
     ///
     /// - Parameter q: `[tokens, heads * headWidth]`; `k`, `v` of fewer heads.
     /// - Source: FlashAttention, arXiv 2205.14135: the forward pass keeps the logarithm of each row's sum,
@@ -59,6 +60,7 @@ extension OpContext {
             "q \(q.shape), k \(k.shape), v \(v.shape) for \(shape)")
         precondition(shape.headWidth <= 256, "heads of \(shape.headWidth), more than 256")
         precondition(shape.starts == nil || shape.starts!.count == tokens, "starts for \(tokens) tokens")
+        precondition(shape.ends == nil || shape.ends!.count == tokens, "ends for \(tokens) tokens")
         let out = block(q.count)
         let logSums = block(tokens * shape.heads)
         withAttentionWorkspace(headWidth: shape.headWidth) { workspace in

@@ -2,7 +2,7 @@ import WinnowCore
 import WinnowIO
 import WinnowWeights
 
-/// The open twin of a decoder, composed of ops that record a tape: what training runs, and the oracle of the
+/// The open twin of a decoder or of a text encoder, composed of ops that record a tape: what training runs, and the oracle of the
 /// runner.
 ///
 /// A parameter with ``Parameter/training`` is read from its masters and gets a gradient; others are frozen,
@@ -53,6 +53,8 @@ public final class DecoderTwin {
 
     /// The mean cross-entropy of the batch's targets, times `scale`.
     ///
+    /// Of an encoder: states against the embedding, as masked language modelling has it without a head of its own.
+    ///
     /// - Parameter count: divide by this instead of the batch's own targets: those of all batches of a step.
     /// - Parameter negativeLogLikelihoods: filled with each token's own, where it is given.
     public func loss(
@@ -88,8 +90,9 @@ public final class DecoderTwin {
     package static func untrainable(_ shape: ModelConfiguration) -> String? {
         let traits = shape.traits
         let missing: [(Bool, String)] = [
-            (!traits.isCausal || !traits.hasHead, "it is an encoder"),
-            (traits.normPlacement == .after, "its norms follow the residual"),
+            (traits.image != nil, "it reads images"),
+            (traits.relativeBias != nil, "its scores know distances"),
+            (!traits.isCausal && traits.slidingWindow != nil, "it sees a window both ways"),
             (traits.norm == .layer && !traits.hasNormBiases, "its layer norms have no biases"),
             (traits.hasHeadBias, "its head has a bias"),
             (shape.headWidth > 256, "its heads are wider than 256"),
@@ -117,9 +120,16 @@ public final class DecoderTwin {
     private func embed(_ batch: DecoderBatch, _ positions: [Int32]) -> Variable {
         let traits = model.configuration.traits
         let x = context.embedding(variable(model.embedding), ids: batch.ids, scale: traits.embeddingScale)
-        guard let table = model.positions, let learned = traits.learnedPositions else { return x }
-        return context.embedding(
-            variable(table), ids: positions.map { $0 + Int32(learned.offset) }, addedTo: x)
+        var sum = x
+        if let table = model.positions, let learned = traits.learnedPositions {
+            sum = context.embedding(
+                variable(table), ids: positions.map { $0 + Int32(learned.offset) }, addedTo: sum)
+        }
+        if let types = model.embeddingParts.tokenTypes {
+            sum = context.embedding(
+                variable(types), ids: [Int32](repeating: 0, count: batch.tokens), addedTo: sum)
+        }
+        return norm(sum, model.embeddingParts.norm)
     }
 
     /// What attention of one layer must know of the batch.
@@ -138,6 +148,9 @@ public final class DecoderTwin {
             shape.cap = traits.attentionCap
             shape.window = traits.window(ofLayer: layer)
             shape.starts = batch.starts
+            if !traits.isCausal {
+                shape.ends = batch.ends ?? [Int32](repeating: Int32(batch.length), count: batch.tokens)
+            }
             self.shape = shape
             guard traits.learnedPositions == nil else {
                 rotary = nil
@@ -155,7 +168,8 @@ public final class DecoderTwin {
 
     private func run(_ block: TransformerBlock, _ x: Variable, _ places: Places) -> Variable {
         let attention = block.attention
-        let input = norm(x, block.attentionNorm)
+        let isBefore = block.normPlacement == .before
+        let input = isBefore ? norm(x, block.attentionNorm) : x
         var query = linear(input, attention.query)
         var key = linear(input, attention.key)
         let value = linear(input, attention.value)
@@ -166,16 +180,19 @@ public final class DecoderTwin {
             key = context.rope(key, rotary)
         }
         let heads = context.attention(query, key, value, places.shape)
-        let middle = join(x, heads, attention.output, block.postAttentionNorm)
+        var middle = join(x, heads, attention.output, block.postAttentionNorm)
+        if !isBefore { middle = norm(middle, block.attentionNorm) }
 
         // Branches side by side read the same x, perhaps through the same norm.
         let traits = model.configuration.traits
         let inner =
             traits.sharesBranchNorm && block.feedForwardNorm == nil
-            ? input : norm(traits.isParallel ? x : middle, block.feedForwardNorm)
+            ? input
+            : !isBefore ? middle : norm(traits.isParallel ? x : middle, block.feedForwardNorm)
         if let experts = block.mixture { return mix(inner, experts, addedTo: middle) }
         guard let feedForward = block.feedForward else { return middle }
-        return join(middle, gated(inner, feedForward), feedForward.down, block.postFeedForwardNorm)
+        let out = join(middle, gated(inner, feedForward), feedForward.down, block.postFeedForwardNorm)
+        return isBefore ? out : norm(out, block.feedForwardNorm)
     }
 
     /// act(gate x) * up x, or act(up x).

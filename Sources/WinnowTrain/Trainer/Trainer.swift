@@ -37,7 +37,11 @@ public final class Trainer {
         distillation: Distillation? = nil, memory: TapeMemory = TapeMemory()
     ) throws {
         try configuration.validate()
-        if let feature = DecoderTwin.untrainable(model.configuration) {
+        // Gradients of encoders are there, batches with masked tokens are not.
+        let feature =
+            model.configuration.traits.isCausal
+            ? DecoderTwin.untrainable(model.configuration) : "it is an encoder, and predicts no next token"
+        if let feature {
             throw ModelError.cannotTrain(architecture: model.configuration.architecture, feature: feature)
         }
         self.model = model
