@@ -55,6 +55,18 @@ public struct SparsityMask: Sendable {
         (bytes.base + index * rowBytes).assumingMemoryBound(to: UInt8.self)
     }
 
+    /// Columns in which any row keeps a weight, ascending.
+    package func keptColumns() -> [Int32] {
+        var any = [UInt64](repeating: 0, count: rowBytes / 8)
+        for row in 0..<rows {
+            for word in any.indices {
+                any[word] |= bytes.bytes.loadUnaligned(
+                    fromByteOffset: row * rowBytes + word * 8, as: UInt64.self)
+            }
+        }
+        return (0..<columns).filter { any[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }.map { Int32($0) }
+    }
+
     // MARK: Blocks
 
     /// A mask from one bit for each four columns of a row, rows of whole 64-bit words.

@@ -18,7 +18,8 @@ struct OpCase: CustomStringConvertible, Sendable {
     var description: String { name }
 
     static let all: [OpCase] =
-        linears + norms + gates + arithmetic + lookups + ropes + mixtures + attentions + losses
+        linears + columnLinears + norms + gates + arithmetic + lookups + ropes + mixtures + attentions
+        + losses
 }
 
 private func matmul(_ x: [Double], _ w: [Double], inputs: Int, rows: Range<Int>) -> [Double] {
@@ -54,6 +55,23 @@ extension OpCase {
                 return first.indices.map { first[$0] + second[$0] + v[2][2 + $0 % 3] + v[2][6 + $0 % 3] }
             },
         ]
+    }
+
+    fileprivate static var columnLinears: [OpCase] {
+        let columns: [Int32] = [0, 3, 4, 8]
+        let some = OpCase(name: "linear of some columns", shapes: [[5, 9], [7, 9], [7], [5, 4]]) {
+            $0.linear($1[0], $1[1], bias: $1[2], rows: 2..<6, residual: $1[3], columns: columns)
+        } twin: { v in
+            let few: [Double] = v[1].indices.map { columns.contains(Int32($0 % 9)) ? v[1][$0] : 0 }
+            let product: [Double] = matmul(v[0], few, inputs: 9, rows: 2..<6)
+            return product.indices.map { product[$0] + v[2][2 + $0 % 4] + v[3][$0] }
+        }
+        let none = OpCase(name: "linear of no columns", shapes: [[3, 5], [4, 5]]) { context, v in
+            context.add(context.linear(v[0], v[1], columns: []), context.linear(v[0], v[1], columns: [2]))
+        } twin: { v in
+            (0..<12).map { (index: Int) -> Double in v[0][index / 4 * 5 + 2] * v[1][index % 4 * 5 + 2] }
+        }
+        return [some, none]
     }
 
     fileprivate static var norms: [OpCase] {

@@ -148,6 +148,36 @@ import WinnowWeights
         }
     }
 
+    /// A mask of whole columns: the same loss and gradients, where weights are kept, as with every column multiplied.
+    @Test(arguments: ["llama3", "gpt2", "bert"]) func prunedColumnsAreLeftOut(_ name: String) throws {
+        let pool = try KernelPool(threads: 2)
+        let fixture = try TwinFixture(name)
+        func run(skips: Bool) throws -> (loss: Float, gradients: [[Float]], skipped: Int) {
+            let model = try TwinFixture.model(name, on: pool)
+            for linear in model.blocks.flatMap(\.linears) {
+                guard let training = linear.parameter.training else { continue }
+                training.setMask(
+                    SparsityMask(rows: training.rows, columns: training.columns) { row, column in
+                        column % 5 == 1 && (row + column) % 3 != 0
+                    })
+            }
+            let twin = DecoderTwin(model, on: pool)
+            twin.skipsPrunedColumns = skips
+            let loss = try twin.loss(fixture.batch)
+            twin.context.backward(loss)
+            let trained = model.parameters.compactMap(\.training)
+            for training in trained { training.applyMask() }
+            return (loss.scalar, trained.map { Array($0.gradients) }, trained.count { $0.keptColumns != nil })
+        }
+        let (few, all) = (try run(skips: true), try run(skips: false))
+        #expect(few.skipped > 4)
+        #expect(abs(few.loss - all.loss) < 1e-5 * all.loss)
+        for (a, b) in zip(few.gradients, all.gradients) {
+            let scale = b.map(abs).max()! + 1e-3
+            #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-5 * scale })
+        }
+    }
+
     /// Texts of different lengths in one batch: what fills a shorter one up is not seen, and asks for nothing.
     @Test func shorterTextsOfABatch() throws {
         let pool = try KernelPool(threads: 2)

@@ -12,6 +12,9 @@ public final class DecoderTwin {
     public let context: OpContext
     /// Keeps only the inputs of blocks on the tape, and runs each again on the way back.
     public var recomputesBlocks = false
+    /// Leaves columns that a mask prunes whole out of products. Their gradient is then zero, where it would be computed and
+    /// zeroed later: a rule that lets weights grow back by their gradient needs false.
+    public var skipsPrunedColumns = true
     private let rotary: RotaryTables
     /// Adds what an adapter makes of a linear's input to its output.
     package var adapt:
@@ -222,7 +225,10 @@ public final class DecoderTwin {
     func linear(_ x: Variable, _ linear: Linear, residual: Variable? = nil) -> Variable {
         let bias = linear.bias.map(variable)
         let output: Variable
-        if let training = linear.weight.training {
+        if let training = linear.weight.training, let columns = training.keptColumns, skipsPrunedColumns {
+            output = context.linear(
+                x, training.variable, bias: bias, rows: linear.rows, residual: residual, columns: columns)
+        } else if let training = linear.weight.training {
             output = context.linear(x, training.variable, bias: bias, rows: linear.rows, residual: residual)
         } else {
             output = context.linear(

@@ -10,7 +10,10 @@ public final class ParameterTraining {
     public let shape: [Int]
     private let memory: Masters
     /// Kept weights; nil: all. Pruned weights are zero, and their gradients are zeroed before a step.
-    public private(set) var mask: SparsityMask?
+    public private(set) var mask: SparsityMask? { didSet { findColumns() } }
+    /// The columns that the mask leaves, where they are a third at most: steps then leave the others out. Three linears
+    /// that share an input hold no more of it so than the input itself.
+    package private(set) var keptColumns: [Int32]?
 
     /// The buffers, kept alive by tensors that view them.
     fileprivate final class Masters: Sendable {
@@ -34,6 +37,7 @@ public final class ParameterTraining {
         self.mask = mask
         memory = Masters(count: values.count)
         _ = self.values.update(fromContentsOf: values)
+        findColumns()
     }
 
     public var count: Int { shape.reduce(1, *) }
@@ -57,6 +61,11 @@ public final class ParameterTraining {
         Variable(
             Tensor(viewing: values.baseAddress!, shape: shape, keeping: memory),
             gradient: gradients.baseAddress!)
+    }
+
+    private func findColumns() {
+        let kept = mask?.keptColumns()
+        keptColumns = kept.flatMap { $0.count * 3 <= columns ? $0 : nil }
     }
 
     /// Puts a mask in force: pruned weights become zero now, in the masters and in the gradient.
