@@ -16,4 +16,10 @@ enum { WN_PROBE_ROUNDS = 1 << 22 };  // float32 counts exactly up to there, and 
 // 1 * 1 and the accumulators begin at 0: what they add up to, which is returned, is the number of multiply-adds that were
 // done. 0 where the set has no such instruction.
 double wn_probe(wn_pool *pool, wn_probe_kind kind, size_t rounds);
+
+// ---- The memory roof ---------------------------------------------------------------------------------------
+// Reads memory once, on every thread of the pool, each from `streams` (1 to 16) places in turn that it asks for ahead, as
+// products read rows. Returns the sum of its 64-bit words, wrapping around; lines of 64 bytes that the pool's pieces do not
+// share out evenly are left out. memory: 16-byte aligned.
+uint64_t wn_read_memory(wn_pool *pool, const void *memory, size_t bytes, size_t streams);
 #endif
