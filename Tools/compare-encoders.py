@@ -10,16 +10,17 @@ a scale for each token as it runs, of 8 bits or 16.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 import numpy
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 WIDTH, LAYERS, HEADS, INNER, VOCABULARY = 768, 12, 12, 3072, 30522
@@ -113,21 +114,39 @@ class Graph:
         onnx.save(model, path)
 
 
-def median_milliseconds(run, seconds):
-    run()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        run()
-        times.append(1000 * (time.perf_counter() - begin))
-    return statistics.median(times)
-
-
 def winnow(arguments, form, sparsity, activations):
     command = [arguments.winnow, "bench", "--synthetic", "bert-base", "--tokens", str(arguments.tokens), "--format", form,
                "--sparsity", str(sparsity), "--activations", activations, "--threads", str(arguments.threads),
                "--repeats", "15", "--json", "--quiet"]
-    return lambda: json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["millisecondsPerText"]
+    return command, lambda text: json.loads(text)["millisecondsPerText"]
+
+
+def other(arguments, engine, path):
+    """This file again, as the process of one engine: threads that spin while they wait disturb nobody else."""
+    command = [sys.executable, __file__, "--winnow", "", "--tokens", str(arguments.tokens), "--threads", str(arguments.threads),
+               "--seconds", str(arguments.seconds), "--engine", engine, "--model", path]
+    return command, lambda text: float(text.split()[-1])
+
+
+def run_engine(arguments):
+    ids = numpy.random.default_rng(2).integers(0, VOCABULARY, (1, arguments.tokens))
+    if arguments.engine == "onnxruntime":
+        import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = arguments.threads
+        session = onnxruntime.InferenceSession(arguments.model, options, providers=["CPUExecutionProvider"])
+        run = lambda: session.run(None, {"ids": ids})
+    else:
+        import deepsparse
+        engine = deepsparse.Engine(arguments.model, batch_size=1, num_cores=arguments.threads)
+        run = lambda: engine.run([ids])
+    run()
+    times, end = [], time.perf_counter() + arguments.seconds
+    while time.perf_counter() < end or len(times) < 3:
+        begin = time.perf_counter()
+        run()
+        times.append(1000 * (time.perf_counter() - begin))
+    print(statistics.median(times))
 
 
 def main():
@@ -137,38 +156,35 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="of each engine in a round")
+    parser.add_argument("--engine", help=argparse.SUPPRESS)
+    parser.add_argument("--model", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    ids = numpy.random.default_rng(2).integers(0, VOCABULARY, (1, arguments.tokens))
+    if arguments.engine:
+        return run_engine(arguments)
+    best = "Winnow 90 % block4-int8, 8-bit inputs"
     engines = {
         "Winnow int8": winnow(arguments, "int8", 0, "fast"),
         "Winnow 90 % masked-int8": winnow(arguments, "masked-int8", 0.9, "fast"),
         "Winnow 80 % block4-int8": winnow(arguments, "block4-int8", 0.8, "fast"),
         "Winnow 90 % block4-int8": winnow(arguments, "block4-int8", 0.9, "fast"),
-        "Winnow 90 % block4-int8, 8-bit inputs": winnow(arguments, "block4-int8", 0.9, "int8"),
+        best: winnow(arguments, "block4-int8", 0.9, "int8"),
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, sparsity, integers in [("f32", 0, False), ("int8", 0, True), ("80 % int8", 0.8, True), ("90 % int8", 0.9, True)]:
             path = str(pathlib.Path(folder, name.replace(" ", "").replace("%", "") + ".onnx"))
             Graph(arguments.tokens, sparsity, integers).save(path)
             if not sparsity:
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = arguments.threads
-                session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-                engines[f"onnxruntime {name}"] = lambda s=session: median_milliseconds(lambda: s.run(None, {"ids": ids}), arguments.seconds)
-            try:
-                import deepsparse
-            except ImportError:
-                continue
-            engine = deepsparse.Engine(path, batch_size=1, num_cores=arguments.threads)
-            engines[f"DeepSparse {name}"] = lambda e=engine: median_milliseconds(lambda: e.run([ids]), arguments.seconds)
+                engines[f"onnxruntime {name}"] = other(arguments, "onnxruntime", path)
+            if importlib.util.find_spec("deepsparse"):
+                engines[f"DeepSparse {name}"] = other(arguments, "deepsparse", path)
         samples = {name: [] for name in engines}
         for _ in range(arguments.rounds):
-            for name, measure in engines.items():
-                samples[name].append(measure())
-    best = "Winnow 90 % block4-int8, 8-bit inputs"
+            for name, (command, read) in engines.items():
+                output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+                samples[name].append(read(output))
     print(f"Bert-base, {arguments.tokens} tokens, {arguments.threads} threads: milliseconds a text, median of {arguments.rounds} rounds")
     for name, times in sorted(samples.items(), key=lambda item: statistics.median(item[1])):
-        ratios = [time / own for time, own in zip(times, samples[best])]
+        ratios = [own / mine for own, mine in zip(times, samples[best])]
         print(f"{name:40} {statistics.median(times):7.1f}   {statistics.median(ratios):5.2f} times as long as {best}"
               f" ({min(ratios):.2f}-{max(ratios):.2f})")
 

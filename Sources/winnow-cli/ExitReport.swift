@@ -25,7 +25,8 @@ struct ExitReport {
             message = "error: \(end); see '\(ExitReport.helpCommand()) --help'"
         } else {
             status = 1
-            message = "error: \(ExitReport.oneLine(String(describing: error)))"
+            // What checks of options throw comes wrapped by the parser.
+            message = "error: \(ExitReport.oneLine(Winnow.message(for: error)))"
         }
     }
 
