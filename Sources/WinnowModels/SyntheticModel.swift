@@ -66,10 +66,11 @@ extension LanguageModel {
     ///
     /// - Parameter isShared: one memory for all matrices of a shape: for writing to a file, not for measuring.
     public static func synthetic(
-        _ shape: SyntheticShape, format: WeightFormat, sparsity: Double, headFormat: WeightFormat,
+        _ shape: SyntheticShape, format: WeightFormat, sparsity: Double,
+        pattern: SparsityPattern = .unstructured, headFormat: WeightFormat,
         seed: UInt64, sharingMemory isShared: Bool = false
     ) throws -> LanguageModel {
-        var weights = SyntheticWeights(sparsity: sparsity, seed: seed, isShared: isShared)
+        var weights = SyntheticWeights(sparsity: sparsity, pattern: pattern, seed: seed, isShared: isShared)
         if shape.isEncoder {
             return try syntheticEncoder(shape, format: format, headFormat: headFormat, &weights)
         }
@@ -112,12 +113,14 @@ extension LanguageModel {
 /// Random matrices: those of one shape and format hold the same values, each in memory of its own unless shared.
 struct SyntheticWeights {
     private let sparsity: Double
+    private let pattern: SparsityPattern
     private let isShared: Bool
     private var random: Random
     private var made: [[Int]: WeightMatrix] = [:]
 
-    init(sparsity: Double, seed: UInt64, isShared: Bool) {
+    init(sparsity: Double, pattern: SparsityPattern, seed: UInt64, isShared: Bool) {
         self.sparsity = sparsity
+        self.pattern = pattern
         self.isShared = isShared
         random = Random(seed: seed)
     }
@@ -131,7 +134,8 @@ struct SyntheticWeights {
             matrix = same
         } else {
             matrix = try WeightMatrix.random(
-                rows: rows, columns: columns, format: format, sparsity: sparsity, using: &random)
+                rows: rows, columns: columns, format: format, sparsity: sparsity, pattern: pattern,
+                using: &random)
             made[key] = matrix
         }
         return Parameter(name: name, value: .matrix(isShared ? matrix : try matrix.copied()))

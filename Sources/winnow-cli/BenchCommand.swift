@@ -21,7 +21,7 @@ struct BenchCommand: AsyncParsableCommand {
               winnow bench --synthetic llama-1b --format masked-int8 --sparsity 0.5 \\
                 --against int8
               winnow bench --kernels --formats q4_0,int8 --shapes 4096x4096 --page roofs
-              winnow bench --synthetic bert-base --tokens 128 --format masked-int8 --sparsity 0.9
+              winnow bench --synthetic bert-base --tokens 128 --format masked-int8 --sparsity 0.9 --pattern 1x4
             """)
 
     @Option(
@@ -42,6 +42,11 @@ struct BenchCommand: AsyncParsableCommand {
     var synthetic: String?
     @Option(help: "Format of the synthetic blocks.") var format = "int8"
     @Option(help: "Share of zeros in masked synthetic formats.") var sparsity = 0.5
+    @Option(
+        help: ArgumentHelp(
+            "Pattern of the zeros in masked synthetic formats: unstructured, whole blocks (1x4) or N:M (2:4).",
+            valueName: "pattern"))
+    var pattern: String?
     @Option(help: "Format of the synthetic head and embedding.") var headFormat = "int8"
     @Option(help: "Another format, measured in turns with the first; prints the ratio.") var against: String?
 
@@ -69,6 +74,7 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     func validate() throws {
+        if pattern != nil, synthetic == nil { throw ValidationError("--pattern is of --synthetic weights") }
         guard kernels else { return try products.requireKernels() }
         guard model == nil, synthetic == nil, against == nil, batch == nil else {
             throw ValidationError(
@@ -216,8 +222,19 @@ struct BenchCommand: AsyncParsableCommand {
                 "no format '\(name)' or '\(headFormat)'; there are "
                     + WeightFormats.all.map(\.name).joined(separator: ", "))
         }
+        var zeros = SparsityPattern.unstructured
+        if let pattern {
+            guard let known = SparsityPattern(pattern) else {
+                throw ValidationError("'\(pattern)' is no pattern; expected unstructured, 1x4 or 2:4")
+            }
+            // A format without a mask has no zeros: the rival of --against, as a rule.
+            if format.isMasked { zeros = known }
+            guard format.isMasked || name != self.format else {
+                throw ValidationError("--pattern needs a masked format; \(name) has no mask")
+            }
+        }
         return try LanguageModel.synthetic(
-            shape, format: format, sparsity: sparsity, headFormat: head, seed: running.seed,
+            shape, format: format, sparsity: sparsity, pattern: zeros, headFormat: head, seed: running.seed,
             sharingMemory: sharingMemory)
     }
 

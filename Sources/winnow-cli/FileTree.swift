@@ -39,6 +39,16 @@ enum FileTree {
         }
     }
 
+    /// Relative paths of files below a folder whose names end so, sorted; hidden ones and their folders left out.
+    static func files(below path: String, named suffix: String, depth: Int) -> [String] {
+        entries(of: path).flatMap { name -> [String] in
+            if name.hasPrefix(".") { return [] }
+            if name.hasSuffix(suffix), isFile(path + "/" + name) { return [name] }
+            guard depth > 0, isDirectory(path + "/" + name) else { return [] }
+            return files(below: path + "/" + name, named: suffix, depth: depth - 1).map { name + "/" + $0 }
+        }
+    }
+
     static func makeDirectories(_ path: String) throws(CommandError) {
         guard !isDirectory(path), !path.isEmpty else { return }
         let parent = parent(of: path)

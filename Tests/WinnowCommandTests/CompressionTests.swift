@@ -140,6 +140,23 @@ struct CompressionTests {
         }
     }
 
+    @Test func blocksHaveACurveOfTheirOwn() throws {
+        try TemporaryFolder.with { folder in
+            let ending = try run(
+                "sweep", "\(folder)/out",
+                [
+                    "--method", "magnitude", "--over", "sparsity=0.2,0.5", "--over",
+                    "pattern=unstructured,1x4",
+                    "--window", "64", "--max-windows", "2",
+                ])
+            #expect(ending.status == 0, "\(ending.errors)")
+            #expect(
+                try ending.json()["curves"]?.array?.map { $0["name"]?.string } == [
+                    "magnitude", "magnitude 1x4",
+                ])
+        }
+    }
+
     @Test func sweepsFollowRecipesAndMeetRivals() throws {
         try TemporaryFolder.with { folder in
             let recipe = "calibration: {samples: 4, length: 64}\nphases:\n- {prune: sparsegpt, store: int4}"

@@ -87,7 +87,10 @@ struct PruneTests {
                 (["--method", "magnitude", "--sparsity", "1"], "sparsity is 1.0"),
                 (["--method", "magnitude", "--sparsity", "0.5", "--pattern", "2:4"], "leave --sparsity out"),
                 (["--method", "wanda", "--scope", "global"], "wanda cannot choose over the whole model"),
-                (["--method", "magnitude", "--store", "int2"], "--store is one of source, int8, int4, q8_0, f16"),
+                (
+                    ["--method", "magnitude", "--store", "int2"],
+                    "--store is one of source, int8, block4-int8, int4, q8_0, f16"
+                ),
             ] {
                 let ending = try CommandRun.run(
                     ["prune", "--model", TinyModel.gguf, "--output", "\(folder)/out"] + arguments)

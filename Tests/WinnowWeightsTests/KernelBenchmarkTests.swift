@@ -9,6 +9,41 @@ import WinnowWeights
             rows: rows, columns: columns, format: format, sparsity: 0.5, using: &random)
     }
 
+    /// Counted in the masks themselves; 300 columns end inside a word.
+    @Test(arguments: ["unstructured", "1x4", "1x12", "2:4", "1:4", "3:10"])
+    func randomMasksFollowTheirPattern(_ text: String) throws {
+        let pattern = try #require(SparsityPattern(text))
+        var random = Random(seed: 3)
+        let matrix = try WeightMatrix.random(
+            rows: 70, columns: 300, format: .maskedInt8, sparsity: 0.8, pattern: pattern, using: &random)
+        let mask = try #require(matrix.mask)
+        if case .nOfM(let n, let m) = pattern {
+            for row in 0..<70 {
+                for first in stride(from: 0, to: 300, by: m) {
+                    #expect((first..<first + m).filter { mask[row, $0] }.count == n)
+                }
+            }
+        } else {
+            #expect(abs(mask.sparsity - 0.8) < 0.03)
+            #expect(
+                mask.keepsBlocks(of: 12) == (text == "1x12") && mask.keepsBlocks(of: 4) == (pattern.unit > 1))
+        }
+    }
+
+    @Test func patternsThatDoNotFitAreRefused() throws {
+        var random = Random(seed: 3)
+        #expect(throws: WeightError.unevenBlocks(name: "random weights", columns: 66, blockWidth: 4)) {
+            try WeightMatrix.random(
+                rows: 1, columns: 66, format: .maskedInt8, sparsity: 0.5, pattern: .blocks(columns: 4),
+                using: &random)
+        }
+        #expect(throws: WeightError.unevenBlocks(name: "random weights", columns: 6, blockWidth: 4)) {
+            try WeightMatrix.random(
+                rows: 1, columns: 96, format: .block4Int8, sparsity: 0.5, pattern: .blocks(columns: 6),
+                using: &random)
+        }
+    }
+
     /// Against counts by hand, 96 x 64 weights.
     @Test func costsAreCounted() throws {
         // q4_0: 18 bytes for 32 weights; one token reads 64 floats and writes 96.

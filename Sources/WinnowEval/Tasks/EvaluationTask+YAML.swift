@@ -6,7 +6,8 @@ extension EvaluationTask {
         "task", "task_alias", "tag", "include", "dataset_path", "dataset_name", "dataset_kwargs",
         "output_type",
         "training_split", "validation_split", "test_split", "fewshot_split", "doc_to_text", "doc_to_target",
-        "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter", "fewshot_config",
+        "doc_to_choice", "description", "gen_prefix", "target_delimiter", "fewshot_delimiter",
+        "fewshot_config",
         "num_fewshot",
         "metric_list", "filter_list", "generation_kwargs", "repeats", "metadata", "should_decontaminate",
         "doc_to_decontamination_query",
@@ -17,12 +18,14 @@ extension EvaluationTask {
     /// - Parameter read: the bytes of a file.
     /// - Throws: ``YAMLError``, ``TaskError``, or what `read` throws.
     public init(reading file: String, read: (String) throws -> [UInt8]) throws {
-        try self.init(TaskNode(EvaluationTask.document(file, read, depth: 0)))
+        try self.init(EvaluationTask.document(file, read))
     }
 
+    init(_ document: YAMLDocument) throws(TaskError) { try self.init(TaskNode(document)) }
+
     /// A file over what it includes: its own keys come first.
-    private static func document(
-        _ file: String, _ read: (String) throws -> [UInt8], depth: Int
+    static func document(
+        _ file: String, _ read: (String) throws -> [UInt8], depth: Int = 0
     ) throws -> YAMLDocument {
         let document = try YAMLDocument(parsing: read(file), file: file)
         let node = TaskNode(document)
@@ -37,11 +40,12 @@ extension EvaluationTask {
     }
 
     private init(_ node: TaskNode) throws(TaskError) {
-        for key in ["process_docs", "process_results", "custom_dataset", "use_prompt", "gen_prefix", "group"]
+        for key in ["process_docs", "process_results", "custom_dataset", "use_prompt"]
         where node[key] != nil {
             throw TaskNode(node.document, node.path.appending(key), .null).error(
                 "'\(key)' needs Python, or is not read here")
         }
+        if let group = node["group"] { throw group.error("a group of tasks, where one task is expected") }
         try node.refuseOthers(than: EvaluationTask.known)
         func need(_ key: String) throws(TaskError) -> TaskNode {
             guard let found = node[key] else { throw node.error("expected '\(key)'") }
@@ -52,6 +56,7 @@ extension EvaluationTask {
         }
         file = node.document.file
         name = try need("task").string()
+        alias = try node["task_alias"]?.string() ?? name
         let path = try need("dataset_path")
         guard try path.string() == "json" else {
             throw path.error("'json' is read: documents in local files, under dataset_kwargs.data_files")
@@ -74,9 +79,13 @@ extension EvaluationTask {
             throw node.error("multiple_choice needs 'doc_to_choice'")
         }
         description = try node["description"]?.string()
+        prefix = try EvaluationTask.prefix(node)
         if let delimiter = node["target_delimiter"] { targetDelimiter = try delimiter.string() }
         if let delimiter = node["fewshot_delimiter"] { exampleDelimiter = try delimiter.string() }
-        if let count = node["num_fewshot"] { exampleCount = try count.integer(atLeast: 0) }
+        if let count = node["num_fewshot"] {
+            exampleCount = try count.integer(atLeast: 0)
+            takesNoExamples = exampleCount == 0
+        }
         if let repeats = node["repeats"], try repeats.integer(atLeast: 1) != 1 {
             throw repeats.error("one answer a document is made, not several")
         }
@@ -94,6 +103,10 @@ extension EvaluationTask {
             until = [exampleDelimiter]
             if let generation = node["generation_kwargs"] { try readGeneration(generation) }
         }
+    }
+
+    private static func prefix(_ node: TaskNode) throws(TaskError) -> Field? {
+        try node["gen_prefix"].map { prefix throws(TaskError) in .template(try prefix.string()) }
     }
 
     private mutating func readFiles(_ node: TaskNode) throws(TaskError) {
@@ -120,8 +133,9 @@ extension EvaluationTask {
     ) throws(TaskError) {
         try node.refuseOthers(than: [
             "sampler", "split", "samples", "fewshot_indices", "doc_to_text", "doc_to_target", "doc_to_choice",
-            "target_delimiter", "fewshot_delimiter",
+            "gen_prefix", "target_delimiter", "fewshot_delimiter",
         ])
+        examples.prefix = try EvaluationTask.prefix(node)
         if let sampler = node["sampler"] {
             guard let known = Sampler(rawValue: try sampler.string()) else {
                 throw sampler.error("there is no such sampler; there are default, first_n")

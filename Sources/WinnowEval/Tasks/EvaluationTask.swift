@@ -46,11 +46,15 @@ public struct EvaluationTask: Sendable {
         public var text: Field?
         public var target: Field?
         public var choices: Field?
+        /// nil: as the question's.
+        public var prefix: Field?
         public var targetDelimiter: String?
         public var delimiter: String?
     }
 
     public var name: String
+    /// What the figures are shown under; the name, unless the task says another.
+    public var alias: String
     public var file: String
     public var output = Output.generateUntil
     /// Files of each split.
@@ -62,10 +66,14 @@ public struct EvaluationTask: Sendable {
     public var target: Field
     public var choices: Field?
     public var description: String?
+    /// What every answer begins with: part of the prompt.
+    public var prefix: Field?
     public var targetDelimiter = " "
     public var exampleDelimiter = "\n\n"
     public var examples = Examples()
     public var exampleCount = 0
+    /// The task itself asks for no examples: a number given from outside does not change it.
+    public var takesNoExamples = false
     public var metrics: [TaskMetric] = []
     public var filters: [TaskFilter.Pipeline] = [TaskFilter.Pipeline(name: "none", filters: [])]
     /// Texts that end a generation.

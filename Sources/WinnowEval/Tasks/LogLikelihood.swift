@@ -38,7 +38,11 @@ public final class LogLikelihood {
         return id
     }
 
-    private func encode(_ text: String) -> [TokenID] { tokenizer.encode(text, addBOS: tokenizer.addsBOS) }
+    /// The ids of a prompt, with BOS before them where the tokenizer says so and the text does not begin with it.
+    public func encode(_ text: String) -> [TokenID] {
+        let isThere = tokenizer.bosID.map { text.utf8.starts(with: tokenizer.piece($0).utf8) } ?? false
+        return tokenizer.encode(text, addBOS: tokenizer.addsBOS && !isThere)
+    }
 
     /// White space that ends a context belongs to the continuation: words begin with their space.
     func encode(_ context: String, _ continuation: String) throws -> (

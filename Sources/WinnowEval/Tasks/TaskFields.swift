@@ -62,6 +62,8 @@ struct TaskFields {
     let exampleText: Field
     let exampleTarget: Field
     let exampleChoices: Field?
+    let prefix: Field?
+    let examplePrefix: Field?
     let file: String
 
     init(_ task: EvaluationTask) throws(TaskError) {
@@ -76,6 +78,8 @@ struct TaskFields {
         exampleText = try Field(task.examples.text, "fewshot_config.doc_to_text", task) ?? text
         exampleTarget = try Field(task.examples.target, "fewshot_config.doc_to_target", task) ?? target
         exampleChoices = try Field(task.examples.choices, "fewshot_config.doc_to_choice", task) ?? choices
+        prefix = try Field(task.prefix, "gen_prefix", task)
+        examplePrefix = try Field(task.examples.prefix, "fewshot_config.gen_prefix", task) ?? prefix
     }
 
     func choices(_ document: JSONObject, _ field: Field?) throws(TaskError) -> [String] {

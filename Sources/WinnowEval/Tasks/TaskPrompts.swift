@@ -1,4 +1,5 @@
 import WinnowJSON
+import WinnowText
 
 /// What a model is asked about one document.
 struct TaskQuestion {
@@ -14,13 +15,17 @@ struct TaskQuestion {
 /// Turns documents into questions as lm-evaluation-harness does, examples drawn in the order of the documents.
 struct TaskPrompts {
     private let task: EvaluationTask
+    private let style: PromptStyle
     private let fields: TaskFields
     private let documents: TaskDocuments
     private var random = PythonRandom(seed: 1234)
 
-    init(_ task: EvaluationTask, _ documents: TaskDocuments) throws(TaskError) {
+    init(
+        _ task: EvaluationTask, _ documents: TaskDocuments, style: PromptStyle = PromptStyle()
+    ) throws(TaskError) {
         self.task = task
         self.documents = documents
+        self.style = style
         fields = try TaskFields(task)
     }
 
@@ -29,29 +34,33 @@ struct TaskPrompts {
     }
 
     mutating func question(_ document: JSONObject) throws(TaskError) -> TaskQuestion {
-        var opening =
-            try fields.description.map { field throws(TaskError) in
-                try text(field.value(document, hasChoices: false, readsLists: false), "description")
-            } ?? ""
-        for example in try draw(beside: document) { opening += try write(example) }
+        var opening: [TaskMessage] = []
+        let description = try plain(fields.description, document) ?? ""
+        let system = TaskMessage.joined(style.system, description, by: task.exampleDelimiter)
+        if !system.isEmpty { opening.append(TaskMessage(role: "system", content: system)) }
+        for example in try draw(beside: document) { opening += try turn(of: example) }
         let hasChoices = fields.choices != nil
         let choices = try fields.choices(document, fields.choices)
         let gold = try fields.target.value(document, hasChoices: hasChoices, readsLists: true)
         let asked = try fields.text.value(document, hasChoices: hasChoices, readsLists: false)
+        let prefix = try plain(fields.prefix, document)
+        func context(_ question: String, _ delimiter: String) throws(TaskError) -> String {
+            let turn = TaskMessage.turn(question, prefix: prefix, answer: nil, delimiter: delimiter, end: "")
+            do { return try style.text(opening + turn) } catch { throw self.error("", "\(error)") }
+        }
         if task.output == .multipleChoice, let number = asked.integer, asked.string == nil {
             // The choices are contexts, the target goes on from each: its score decides, and the text says which is right.
             let target = try text(gold, "doc_to_target")
             return TaskQuestion(
-                contexts: choices.map { opening + $0 },
-                continuations: choices.map { _ in task.targetDelimiter + target }, choices: choices,
+                contexts: try choices.map { choice throws(TaskError) in try context(choice, "") },
+                continuations: choices.map { _ in delimiter + target }, choices: choices,
                 gold: .integer(Int64(number)))
         }
-        let context = opening + (try text(asked, "doc_to_text"))
+        let context = try context(text(asked, "doc_to_text"), task.targetDelimiter)
         switch task.output {
         case .multipleChoice:
             return TaskQuestion(
-                contexts: choices.map { _ in context },
-                continuations: choices.map { task.targetDelimiter + $0 },
+                contexts: choices.map { _ in context }, continuations: choices.map { delimiter + $0 },
                 choices: choices, gold: gold)
         case .logLikelihood:
             return TaskQuestion(
@@ -70,6 +79,16 @@ struct TaskPrompts {
             }
             return TaskQuestion(contexts: [context], continuations: [], choices: choices, gold: answer)
         }
+    }
+
+    /// What parts a context from a choice. A chat template parts them itself, unless an answer is begun that ends with no
+    /// white space; the harness looks at the key as it stands in the task, before its template is filled.
+    private var delimiter: String {
+        guard style.chat != nil else { return task.targetDelimiter }
+        guard case .template(let prefix) = task.prefix, let last = prefix.unicodeScalars.last,
+            !last.isPythonSpace
+        else { return "" }
+        return task.targetDelimiter
     }
 
     /// Examples for a document. The first `count` of those that are left without it, for either sampler.
@@ -96,7 +115,7 @@ struct TaskPrompts {
         return Array(drawn.prefix(count))
     }
 
-    private func write(_ example: JSONObject) throws(TaskError) -> String {
+    private func turn(of example: JSONObject) throws(TaskError) -> [TaskMessage] {
         let hasChoices = fields.exampleChoices != nil
         let choices = try fields.choices(example, fields.exampleChoices)
         func choice(_ value: JSONValue, _ key: String) throws(TaskError) -> String {
@@ -110,8 +129,17 @@ struct TaskPrompts {
         }
         let asked = try fields.exampleText.value(example, hasChoices: hasChoices, readsLists: false)
         let target = try fields.exampleTarget.value(example, hasChoices: hasChoices, readsLists: true)
-        return try choice(asked, "doc_to_text") + (task.examples.targetDelimiter ?? task.targetDelimiter)
-            + choice(target, "doc_to_target") + (task.examples.delimiter ?? task.exampleDelimiter)
+        // A target that is no text at all is no answer, while a choice that is empty is one.
+        return TaskMessage.turn(
+            try choice(asked, "doc_to_text"), prefix: try plain(fields.examplePrefix, example),
+            answer: target.string == "" ? nil : try choice(target, "doc_to_target"),
+            delimiter: task.examples.targetDelimiter ?? task.targetDelimiter,
+            end: task.examples.delimiter ?? task.exampleDelimiter)
+    }
+
+    private func plain(_ field: TaskFields.Field?, _ document: JSONObject) throws(TaskError) -> String? {
+        guard let field else { return nil }
+        return try text(field.value(document, hasChoices: false, readsLists: false), field.key)
     }
 
     private func text(_ value: JSONValue, _ key: String) throws(TaskError) -> String {

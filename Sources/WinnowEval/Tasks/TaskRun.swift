@@ -16,6 +16,7 @@ public struct TaskRun: Sendable {
         }
 
         public var task: String
+        public var alias: String
         public var figures: [Figure]
         public var documents: Int
         public var examples: Int
@@ -25,9 +26,11 @@ public struct TaskRun: Sendable {
 
     /// Scores the first documents only; nil: all.
     public var limit: Int?
-    /// Examples before each question; nil: as the task says.
+    /// Examples before each question; nil: as the task says. A task that asks for none itself gets none.
     public var exampleCount: Int?
     public var keepsSamples = false
+    /// How prompts are written: as plain text by default.
+    public var style = PromptStyle()
 
     public init() {}
 
@@ -44,9 +47,9 @@ public struct TaskRun: Sendable {
         progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> Result {
         var task = task
-        task.exampleCount = exampleCount ?? task.exampleCount
+        if let exampleCount, !task.takesNoExamples { task.exampleCount = exampleCount }
         let documents = try TaskDocuments(task, read: read)
-        var prompts = try TaskPrompts(task, documents)
+        var prompts = try TaskPrompts(task, documents, style: style)
         let count = min(documents.scored.count, limit ?? .max)
         var tally = Tally()
         var samples: [JSONValue] = []
@@ -67,7 +70,8 @@ public struct TaskRun: Sendable {
             progress(index + 1, count)
         }
         return Result(
-            task: task.name, figures: tally.figures, documents: count, examples: task.exampleCount,
+            task: task.name, alias: task.alias, figures: tally.figures, documents: count,
+            examples: task.exampleCount,
             samples: samples)
     }
 
@@ -152,12 +156,15 @@ public struct TaskRun: Sendable {
 extension TaskRun.Result {
     /// The task's entry under lm-evaluation-harness's `results`: `acc,none` and `acc_stderr,none`.
     public var json: JSONObject {
-        var object = JSONObject([("alias", .string(task)), ("sample_len", .integer(Int64(documents)))])
-        for figure in figures {
-            object["\(figure.metric.rawValue),\(figure.filter)"] = .number(figure.value)
-            object["\(figure.metric.rawValue)_stderr,\(figure.filter)"] =
-                figure.standardError.map { .number($0) } ?? "N/A"
-        }
+        var object = JSONObject([("alias", .string(alias)), ("sample_len", .integer(Int64(documents)))])
+        for figure in figures { figure.add(to: &object) }
         return object
+    }
+}
+
+extension TaskRun.Result.Figure {
+    func add(to object: inout JSONObject) {
+        object["\(metric.rawValue),\(filter)"] = .number(value)
+        object["\(metric.rawValue)_stderr,\(filter)"] = standardError.map { .number($0) } ?? "N/A"
     }
 }

@@ -24,6 +24,8 @@ public enum TemplateError: Error, Equatable, Sendable, CustomStringConvertible {
     case wrongType(operation: String, origin: TemplateOrigin)
     /// The template itself called `raise_exception`.
     case raised(message: String)
+    /// The message that the model shall go on with is not in what the template writes.
+    case lostMessage
     case tooDeep(origin: TemplateOrigin, limit: Int)
     /// The template works longer than any chat template needs to.
     case tooMuchWork(origin: TemplateOrigin, limit: Int)
@@ -39,6 +41,8 @@ public enum TemplateError: Error, Equatable, Sendable, CustomStringConvertible {
             "chat template, \(origin): '\(name)' is not defined; pass it with the messages"
         case .wrongType(let operation, let origin): "chat template, \(origin): \(operation)"
         case .raised(let message): "the chat template refuses these messages: \(message)"
+        case .lostMessage:
+            "the chat template does not write out the last message, which the model shall go on with"
         case .tooDeep(let origin, let limit):
             "chat template, \(origin): nested more than \(limit) levels deep"
         case .tooMuchWork(let origin, let limit):

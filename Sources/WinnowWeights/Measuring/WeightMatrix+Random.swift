@@ -15,9 +15,14 @@ extension WeightMatrix {
             name: "copy")
     }
 
-    /// Random codes of about unit-variance rows; a masked format keeps each weight with chance 1 - sparsity.
+    /// Random codes of about unit-variance rows; a masked format keeps each weight, or each block of the pattern, with
+    /// chance 1 - sparsity. N:M keeps N of each M, whatever the sparsity.
+    ///
+    /// - Throws: `WeightError/unevenBlocks` for blocks or groups that don't divide the columns, or that a bit of the
+    ///   format's mask doesn't divide.
     package static func random(
-        rows: Int, columns: Int, format: WeightFormat, sparsity: Double, using random: inout Random
+        rows: Int, columns: Int, format: WeightFormat, sparsity: Double,
+        pattern: SparsityPattern = .unstructured, using random: inout Random
     ) throws(WeightError) -> WeightMatrix {
         guard format.canEncode else { throw .cannotEncode(name: "random weights", format: format.name) }
         let group = 64
@@ -29,20 +34,13 @@ extension WeightMatrix {
         var offsets: [UInt32] = []
         var valueBytes = rows * format.rowBytes(columns: columns)
         if format.isMasked {
-            let threshold = UInt64(min(max(1 - sparsity, 0), 1) * 256)
+            let bits = columns / format.maskColumns
+            let width = try pattern.randomGroup(columns: columns, format: format)
             offsets.append(0)
             var total = 0
             for _ in 0..<rows {
-                for first in stride(from: 0, to: columns / format.maskColumns, by: 64) {
-                    var word: UInt64 = 0
-                    for byte in 0..<8 {
-                        let draws = random.next()
-                        for bit in 0..<8 where (draws >> UInt64(8 * bit)) & 255 < threshold {
-                            word |= 1 << UInt64(byte * 8 + bit)
-                        }
-                    }
-                    let left = columns / format.maskColumns - first
-                    if left < 64 { word &= (1 << UInt64(left)) - 1 }
+                let words = pattern.randomWords(bits, groups: width, keeping: 1 - sparsity, using: &random)
+                for word in words {
                     mask.append(word)
                     let kept = word.nonzeroBitCount * format.maskColumns
                     total += format.codeBits == 4 ? (kept + 1) / 2 : kept * format.codeBits / 8
@@ -101,5 +99,51 @@ extension WeightMatrix {
                 values: StorageSlice(values), mask: format.isMasked ? StorageSlice(copying: mask) : nil,
                 rowOffsets: format.isMasked ? StorageSlice(copying: offsets) : nil, scales: scales),
             name: "random \(format.name)")
+    }
+}
+
+extension SparsityPattern {
+    /// Bits of a format's mask in a block or group of the pattern.
+    fileprivate func randomGroup(columns: Int, format: WeightFormat) throws(WeightError) -> Int {
+        let width: Int
+        switch self {
+        case .unstructured: return 1
+        case .blocks(let columns): width = columns
+        case .nOfM(_, let m): width = m
+        }
+        guard columns % width == 0 else {
+            throw .unevenBlocks(name: "random weights", columns: columns, blockWidth: width)
+        }
+        guard width % format.maskColumns == 0 else {
+            throw .unevenBlocks(name: "random weights", columns: width, blockWidth: format.maskColumns)
+        }
+        return width / format.maskColumns
+    }
+
+    /// A row of so many bits of a mask, in words.
+    fileprivate func randomWords(
+        _ count: Int, groups width: Int, keeping share: Double, using random: inout Random
+    ) -> [UInt64] {
+        var words = [UInt64](repeating: 0, count: (count + 63) / 64)
+        let threshold = UInt64(min(max(share, 0), 1) * 256)
+        func set(_ bit: Int) { words[bit / 64] |= 1 << UInt64(bit % 64) }
+        var draws: UInt64 = 0
+        for (number, first) in stride(from: 0, to: words.count * 64, by: width).enumerated() {
+            guard first < count || self == .unstructured else { break }
+            if case .nOfM(let n, _) = self {
+                // Each place with the chance that is left for it: every choice of n is as likely.
+                var left = n
+                for place in 0..<width where random.uniform() * Float(width - place) < Float(left) {
+                    set(first + place)
+                    left -= 1
+                }
+                continue
+            }
+            if number % 8 == 0 { draws = random.next() }
+            if (draws >> UInt64(8 * (number % 8))) & 255 < threshold, first < count {
+                for bit in first..<first + width { set(bit) }
+            }
+        }
+        return words
     }
 }

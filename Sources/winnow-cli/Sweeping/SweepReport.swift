@@ -25,11 +25,13 @@ struct SweepReport {
             func last(_ key: String) -> String { String(key.split(separator: ".").last ?? "") }
             let rest = run.settings.pairs.filter { !varied.contains(last($0.key)) }
             let pattern = run.settings.pairs.first { last($0.key) == "pattern" }?.value.string
-            let isPattern = pattern.map { $0 != "unstructured" } ?? false
+            // N:M patterns are points of one curve, each at its own sparsity; blocks have one for each size.
+            let isPattern = pattern?.contains(":") ?? false
+            let blocks = isPattern || pattern == "unstructured" ? nil : pattern
             let name =
                 ([run.method] + rest.map { "\($0.key) \($0.value.string ?? $0.value.text())" }).joined(
                     separator: " ")
-                + (isPattern ? " N:M" : "")
+                + (isPattern ? " N:M" : blocks.map { " \($0)" } ?? "")
             if groups[name] == nil { names.append(name) }
             groups[name, default: []].append(run)
         }
