@@ -3,8 +3,8 @@ import CWinnow
 /// Samples how much this machine multiplies and adds when nothing waits for memory, the roof of prefill.
 ///
 /// Runs the instruction that Winnow's products use on the current instruction set, on operands that stay in registers:
-/// fused multiply-add in float32; `vpdpbusd` (AVX-512), `vpmaddubsw` and `vpmaddwd` (AVX2), `sdot` or `smull` (NEON) in
-/// int8; plain C in the scalar set.
+/// fused multiply-add in float32; `vpdpbusd` (AVX-512), `vpmaddwd` over two planes of inputs at once (AVX2), `sdot` or
+/// `smull` (NEON) in int8; plain C in the scalar set.
 public enum ArithmeticPeak: String, Sendable, CaseIterable, Codable {
     case f32
     /// Dot products of bfloat16 pairs, where the CPU has AVX512_BF16. No product of Winnow's uses them: their roof says

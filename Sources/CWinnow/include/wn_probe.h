@@ -7,7 +7,7 @@
 // of this table use, on accumulators that stay in registers.
 //   F32    fused multiply-add
 //   BF16   dot products of bfloat16 pairs (AVX512_BF16; no product uses them yet)
-//   INT8   dot products of bytes: vpdpbusd (AVX-512), vpmaddubsw and vpmaddwd (AVX2), sdot or smull (NEON)
+//   INT8   dot products of bytes: vpdpbusd (AVX-512), vpmaddwd over both planes at once (AVX2), sdot or smull (NEON)
 typedef enum { WN_PROBE_F32 = 0, WN_PROBE_BF16 = 1, WN_PROBE_INT8 = 2, WN_PROBE_COUNT = 3 } wn_probe_kind;
 
 enum { WN_PROBE_ROUNDS = 1 << 22 };  // float32 counts exactly up to there, and four times as far

@@ -10,11 +10,18 @@
     apply_to = function)
 
 // ---- Codes -------------------------------------------------------------------------------------------------------
-// A row's codes, 64 columns at a time. `format` is a constant in every call.
+// A row's codes, 64 columns at a time. `format`, `checked` and `turn` are constants in every call; `turn` counts the calls of a
+// loop's body. `checked`: a masked row's last loads may pass the end of the values.
 typedef struct code_stream {
     const uint8_t *next, *mask, *end;
     size_t columns;
 } code_stream;
+
+// Asks for a stream's bytes ahead, into the second-level cache. In turns from one page to four ahead, a cache line of each: what
+// fetches ahead in hardware sees four streams, and reads them faster than one where memory is far away.
+WN_INLINE void ask_ahead(const uint8_t *next, const size_t turn) {
+    _mm_prefetch((const char *)next + WN_AHEAD * (1 + turn % 4), _MM_HINT_T1);
+}
 
 WN_INLINE bool is_masked(const int format) { return format >= WN_MASKED_Q4_0; }
 WN_INLINE bool is_four_bit(const int format) {
@@ -35,6 +42,11 @@ WN_INLINE code_stream open_codes(const int format, const wn_matrix *m, size_t ro
     };
 }
 
+// Whether a row's loads of 64 bytes may pass the end of the values.
+WN_INLINE bool ends_within(const int format, const wn_matrix *m, size_t row) {
+    return is_masked(format) && (size_t)(m->values_end - m->values) < (size_t)m->row_offsets[row + 1] + 64;
+}
+
 // Two dense blocks, the second of them where there is one.
 WN_INLINE __m512i pair_codes(const int format, const uint8_t *block, bool both) {
     const size_t head = block_head(format), step = block_step(format);
@@ -53,31 +65,44 @@ WN_INLINE __m512i pair_codes(const int format, const uint8_t *block, bool both) 
 }
 
 // The codes of columns c..<c + 64, unsigned, zero past the last column; `kept` is set for masked formats.
-WN_INLINE __m512i next_codes(const int format, code_stream *stream, size_t c, uint64_t *kept) {
+WN_INLINE __m512i next_codes(
+    const int format, const bool checked, code_stream *stream, size_t c, const size_t turn, uint64_t *kept) {
     const __m512i flip = _mm512_set1_epi8((char)0x80);
     size_t left = stream->columns - c;
     if (format == WN_INT8) {
         const uint8_t *from = stream->next + c;
+        ask_ahead(from, turn);
         if (__builtin_expect(left >= 64, 1)) return _mm512_xor_si512(_mm512_loadu_si512(from), flip);
         return _mm512_xor_si512(_mm512_maskz_loadu_epi8(tail64(left), from), flip);
     }
     if (format == WN_INT4) {
-        size_t bytes = (left + 1) / 2;
-        return nibbles64(stream->next + c / 2, bytes >= 32 ? ~0u : (1u << bytes) - 1);
+        const uint8_t *from = stream->next + c / 2;
+        if (turn % 2 == 0) ask_ahead(from, turn / 2);
+        if (__builtin_expect(left >= 64, 1)) return nibbles64(from, ~0u);
+        return nibbles64(from, (1u << (left + 1) / 2) - 1);
     }
-    if (!is_masked(format)) return pair_codes(format, stream->next + c / 32 * block_step(format), left > 32);
+    if (!is_masked(format)) {
+        const uint8_t *block = stream->next + c / 32 * block_step(format);
+        ask_ahead(block, turn);
+        return pair_codes(format, block, left > 32);
+    }
 
     if (format == WN_BLOCK4_INT8) {
         __mmask16 blocks = block_mask(stream->mask + c / 32);
-        _mm_prefetch((const char *)stream->next + WN_AHEAD, _MM_HINT_T0);
-        __m512i packed = load_bytes(stream->next, stream->end);
+        ask_ahead(stream->next, turn);
+        __m512i packed = checked ? load_bytes(stream->next, stream->end) : _mm512_loadu_si512(stream->next);
         stream->next += 4 * __builtin_popcount(blocks);
         return _mm512_xor_si512(_mm512_maskz_expand_epi32(blocks, packed), flip);
     }
     *kept = mask_word(stream->mask + c / 8);
     size_t count = (size_t)__builtin_popcountll(*kept);
-    _mm_prefetch((const char *)stream->next + WN_AHEAD, _MM_HINT_T0);
-    __m512i packed = is_four_bit(format) ? load_nibbles(stream->next, stream->end) : load_bytes(stream->next, stream->end);
+    if (!is_four_bit(format) || turn % 2 == 0) ask_ahead(stream->next, is_four_bit(format) ? turn / 2 : turn);
+    __m512i packed;
+    if (is_four_bit(format)) {
+        packed = checked ? load_nibbles(stream->next, stream->end) : nibbles64(stream->next, ~0u);
+    } else {
+        packed = checked ? load_bytes(stream->next, stream->end) : _mm512_loadu_si512(stream->next);
+    }
     // A load, then the register form: expanding from memory runs 2.2 times slower.
     __asm__("" : "+v"(packed));
     if (is_four_bit(format)) {
@@ -121,12 +146,12 @@ WN_INLINE __m512 pair_product(__m512i w, __m512i x, __m512i halves, __m512 scale
 
 // Adds `count` pairs of blocks, one or two, to a row's sums.
 WN_INLINE __m512 add_pairs(
-    const int format, const int count, code_stream *stream, const int8_t *q, size_t c, int pair, __m512 scales,
-    __m512 offsets, __m512 acc) {
+    const int format, const bool checked, const int count, code_stream *stream, const int8_t *q, size_t c, int pair,
+    __m512 scales, __m512 offsets, __m512 acc) {
     __m512 sum, shift;
     WN_UNROLL for (int i = 0; i < count; i++) {
         uint64_t kept = 0;
-        __m512i w = next_codes(format, stream, c + 64 * (size_t)i, &kept);
+        __m512i w = next_codes(format, checked, stream, c + 64 * (size_t)i, (size_t)(pair + i), &kept);
         __m512i x = _mm512_loadu_si512(q + c + 64 * (size_t)i);
         sum = pair_product(w, x, halves_of(pair + i), scales, i ? &sum : NULL);
         if (format != WN_MASKED_Q4_1) continue;
@@ -137,113 +162,124 @@ WN_INLINE __m512 add_pairs(
     return format == WN_MASKED_Q4_1 ? _mm512_add_ps(acc, shift) : acc;
 }
 
-WN_INLINE void decode_block8(
-    const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+WN_INLINE float decode_block8_row(
+    const int format, const bool checked, const wn_matrix *m, size_t row, const wn_input *in) {
     const size_t blocks = m->columns / 32;
-    for (size_t r = 0; r < rows; r++) {
-        code_stream stream = open_codes(format, m, row + r);
-        __m512 acc = _mm512_setzero_ps();
-        for (size_t run = 0; run < blocks; run += 16) {
-            __m512 offsets, dx = _mm512_loadu_ps(in->scales + run);
-            __m512 scales = _mm512_mul_ps(run_scales(format, m, row + r, run, &offsets), dx);
-            if (format == WN_MASKED_Q4_1) {
-                offsets = _mm512_mul_ps(offsets, dx);
-            } else {
-                acc = _mm512_fmadd_ps(offsets, _mm512_loadu_ps(in->sums + run), acc);
-            }
-            size_t c = 32 * run;
-            if (__builtin_expect(blocks - run >= 16, 1)) {
-                WN_UNROLL for (int pair = 0; pair < 8; pair += 2, c += 128) {
-                    acc = add_pairs(format, 2, &stream, in->q, c, pair, scales, offsets, acc);
-                }
-                continue;
-            }
-            int pairs = (int)(blocks - run + 1) / 2, pair = 0;
-            for (; pair + 2 <= pairs; pair += 2, c += 128) {
-                acc = add_pairs(format, 2, &stream, in->q, c, pair, scales, offsets, acc);
-            }
-            if (pair < pairs) acc = add_pairs(format, 1, &stream, in->q, c, pair, scales, offsets, acc);
+    code_stream stream = open_codes(format, m, row);
+    __m512 acc = _mm512_setzero_ps();
+    for (size_t run = 0; run < blocks; run += 16) {
+        __m512 offsets, dx = _mm512_loadu_ps(in->scales + run);
+        __m512 scales = _mm512_mul_ps(run_scales(format, m, row, run, &offsets), dx);
+        if (format == WN_MASKED_Q4_1) {
+            offsets = _mm512_mul_ps(offsets, dx);
+        } else {
+            acc = _mm512_fmadd_ps(offsets, _mm512_loadu_ps(in->sums + run), acc);
         }
-        out[r] = reduce16(acc);
+        size_t c = 32 * run;
+        if (__builtin_expect(blocks - run >= 16, 1)) {
+            WN_UNROLL for (int pair = 0; pair < 8; pair += 2, c += 128) {
+                acc = add_pairs(format, checked, 2, &stream, in->q, c, pair, scales, offsets, acc);
+            }
+            continue;
+        }
+        int pairs = (int)(blocks - run + 1) / 2, pair = 0;
+        for (; pair + 2 <= pairs; pair += 2, c += 128) {
+            acc = add_pairs(format, checked, 2, &stream, in->q, c, pair, scales, offsets, acc);
+        }
+        if (pair < pairs) acc = add_pairs(format, checked, 1, &stream, in->q, c, pair, scales, offsets, acc);
     }
+    return reduce16(acc);
 }
 
 // ---- Groups, over two planes: the arithmetic of WN_PLANES_TILE ------------------------------------------------------
-WN_INLINE void decode_groups(
-    const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
+WN_INLINE __m512 add_pair(
+    const int format, const bool checked, code_stream *stream, const wn_input *in, size_t c, int pair, __m512 scales,
+    __m512 acc) {
+    uint64_t kept;
+    __m512i w = next_codes(format, checked, stream, c, (size_t)pair, &kept);
+    __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(in->q + c));
+    __m512i dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, _mm512_loadu_si512(in->lo + c));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(halves_of(pair), scales), acc);
+}
+
+WN_INLINE float decode_group_row(
+    const int format, const bool checked, const wn_matrix *m, size_t row, const wn_input *in) {
     const size_t blocks = (m->columns + 31) / 32, groups = (m->columns + m->group - 1) / m->group;
     const unsigned shift = m->group == 128 ? 2 : m->group == 64 ? 1 : 0;
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i own = _mm512_srl_epi32(lanes, _mm_cvtsi32_si128((int)shift));
-    for (size_t r = 0; r < rows; r++) {
-        code_stream stream = open_codes(format, m, row + r);
-        const uint8_t *halves = (const uint8_t *)m->scales + 2 * (row + r) * groups;
-        __m512 acc = _mm512_setzero_ps();
-        for (size_t run = 0; run < blocks; run += 16) {
-            size_t left = blocks - run, first = run >> shift, here = groups - first;
-            __m512 d = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(tail16(here), halves + 2 * first));
-            d = _mm512_maskz_permutexvar_ps(tail16(left), own, d);
-            __m512 sum = _mm512_cvtepi32_ps(_mm512_loadu_si512(in->isums + run));
-            acc = _mm512_fmadd_ps(_mm512_mul_ps(d, _mm512_set1_ps(-8)), sum, acc);
-            size_t pairs = left >= 16 ? 8 : (left + 1) / 2;
-            for (size_t pair = 0; pair < pairs; pair++) {
-                uint64_t kept;
-                size_t c = 32 * run + 64 * pair;
-                __m512i w = next_codes(format, &stream, c, &kept);
-                __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(in->q + c));
-                __m512i dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, _mm512_loadu_si512(in->lo + c));
-                __m512 scale = _mm512_permutexvar_ps(halves_of((int)pair), d);
-                acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, acc);
+    code_stream stream = open_codes(format, m, row);
+    const uint8_t *halves = (const uint8_t *)m->scales + 2 * row * groups;
+    __m512 acc = _mm512_setzero_ps();
+    for (size_t run = 0; run < blocks; run += 16) {
+        size_t left = blocks - run, first = run >> shift, here = groups - first;
+        __m512 d = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(tail16(here), halves + 2 * first));
+        d = _mm512_maskz_permutexvar_ps(tail16(left), own, d);
+        __m512 sum = _mm512_cvtepi32_ps(_mm512_loadu_si512(in->isums + run));
+        acc = _mm512_fmadd_ps(_mm512_mul_ps(d, _mm512_set1_ps(-8)), sum, acc);
+        size_t c = 32 * run;
+        if (__builtin_expect(left >= 16, 1)) {
+            WN_UNROLL for (int pair = 0; pair < 8; pair++, c += 64) {
+                acc = add_pair(format, checked, &stream, in, c, pair, d, acc);
             }
+            continue;
         }
-        out[r] = reduce16(acc) * in->scales[0];
+        int pairs = (int)(left + 1) / 2;
+        for (int pair = 0; pair < pairs; pair++, c += 64) {
+            acc = add_pair(format, checked, &stream, in, c, pair, d, acc);
+        }
     }
+    return reduce16(acc) * in->scales[0];
 }
 
 // ---- Rows with one scale, over two planes: exact sums, in any order ---------------------------------------------------
-WN_INLINE void decode_rows(
-    const int format, const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
-    for (size_t r = 0; r < rows; r++) {
-        code_stream stream = open_codes(format, m, row + r);
-        // Two sums each, for an addition waits for the one before.
-        __m512i high[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        __m512i low[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        uint64_t kept;
-        size_t c = 0;
-        for (; c + 128 <= m->columns; c += 128) {
-            WN_UNROLL for (size_t i = 0; i < 2; i++) {
-                __m512i w = next_codes(format, &stream, c + 64 * i, &kept);
-                high[i] = _mm512_dpbusd_epi32(high[i], w, _mm512_loadu_si512(in->q + c + 64 * i));
-                low[i] = _mm512_dpbusd_epi32(low[i], w, _mm512_loadu_si512(in->lo + c + 64 * i));
-            }
+WN_INLINE float decode_scaled_row(
+    const int format, const bool checked, const wn_matrix *m, size_t row, const wn_input *in) {
+    code_stream stream = open_codes(format, m, row);
+    // Two sums each, for an addition waits for the one before.
+    __m512i high[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    __m512i low[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    const int8_t *q = in->q, *lo = in->lo;
+    uint64_t kept;
+    size_t c = 0;
+    for (; c + 256 <= m->columns; c += 256) {
+        WN_UNROLL for (size_t i = 0; i < 4; i++) {
+            __m512i w = next_codes(format, checked, &stream, c + 64 * i, i, &kept);
+            high[i % 2] = _mm512_dpbusd_epi32(high[i % 2], w, _mm512_loadu_si512(q + c + 64 * i));
+            low[i % 2] = _mm512_dpbusd_epi32(low[i % 2], w, _mm512_loadu_si512(lo + c + 64 * i));
         }
-        for (; c < m->columns; c += 64) {
-            __m512i w = next_codes(format, &stream, c, &kept);
-            high[0] = _mm512_dpbusd_epi32(high[0], w, _mm512_loadu_si512(in->q + c));
-            low[0] = _mm512_dpbusd_epi32(low[0], w, _mm512_loadu_si512(in->lo + c));
-        }
-        out[r] = wn_planes_value(
-            sum_lanes(high[0]) + sum_lanes(high[1]), sum_lanes(low[0]) + sum_lanes(low[1]), in->totals[0],
-            ((const float *)m->scales)[row + r], in->scales[0]);
     }
+    for (; c < m->columns; c += 64) {
+        __m512i w = next_codes(format, checked, &stream, c, 0, &kept);
+        high[0] = _mm512_dpbusd_epi32(high[0], w, _mm512_loadu_si512(q + c));
+        low[0] = _mm512_dpbusd_epi32(low[0], w, _mm512_loadu_si512(lo + c));
+    }
+    return wn_planes_value(
+        sum_lanes(high[0]) + sum_lanes(high[1]), sum_lanes(low[0]) + sum_lanes(low[1]), in->totals[0],
+        ((const float *)m->scales)[row], in->scales[0]);
 }
 
 static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     if (in->kind == WN_INPUT_F32) return false;
-#define WN_DECODE(FORMAT, FUNCTION) \
-    case FORMAT: FUNCTION(FORMAT, m, row, rows, in, out); return true
+#define WN_DECODE(FORMAT, FUNCTION)                                                                                \
+    case FORMAT:                                                                                                   \
+        for (size_t r = 0; r < rows; r++) {                                                                        \
+            out[r] = ends_within(FORMAT, m, row + r) ? FUNCTION(FORMAT, is_masked(FORMAT), m, row + r, in)         \
+                                                     : FUNCTION(FORMAT, false, m, row + r, in);                    \
+        }                                                                                                          \
+        return true
     switch (m->format) {
-    WN_DECODE(WN_Q4_0, decode_block8);
-    WN_DECODE(WN_Q4_1, decode_block8);
-    WN_DECODE(WN_Q8_0, decode_block8);
-    WN_DECODE(WN_INT8, decode_rows);
-    WN_DECODE(WN_INT4, decode_groups);
-    WN_DECODE(WN_MASKED_Q4_0, decode_block8);
-    WN_DECODE(WN_MASKED_Q4_1, decode_block8);
-    WN_DECODE(WN_MASKED_Q8_0, decode_block8);
-    WN_DECODE(WN_MASKED_INT8, decode_rows);
-    WN_DECODE(WN_MASKED_INT4, decode_groups);
-    WN_DECODE(WN_BLOCK4_INT8, decode_rows);
+    WN_DECODE(WN_Q4_0, decode_block8_row);
+    WN_DECODE(WN_Q4_1, decode_block8_row);
+    WN_DECODE(WN_Q8_0, decode_block8_row);
+    WN_DECODE(WN_INT8, decode_scaled_row);
+    WN_DECODE(WN_INT4, decode_group_row);
+    WN_DECODE(WN_MASKED_Q4_0, decode_block8_row);
+    WN_DECODE(WN_MASKED_Q4_1, decode_block8_row);
+    WN_DECODE(WN_MASKED_Q8_0, decode_block8_row);
+    WN_DECODE(WN_MASKED_INT8, decode_scaled_row);
+    WN_DECODE(WN_MASKED_INT4, decode_group_row);
+    WN_DECODE(WN_BLOCK4_INT8, decode_scaled_row);
     default: return false;
     }
 #undef WN_DECODE
