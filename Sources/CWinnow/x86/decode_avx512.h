@@ -89,14 +89,16 @@ WN_INLINE __m512i next_codes(
 
     if (format == WN_BLOCK4_INT8) {
         __mmask16 blocks = block_mask(stream->mask + c / 32);
-        ask_ahead(stream->next, turn);
+        _mm_prefetch((const char *)stream->next + WN_AHEAD, _MM_HINT_T0);
         __m512i packed = checked ? load_bytes(stream->next, stream->end) : _mm512_loadu_si512(stream->next);
         stream->next += 4 * __builtin_popcount(blocks);
         return _mm512_xor_si512(_mm512_maskz_expand_epi32(blocks, packed), flip);
     }
     *kept = mask_word(stream->mask + c / 8);
     size_t count = (size_t)__builtin_popcountll(*kept);
-    if (!is_four_bit(format) || turn % 2 == 0) ask_ahead(stream->next, is_four_bit(format) ? turn / 2 : turn);
+    // Packed values advance by less than a line a turn: one page ahead, each time.
+    _mm_prefetch((const char *)stream->next + WN_AHEAD, _MM_HINT_T0);
+    if (turn == 0) _mm_prefetch((const char *)stream->mask + c / 8 + WN_AHEAD / 2, _MM_HINT_T0);
     __m512i packed;
     if (is_four_bit(format)) {
         packed = checked ? load_nibbles(stream->next, stream->end) : nibbles64(stream->next, ~0u);
@@ -192,97 +194,139 @@ WN_INLINE float decode_block8_row(
 }
 
 // ---- Groups, over two planes: the arithmetic of WN_PLANES_TILE ------------------------------------------------------
-WN_INLINE __m512 add_pair(
-    const int format, const bool checked, code_stream *stream, const wn_input *in, size_t c, int pair, __m512 scales,
-    __m512 acc) {
-    uint64_t kept;
-    __m512i w = next_codes(format, checked, stream, c, (size_t)pair, &kept);
-    __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(in->q + c));
-    __m512i dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, _mm512_loadu_si512(in->lo + c));
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(halves_of(pair), scales), acc);
+// Adds a pair of blocks to the sums of `count` rows, one or two, that share the loads of inputs.
+WN_INLINE void add_pair(
+    const int format, const bool checked, const int count, code_stream *streams, const int8_t *q, const int8_t *lo, size_t c,
+    int pair, const __m512 *scales, __m512 *acc) {
+    __m512i x = _mm512_loadu_si512(q + 64 * pair), y = _mm512_loadu_si512(lo + 64 * pair);
+    WN_UNROLL for (int r = 0; r < count; r++) {
+        uint64_t kept;
+        __m512i w = next_codes(format, checked, &streams[r], c + 64 * (size_t)pair, (size_t)pair, &kept);
+        __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
+        __m512i dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, y);
+        acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(halves_of(pair), scales[r]), acc[r]);
+    }
 }
 
-WN_INLINE float decode_group_row(
-    const int format, const bool checked, const wn_matrix *m, size_t row, const wn_input *in) {
+WN_INLINE void decode_groups(
+    const int format, const bool checked, const int count, const wn_matrix *m, size_t row, const wn_input *in, float *out) {
     const size_t blocks = (m->columns + 31) / 32, groups = (m->columns + m->group - 1) / m->group;
     const unsigned shift = m->group == 128 ? 2 : m->group == 64 ? 1 : 0;
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i own = _mm512_srl_epi32(lanes, _mm_cvtsi32_si128((int)shift));
-    code_stream stream = open_codes(format, m, row);
-    const uint8_t *halves = (const uint8_t *)m->scales + 2 * row * groups;
-    __m512 acc = _mm512_setzero_ps();
+    code_stream streams[2];
+    __m512 acc[2], d[2];
+    WN_UNROLL for (int r = 0; r < count; r++) {
+        streams[r] = open_codes(format, m, row + (size_t)r);
+        acc[r] = _mm512_setzero_ps();
+    }
     for (size_t run = 0; run < blocks; run += 16) {
         size_t left = blocks - run, first = run >> shift, here = groups - first;
-        __m512 d = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(tail16(here), halves + 2 * first));
-        d = _mm512_maskz_permutexvar_ps(tail16(left), own, d);
         __m512 sum = _mm512_cvtepi32_ps(_mm512_loadu_si512(in->isums + run));
-        acc = _mm512_fmadd_ps(_mm512_mul_ps(d, _mm512_set1_ps(-8)), sum, acc);
-        size_t c = 32 * run;
+        WN_UNROLL for (int r = 0; r < count; r++) {
+            const uint8_t *halves = (const uint8_t *)m->scales + 2 * ((row + (size_t)r) * groups + first);
+            d[r] = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(tail16(here), halves));
+            d[r] = _mm512_maskz_permutexvar_ps(tail16(left), own, d[r]);
+            acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(d[r], _mm512_set1_ps(-8)), sum, acc[r]);
+        }
+        const int8_t *q = in->q + 32 * run, *lo = in->lo + 32 * run;
+        __asm__("" : "+r"(q), "+r"(lo));  // a pointer each: an address of two registers is an operation more
         if (__builtin_expect(left >= 16, 1)) {
-            WN_UNROLL for (int pair = 0; pair < 8; pair++, c += 64) {
-                acc = add_pair(format, checked, &stream, in, c, pair, d, acc);
+            WN_UNROLL for (int pair = 0; pair < 8; pair++) {
+                add_pair(format, checked, count, streams, q, lo, 32 * run, pair, d, acc);
             }
             continue;
         }
         int pairs = (int)(left + 1) / 2;
-        for (int pair = 0; pair < pairs; pair++, c += 64) {
-            acc = add_pair(format, checked, &stream, in, c, pair, d, acc);
+        for (int pair = 0; pair < pairs; pair++) {
+            add_pair(format, checked, count, streams, q, lo, 32 * run, pair, d, acc);
         }
     }
-    return reduce16(acc) * in->scales[0];
+    WN_UNROLL for (int r = 0; r < count; r++) out[r] = reduce16(acc[r]) * in->scales[0];
 }
 
 // ---- Rows with one scale, over two planes: exact sums, in any order ---------------------------------------------------
-WN_INLINE float decode_scaled_row(
-    const int format, const bool checked, const wn_matrix *m, size_t row, const wn_input *in) {
-    code_stream stream = open_codes(format, m, row);
-    // Two sums each, for an addition waits for the one before.
+WN_INLINE void decode_rows(
+    const int format, const bool checked, const int count, const wn_matrix *m, size_t row, const wn_input *in, float *out) {
+    code_stream streams[2];
+    // Two sums each for a row alone, for an addition waits for the one before.
     __m512i high[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     __m512i low[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    WN_UNROLL for (int r = 0; r < count; r++) streams[r] = open_codes(format, m, row + (size_t)r);
     const int8_t *q = in->q, *lo = in->lo;
     uint64_t kept;
     size_t c = 0;
-    for (; c + 256 <= m->columns; c += 256) {
+    for (; c + 256 <= m->columns; c += 256, q += 256, lo += 256) {
+        __asm__("" : "+r"(q), "+r"(lo));
         WN_UNROLL for (size_t i = 0; i < 4; i++) {
-            __m512i w = next_codes(format, checked, &stream, c + 64 * i, i, &kept);
-            high[i % 2] = _mm512_dpbusd_epi32(high[i % 2], w, _mm512_loadu_si512(q + c + 64 * i));
-            low[i % 2] = _mm512_dpbusd_epi32(low[i % 2], w, _mm512_loadu_si512(lo + c + 64 * i));
+            __m512i x = _mm512_loadu_si512(q + 64 * i), y = _mm512_loadu_si512(lo + 64 * i);
+            WN_UNROLL for (int r = 0; r < count; r++) {
+                int sum = count == 1 ? (int)i % 2 : r;
+                __m512i w = next_codes(format, checked, &streams[r], c + 64 * i, i, &kept);
+                high[sum] = _mm512_dpbusd_epi32(high[sum], w, x);
+                low[sum] = _mm512_dpbusd_epi32(low[sum], w, y);
+            }
         }
     }
-    for (; c < m->columns; c += 64) {
-        __m512i w = next_codes(format, checked, &stream, c, 0, &kept);
-        high[0] = _mm512_dpbusd_epi32(high[0], w, _mm512_loadu_si512(q + c));
-        low[0] = _mm512_dpbusd_epi32(low[0], w, _mm512_loadu_si512(lo + c));
+    for (; c < m->columns; c += 64, q += 64, lo += 64) {
+        __m512i x = _mm512_loadu_si512(q), y = _mm512_loadu_si512(lo);
+        WN_UNROLL for (int r = 0; r < count; r++) {
+            __m512i w = next_codes(format, checked, &streams[r], c, 0, &kept);
+            high[r] = _mm512_dpbusd_epi32(high[r], w, x);
+            low[r] = _mm512_dpbusd_epi32(low[r], w, y);
+        }
     }
-    return wn_planes_value(
-        sum_lanes(high[0]) + sum_lanes(high[1]), sum_lanes(low[0]) + sum_lanes(low[1]), in->totals[0],
-        ((const float *)m->scales)[row], in->scales[0]);
+    WN_UNROLL for (int r = 0; r < count; r++) {
+        int64_t total = sum_lanes(high[r]), rest = sum_lanes(low[r]);
+        if (count == 1) {
+            total += sum_lanes(high[1]);
+            rest += sum_lanes(low[1]);
+        }
+        float scale = ((const float *)m->scales)[row + (size_t)r];
+        out[r] = wn_planes_value(total, rest, in->totals[0], scale, in->scales[0]);
+    }
 }
 
+// Rows of masks go in pairs: one row's counts and expansions leave ports idle that the other uses. Dense rows run best alone.
 static bool decode(const wn_matrix *m, size_t row, size_t rows, const wn_input *in, float *out) {
     if (in->kind == WN_INPUT_F32) return false;
-#define WN_DECODE(FORMAT, FUNCTION)                                                                                \
+    size_t r = 0;
+#define WN_BLOCKS(FORMAT)                                                                                          \
     case FORMAT:                                                                                                   \
-        for (size_t r = 0; r < rows; r++) {                                                                        \
-            out[r] = ends_within(FORMAT, m, row + r) ? FUNCTION(FORMAT, is_masked(FORMAT), m, row + r, in)         \
-                                                     : FUNCTION(FORMAT, false, m, row + r, in);                    \
+        for (; r < rows; r++) {                                                                                    \
+            out[r] = ends_within(FORMAT, m, row + r) ? decode_block8_row(FORMAT, is_masked(FORMAT), m, row + r, in) \
+                                                     : decode_block8_row(FORMAT, false, m, row + r, in);           \
+        }                                                                                                          \
+        return true
+#define WN_PLANES(FORMAT, FUNCTION)                                                                                \
+    case FORMAT:                                                                                                   \
+        for (; is_masked(FORMAT) && r + 2 <= rows && !ends_within(FORMAT, m, row + r + 1); r += 2) {               \
+            FUNCTION(FORMAT, false, 2, m, row + r, in, out + r);                                                   \
+        }                                                                                                          \
+        for (; r < rows; r++) {                                                                                    \
+            if (ends_within(FORMAT, m, row + r)) {                                                                 \
+                FUNCTION(FORMAT, is_masked(FORMAT), 1, m, row + r, in, out + r);                                   \
+            } else {                                                                                               \
+                FUNCTION(FORMAT, false, 1, m, row + r, in, out + r);                                               \
+            }                                                                                                      \
         }                                                                                                          \
         return true
     switch (m->format) {
-    WN_DECODE(WN_Q4_0, decode_block8_row);
-    WN_DECODE(WN_Q4_1, decode_block8_row);
-    WN_DECODE(WN_Q8_0, decode_block8_row);
-    WN_DECODE(WN_INT8, decode_scaled_row);
-    WN_DECODE(WN_INT4, decode_group_row);
-    WN_DECODE(WN_MASKED_Q4_0, decode_block8_row);
-    WN_DECODE(WN_MASKED_Q4_1, decode_block8_row);
-    WN_DECODE(WN_MASKED_Q8_0, decode_block8_row);
-    WN_DECODE(WN_MASKED_INT8, decode_scaled_row);
-    WN_DECODE(WN_MASKED_INT4, decode_group_row);
-    WN_DECODE(WN_BLOCK4_INT8, decode_scaled_row);
+    WN_BLOCKS(WN_Q4_0);
+    WN_BLOCKS(WN_Q4_1);
+    WN_BLOCKS(WN_Q8_0);
+    WN_PLANES(WN_INT8, decode_rows);
+    WN_PLANES(WN_INT4, decode_groups);
+    WN_BLOCKS(WN_MASKED_Q4_0);
+    WN_BLOCKS(WN_MASKED_Q4_1);
+    WN_BLOCKS(WN_MASKED_Q8_0);
+    WN_PLANES(WN_MASKED_INT8, decode_rows);
+    WN_PLANES(WN_MASKED_INT4, decode_groups);
+    WN_PLANES(WN_BLOCK4_INT8, decode_rows);
     default: return false;
     }
-#undef WN_DECODE
+#undef WN_BLOCKS
+#undef WN_PLANES
 }
 
 #pragma clang attribute pop
