@@ -119,4 +119,6 @@ void wn_input_rows(const wn_input *input, size_t first, size_t count, wn_input *
     if (input->isums) view->isums += first * blocks;
     if (input->totals) view->totals += first;
     if (input->wide) view->wide += first * input->stride;
+    // The order is of the whole: lists of sparse rows leave views alone.
+    view->paired = NULL;
 }

@@ -41,8 +41,8 @@ typedef struct wn_tile {
     bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
 } wn_tile;
 
-// Sparse rows for many tokens: what is not zero, a pair of columns or a block of four at a time, in runs of columns whose inputs stay in
-// the first-level cache. Sums are integers, so they have the bits of the dense tile.
+// Sparse rows for many tokens: what is not zero, a pair of columns or a block of four at a time, in runs of columns
+// whose inputs stay in the first-level cache. Sums are integers, so they have the bits of the dense tile.
 enum { WN_PAIR_ROWS = 32, WN_PAIR_RUN = 96, WN_BLOCK_RUN = 192, WN_PAIR_TOKENS = 32 };
 // What `wn_input.paired` says of the room for arranged inputs.
 enum { WN_ARRANGED_PAIRS = 1, WN_ARRANGED_BLOCKS = 2 };

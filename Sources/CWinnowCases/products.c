@@ -136,6 +136,26 @@ static void ask(wn_case_run *run, const wn_asking *asking, wn_pool *pool, size_t
     wn_products(pool, &product, 1);
 }
 
+// Products of views of one prepared input, as experts have them: the bits of the whole, wherever the tokens are cut.
+static void check_views(wn_case_run *run, const wn_asking *asking, const float *whole, float *other) {
+    const wn_case *c = run->c;
+    if (c->tokens < 2 || asking->residual || (asking->gate_input && asking->gate_input != asking->input)) return;
+    size_t cut = c->tokens / 2 + (c->tokens > 8 ? 3 : 0);
+    wn_prepare(run->pools[1], asking->input, c->tokens, asking->x, asking->stride, NULL, 0);
+    wn_input views[2];
+    wn_product products[2];
+    for (size_t i = 0; i < 2; i++) {
+        wn_input_rows(asking->input, i * cut, i ? c->tokens - cut : cut, &views[i]);
+        products[i] = (wn_product){
+            .matrix = &asking->weights->matrix, .gate = asking->gate ? &asking->gate->matrix : NULL,
+            .input = &views[i], .gate_input = asking->gate_input ? &views[i] : NULL, .bias = asking->bias,
+            .row_end = c->rows, .out = other + i * cut * c->rows, .out_stride = c->rows, .epilogue = asking->epilogue,
+        };
+    }
+    wn_products(run->pools[1], products, 2);
+    wn_expect_same(run, "views of an input against the whole", other, whole, c->tokens * c->rows * sizeof(float));
+}
+
 // Whole, over threads, a token alone, a part of the rows, under the scalar kernels.
 static void check_every_way(wn_case_run *run, const wn_asking *asking, const wn_answer *answer) {
     const wn_case *c = run->c;
@@ -155,6 +175,7 @@ static void check_every_way(wn_case_run *run, const wn_asking *asking, const wn_
         ask(run, asking, run->pools[0], t, 1, 0, c->rows, other, c->rows);
         wn_expect_same(run, "a token alone against a batch", other, whole + t * c->rows, c->rows * sizeof(float));
     }
+    check_views(run, asking, whole, other);
     // Part of the rows, into a wider output whose other columns stay as they were.
     size_t begin = c->rows / 3, end = c->rows - c->rows / 4, width = end - begin, stride = width + 5;
     float *part = wn_yard_take(&run->yard, ((c->tokens - 1) * stride + width) * sizeof(float));

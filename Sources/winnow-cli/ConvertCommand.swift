@@ -14,6 +14,8 @@ struct ConvertCommand: AsyncParsableCommand {
             gguf    a GGUF file, which llama.cpp opens
             dense   the folder of hf: what a packed or masked model becomes for other tools
             packed  a folder that keeps packed formats, for Winnow
+            compressed-tensors  a folder that compressed-tensors and transformers open: int8 as int-quantized, int4 as \
+            pack-quantized, codes and scales as they are; masks become zeros, other formats plain floats
 
             Without --format nothing is lost: a matrix keeps its own grid where the target can hold it, and \
             becomes float32 where it cannot. A 4-bit format leaves the embedding and the head at 8 bits or wider. \
@@ -26,6 +28,7 @@ struct ConvertCommand: AsyncParsableCommand {
               winnow convert --model smollm2-135m-q4_1 --to hf --output smollm2-hf
               winnow convert --model smollm2-hf --to gguf --format q8_0 \\
                 --output smollm2.gguf
+              winnow convert --model quantized --to compressed-tensors --output for-transformers
               winnow convert --model smollm2-hf --to packed --format auto --plan here.json \\
                 --output smollm2-here
             """)
@@ -33,11 +36,12 @@ struct ConvertCommand: AsyncParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var running: RunOptions
     @OptionGroup var output: OutputOptions
-    @Option(help: "hf, gguf, dense or packed.") var to: ModelConversion.Target
+    @Option(help: "hf, gguf, dense, packed or compressed-tensors.") var to: ModelConversion.Target
     @Option(
         help: """
             Weight format: f32, f16, bf16, q8_0, q4_0, q4_1; packed also takes int8, int4 and masked-q4_0, \
-            masked-q4_1, masked-q8_0, masked-int8, masked-int4, masked-f16. auto chooses by measuring.
+            masked-q4_1, masked-q8_0, masked-int8, masked-int4, masked-f16; compressed-tensors int8 or int4. auto \
+            chooses by measuring.
             """)
     var format: String?
     @Option(
@@ -61,6 +65,10 @@ struct ConvertCommand: AsyncParsableCommand {
 
     func validate() throws {
         _ = try conversion()
+        guard !isAuto || to != .compressedTensors else {
+            throw ValidationError(
+                "--format auto measures Winnow's own formats: --to compressed-tensors takes int8 or int4")
+        }
         guard isAuto || plan == nil && maxWeightError == nil else {
             throw ValidationError("--plan and --max-weight-error are for --format auto")
         }

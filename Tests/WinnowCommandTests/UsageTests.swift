@@ -21,6 +21,8 @@ struct UsageTests {
         ["logits", "--prompt", "a", "--top", "0"] + tiny,
         ["bench"], ["bench", "--synthetic", "llama-9000b"], ["bench", "--repeats", "0"] + tiny,
         ["bench", "--synthetic", "bert-base", "--tokens", "0"], ["bench", "--pattern", "1x4"] + tiny,
+        ["convert", "--to", "compressed-tensors", "--format", "auto", "--output", "x"] + tiny,
+        ["convert", "--to", "compressed-tensors", "--format", "q8_0", "--output", "x"] + tiny,
         ["bench", "--synthetic", "llama-135m", "--pattern", "1x4", "--format", "int8"],
         ["bench", "--synthetic", "llama-135m", "--pattern", "4x4", "--format", "masked-int8"],
         ["bench", "--model", TinyModel.encoder, "--tokens", "9000"],

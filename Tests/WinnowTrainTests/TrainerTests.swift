@@ -67,6 +67,22 @@ import WinnowWeights
         }
     }
 
+    /// What is gathered of masked linears is in the estimate.
+    @Test(arguments: ["llama3", "gpt2", "qwen3"], [false, true])
+    func gatheredColumnsAreEstimated(_ name: String, recompute: Bool) throws {
+        var configuration = Self.configuration()
+        configuration.recompute = recompute
+        let trainer = try Self.trainer(configuration, name: name)
+        for training in trainer.model.blocks.flatMap(\.linears).compactMap(\.parameter.training) {
+            training.setMask(
+                SparsityMask(rows: training.rows, columns: training.columns) { _, column in column % 4 == 0 })
+        }
+        _ = try trainer.takeStep()
+        #expect(trainer.parameters.contains { $0.keptColumns != nil })
+        let planned = try #require(trainer.memoryPlan.items.first { $0.name == "activations" }).bytes
+        #expect(trainer.twin.context.memory.peakBytes <= planned)
+    }
+
     @Test func settingsThatNoRunCanHave() throws {
         var configuration = Self.configuration()
         configuration.batch = 1 << 60

@@ -71,8 +71,8 @@ typedef struct wn_input {
     float *sums;                    // BLOCK8: scale * sum of q per block, [tokens, blocks]
     int32_t *isums;                 // PLANES16: sum of 256 hi + lo per block of 32, [tokens, blocks]
     int64_t *totals;                // PLANES16: the same over all columns, [tokens]
-    int16_t *wide;                  // PLANES16: room for 256 hi + lo in 16 bits, two columns of 64 tokens at a time
-    int32_t *paired;                // PLANES16: whether that room is filled; NULL in a view of some rows
+    int16_t *wide;                  // PLANES16: room for both planes once more, in the order that lists of sparse rows want
+    int32_t *paired;                // PLANES16: 0, or whose order that room is filled in (products.h); NULL in a view of rows
     float *own_f32;                 // F32: memory of its own, for normalised values
     int32_t shift;                  // PLANES16: 0, or 8 where values are rounded to whole steps of the hi plane (TOKEN8)
 } wn_input;

@@ -66,7 +66,9 @@ package struct MaskSwaps {
                         self, UnsafeBufferPointer(weights), kept: (0..<columns).map { start[row, $0] })
                     measured[row * 3] = work.error
                     switch pattern {
-                    case .unstructured, .blocks: work.swap()
+                    case .unstructured: work.swap()
+                    // Refused where the settings are read: single weights change places.
+                    case .blocks: preconditionFailure("swaps within a pattern of blocks")
                     case .nOfM(_, let m): work.swap(inGroupsOf: m)
                     }
                     measured[row * 3 + 1] = work.error

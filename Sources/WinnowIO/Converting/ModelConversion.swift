@@ -21,6 +21,8 @@ public struct ModelConversion: Sendable, Equatable {
         case dense
         /// A folder in Hugging Face layout whose matrices keep packed formats, for Winnow.
         case packed
+        /// A folder that compressed-tensors and transformers open: int8 and int4 as they are, the others plain floats.
+        case compressedTensors = "compressed-tensors"
     }
 
     public let target: Target
@@ -50,6 +52,7 @@ public struct ModelConversion: Sendable, Equatable {
         case .hf, .dense: [.f32, .f16, .bf16]
         case .gguf: GGMLType.supported.map(\.format).filter(\.canEncode)
         case .packed: WeightFormats.all.filter(\.canEncode)
+        case .compressedTensors: [.int8, .int4]
         }
     }
 
@@ -59,13 +62,16 @@ public struct ModelConversion: Sendable, Equatable {
     public func format(of source: WeightFormat, isBlock: Bool) -> WeightFormat {
         if let wanted = self.format {
             if isBlock { return wanted }
+            if target == .compressedTensors { return ModelConversion.plainFormat(of: source) }
             let format = wanted.dense
             if format.codeBits > 4 { return format }
             return target == .gguf && GGMLType.with(format: source) == nil || source.isFloat ? .q8_0 : source
         }
         switch target {
-        case .hf, .dense:
-            return source.isFloat && !source.isMasked ? source : source == .maskedF16 ? .f16 : .f32
+        case .hf, .dense: return ModelConversion.plainFormat(of: source)
+        case .compressedTensors:
+            let dense = source.dense
+            return isBlock && QuantizedLayers.holds(dense) ? dense : ModelConversion.plainFormat(of: source)
         case .gguf:
             if GGMLType.with(format: source) != nil { return source }
             let dense = source.dense
@@ -74,8 +80,15 @@ public struct ModelConversion: Sendable, Equatable {
         }
     }
 
+    /// The plain floats that hold every value of a format.
+    private static func plainFormat(of source: WeightFormat) -> WeightFormat {
+        source.isFloat && !source.isMasked ? source : source == .maskedF16 ? .f16 : .f32
+    }
+
     /// The format that a matrix gets under its name: scores of experts stay plain floats.
-    public func format(of source: WeightFormat, _ name: String, in configuration: ModelConfiguration) -> WeightFormat {
+    public func format(of source: WeightFormat, _ name: String, in configuration: ModelConfiguration)
+        -> WeightFormat
+    {
         if let planned = plan?.format(of: name) { return planned }
         let format = format(of: source, isBlock: configuration.isBlockLinear(name))
         guard configuration.isRouter(name), !format.isFloat || format.isMasked else { return format }
@@ -106,8 +119,9 @@ public struct ModelConversion: Sendable, Equatable {
         }
         defer { progress(done, source.names.count) }
         guard target == .gguf else {
-            return try CheckpointWriter(path, overwrite: overwrite, maxShardBytes: maxShardBytes)
-                .write(source, tensor: tensor)
+            var writer = CheckpointWriter(path, overwrite: overwrite, maxShardBytes: maxShardBytes)
+            writer.quantizesForOthers = target == .compressedTensors
+            return try writer.write(source, tensor: tensor)
         }
         return try GGUFWriter(path, overwrite: overwrite).write(source, tensor: tensor)
     }
@@ -121,6 +135,8 @@ public struct ModelConversion: Sendable, Equatable {
             guard !format.isMasked else {
                 return try matrix.maskingZeros(in: format, group: group, on: pool, name: name)
             }
+            // Codes that only lose their mask keep their groups.
+            let group = self.format == nil && matrix.group > 0 ? matrix.group : self.group
             return try matrix.converted(to: format, group: group, on: pool, name: name)
         } catch { throw CheckpointError.badWeights(file: source.path, error: error) }
     }

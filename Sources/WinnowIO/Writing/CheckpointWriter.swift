@@ -13,6 +13,8 @@ public struct CheckpointWriter: Sendable {
     public var overwrite: Bool
     /// A file ends before the tensor that would make it larger.
     public var maxShardBytes: Int
+    /// Writes int8 and int4 in the layouts of compressed-tensors, not in Winnow's own.
+    var quantizesForOthers = false
     /// Texts to keep beside the model, under their file names.
     public var notes: [(name: String, text: String)] = []
 
@@ -71,9 +73,16 @@ public struct CheckpointWriter: Sendable {
     ) throws -> Written {
         let output = try AtomicOutput(path, .folder, overwrite: overwrite)
         let folder = output.partialPath
-        var shards = ShardedTensors(folder: folder, names: names, maxShardBytes: max(maxShardBytes, 1))
+        var shards = ShardedTensors(
+            folder: folder, path: path, names: names, maxShardBytes: max(maxShardBytes, 1))
         let family = configuration.family
         shards.writesBitmasks = !family.transposesLinears && !family.interleavesQueryKeyValue
+        shards.quantizesForOthers = quantizesForOthers
+        if quantizesForOthers, !shards.writesBitmasks || configuration.traits.experts != nil {
+            throw CheckpointError.unsupported(
+                file: path, feature: "\(family.className) in the layouts of compressed-tensors",
+                advice: "its linears are stored turned, joined or as experts; convert it --to dense")
+        }
         for name in names {
             switch try tensor(name) {
             case .vector(let vector):
@@ -108,7 +117,8 @@ public struct CheckpointWriter: Sendable {
         func write(_ object: JSONObject, _ name: String) throws {
             try OutputFile.write(JSONValue.object(object).text(indent: 2) + "\n", to: "\(folder)/\(name)")
         }
-        let config = configuration.configJSON(packed: shards.packed, floatType: shards.floatType)
+        let config = shards.quantized.written(
+            into: configuration.configJSON(packed: shards.packed, floatType: shards.floatType))
         try write(config, "config.json")
         let padding = tokenizer.paddingID.map { Int($0) }
         try write(configuration.generationJSON(padding: padding), "generation_config.json")
@@ -153,7 +163,8 @@ struct CompanionFile: Sendable {
 
     static let names = [
         "tokenizer.json", "tokenizer.model", "tiktoken.model", "qwen.tiktoken", "tokenizer_config.json",
-        "special_tokens_map.json", "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+        "special_tokens_map.json", "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt",
+        "vocab.txt",
         "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "preprocessor_config.json", "modules.json",
         "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json",
     ]
@@ -162,20 +173,26 @@ struct CompanionFile: Sendable {
 /// The safetensors files of a folder, one after another.
 private struct ShardedTensors {
     let folder: String
+    /// What errors call it.
+    let path: String
     let maxShardBytes: Int
     private(set) var packed = PackedLayers()
+    private(set) var quantized = QuantizedLayers()
     /// What `config.json` calls the type of the plain matrices; nil when all are packed.
     private(set) var floatType: String?
     /// Whether masked float16 is written as `sparse-bitmask`, which has no place for matrices that stand turned.
     var writesBitmasks = true
+    /// Whether int8 and int4 are written as other tools quantize.
+    var quantizesForOthers = false
     private var remaining: [String]
     private var seen = Set<String>()
     private var writer: SafetensorsWriter?
     private var shards: [[String]] = []
     private var totalBytes = 0
 
-    init(folder: String, names: [String], maxShardBytes: Int) {
+    init(folder: String, path: String, names: [String], maxShardBytes: Int) {
         self.folder = folder
+        self.path = path
         self.maxShardBytes = maxShardBytes
         remaining = names.reversed()
     }
@@ -203,9 +220,15 @@ private struct ShardedTensors {
             }
         if let plain {
             if floatType == nil { floatType = plain.name }
+            quantized.addPlain(name)
             let shape = shape ?? [matrix.rows, matrix.columns]
             try writer.append(name, Tensor(dtype: plain.type, shape: shape, bytes: matrix.parts.values))
             record(name)
+        } else if quantizesForOthers, QuantizedLayers.holds(matrix.format) {
+            for (whole, tensor) in try quantized.add(name, matrix, file: path) {
+                try writer.append(whole, tensor)
+                record(whole)
+            }
         } else if matrix.format == .maskedF16, writesBitmasks, name.hasSuffix(".weight") {
             packed.addSparse(matrix)
             for (part, tensor) in PackedLayers.sparseParts(of: matrix) {

@@ -44,7 +44,12 @@ extension Trainer {
     func activationBytes(tokens: Int) -> Int {
         let own = Trainer.activationBytes(
             model.configuration, tokens: tokens, recomputes: configuration.recompute)
-        return own + (distillation?.activationBytes(tokens: tokens) ?? 0)
+        // Columns that are gathered: of weights until their way back, of an input's gradient at one linear at a time.
+        let columns = parameters.compactMap { parameter in
+            parameter.keptColumns.map { (weights: parameter.rows * $0.count, width: $0.count) }
+        }
+        let gathered = columns.reduce(0) { $0 + $1.weights } + tokens * (columns.map(\.width).max() ?? 0)
+        return own + 4 * gathered + (distillation?.activationBytes(tokens: tokens) ?? 0)
     }
 
     /// Values that the tape keeps, and what a block's way back holds beside them.
