@@ -1,5 +1,5 @@
 // Products of one token straight from packed rows, with AVX-512: what a tile would give, in its order, without one.
-// A row after another, each read as one ascending stream.
+// Dense rows one after another, each an ascending stream that asks ahead; rows of masks in pairs.
 #ifndef WN_DECODE_AVX512_H
 #define WN_DECODE_AVX512_H
 #include "unpack_avx512.h"
