@@ -10,6 +10,11 @@
 #endif
 #endif
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "probes.h"
 #include "products.h"
 
@@ -77,6 +82,64 @@ bool wn_isa_select_local(int isa) {
     if (isa >= 0 && !wn_isa_available((wn_isa)isa)) return false;
     local = isa < 0 ? -1 : isa;
     return true;
+}
+
+// ---- bfloat16 --------------------------------------------------------------------------------------------------
+static _Thread_local int local_bf16 = -1;
+
+#if defined(__x86_64__)
+// Tiles need the system's leave, once a process: it keeps 8 KiB more for each thread that uses them.
+static bool wn_has_tiles(void) {
+#if defined(__linux__)
+    static atomic_int known = -1;
+    int has = atomic_load_explicit(&known, memory_order_relaxed);
+    if (has < 0) {
+        enum { WN_ASK_FOR_STATE = 0x1023, WN_TILE_DATA = 18 };  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+        has = __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16")
+              && syscall(SYS_arch_prctl, WN_ASK_FOR_STATE, WN_TILE_DATA) == 0;
+        atomic_store_explicit(&known, has, memory_order_relaxed);
+    }
+    return has;
+#else
+    return false;
+#endif
+}
+#endif
+
+bool wn_bf16_available(wn_bf16 kind) {
+    if (kind == WN_BF16_ROUNDED) return true;
+#if defined(__x86_64__)
+    bool pairs = wn_isa_current() == WN_ISA_AVX512 && __builtin_cpu_supports("avx512bf16");
+    if (kind == WN_BF16_PAIRS) return pairs;
+    if (kind == WN_BF16_TILES) return pairs && wn_has_tiles();  // numbers are rounded by AVX512_BF16
+#endif
+    return false;
+}
+
+static bool wn_is_intel(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_is("intel");
+#else
+    return false;
+#endif
+}
+
+wn_bf16 wn_bf16_current(void) {
+    if (local_bf16 >= 0) return (wn_bf16)local_bf16;
+    if (wn_bf16_available(WN_BF16_TILES)) return WN_BF16_TILES;
+    // Intel's cores take two pairs in the time of four multiplications in float32 (Sapphire Rapids), others half of that.
+    return wn_bf16_available(WN_BF16_PAIRS) && !wn_is_intel() ? WN_BF16_PAIRS : WN_BF16_ROUNDED;
+}
+
+bool wn_bf16_select_local(int kind) {
+    if (kind >= 0 && !wn_bf16_available((wn_bf16)kind)) return false;
+    local_bf16 = kind < 0 ? -1 : kind;
+    return true;
+}
+
+const char *wn_bf16_name(wn_bf16 kind) {
+    static const char *const names[] = {"rounded", "pairs", "tiles"};
+    return kind <= WN_BF16_TILES ? names[kind] : "unknown";
 }
 
 #if defined(__aarch64__)

@@ -16,14 +16,13 @@ static const wn_probe_table *wn_probe_functions(void) {
     }
 }
 
-// What the CPU has beyond its set.
-static bool wn_probe_has(wn_isa isa, wn_probe_kind kind) {
+// NULL where the CPU has no such instruction.
+static wn_probe_function wn_probe_of(wn_probe_kind kind) {
 #if defined(__x86_64__)
-    if (isa == WN_ISA_AVX512 && kind == WN_PROBE_BF16) return __builtin_cpu_supports("avx512bf16");
+    if (kind == WN_PROBE_BF16 && wn_bf16_available(WN_BF16_TILES)) return wn_probe_tiles;
+    if (kind == WN_PROBE_BF16 && !wn_bf16_available(WN_BF16_PAIRS)) return NULL;
 #endif
-    (void)isa;
-    (void)kind;
-    return true;
+    return wn_probe_functions()->kinds[kind];
 }
 
 typedef struct wn_probe_job {
@@ -44,9 +43,8 @@ static void wn_probe_chunk(void *context, size_t chunk, size_t worker) {
 enum { WN_PROBE_PIECES = 8 };
 
 double wn_probe(wn_pool *pool, wn_probe_kind kind, size_t rounds) {
-    wn_isa isa = wn_isa_current();
-    if ((unsigned)kind >= WN_PROBE_COUNT || rounds > WN_PROBE_ROUNDS || !wn_probe_has(isa, kind)) return 0;
-    wn_probe_job job = {.function = wn_probe_functions()->kinds[kind], .rounds = rounds, .one = 1};
+    if ((unsigned)kind >= WN_PROBE_COUNT || rounds > WN_PROBE_ROUNDS) return 0;
+    wn_probe_job job = {.function = wn_probe_of(kind), .rounds = rounds, .one = 1};
     if (!job.function) return 0;
     wn_pool_run(pool, WN_PROBE_PIECES * wn_pool_threads(pool), wn_probe_chunk, &job);
     return (double)atomic_load(&job.done);

@@ -16,6 +16,7 @@ enum { WN_PROBE_CHAINS = 12 };
 extern const wn_probe_table wn_probes_scalar;
 #if defined(__x86_64__)
 extern const wn_probe_table wn_probes_avx2, wn_probes_avx512;
+double wn_probe_tiles(size_t rounds, int one);  // WN_PROBE_BF16 where AMX multiplies it
 #endif
 #if defined(__aarch64__)
 extern const wn_probe_table wn_probes_neon, wn_probes_neon_dot;

@@ -17,12 +17,13 @@ static const wn_train_table *wn_train_functions(void) {
 }
 
 static size_t wn_least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t wn_round(size_t value, size_t to) { return (value + to - 1) / to * to; }
 static size_t wn_threads(const wn_pool *pool) { return pool ? wn_pool_threads(pool) : 1; }
 
 // ---- Matrix products -------------------------------------------------------------------------------------------
-// Tiles are at most 12 rows and 32 columns: a panel's last tile may stand out by so much.
+// Tiles are at most 16 rows and 32 columns: a panel's last tile may stand out by so much.
 enum {
-    WN_PACKED_A = WN_GEMM_DEPTH * (WN_GEMM_ROWS + 12) + WN_GEMM_SLACK,
+    WN_PACKED_A = WN_GEMM_DEPTH * (WN_GEMM_ROWS + 16) + WN_GEMM_SLACK,
     WN_PACKED_B = WN_GEMM_DEPTH * (WN_GEMM_COLUMNS + 32) + WN_GEMM_SLACK,
     WN_PACK_COLUMNS = 64  // columns of B that one chunk packs: a multiple of every tile's
 };
@@ -32,7 +33,7 @@ size_t wn_gemm_workspace(const wn_pool *pool) {
 }
 
 typedef struct wn_gemm_job {
-    const wn_train_table *table;
+    const wn_gemm_kernels *kernels;
     wn_view a, b;
     size_t rows, columns, depth;
     float *packed_a, *packed_b, *out;
@@ -46,8 +47,9 @@ static void wn_pack_chunk(void *context, size_t chunk, size_t worker) {
     size_t first = chunk * WN_PACK_COLUMNS;
     wn_view b = job->b;
     b.data += first * b.column_stride;
-    job->table->pack_columns(b, wn_least(WN_PACK_COLUMNS, job->columns - first), job->depth,
-                             job->packed_b + first * job->depth);
+    size_t line = wn_round(job->depth, job->kernels->unit) * job->kernels->element;
+    job->kernels->pack_columns(b, wn_least(WN_PACK_COLUMNS, job->columns - first), job->depth,
+                               (uint8_t *)job->packed_b + first * line);
 }
 
 static void wn_gemm_chunk(void *context, size_t chunk, size_t worker) {
@@ -56,24 +58,24 @@ static void wn_gemm_chunk(void *context, size_t chunk, size_t worker) {
     float *packed = job->packed_a + worker * WN_PACKED_A;
     wn_view a = job->a;
     a.data += first * a.row_stride;
-    job->table->pack_rows(a, rows, job->depth, packed);
-    job->table->multiply(packed, job->packed_b, rows, job->columns, job->depth, job->out + first * job->out_stride,
-                         job->out_stride, job->accumulate);
+    job->kernels->pack_rows(a, rows, job->depth, packed);
+    job->kernels->multiply(packed, job->packed_b, rows, job->columns, job->depth, job->out + first * job->out_stride,
+                           job->out_stride, job->accumulate);
 }
 
-void wn_gemm_f32(wn_pool *pool, void *workspace, size_t rows, size_t columns, size_t depth, wn_view a, wn_view b,
-                 float *out, size_t out_stride, bool accumulate) {
+static void wn_run_gemm(const wn_gemm_kernels *kernels, wn_pool *pool, void *workspace, size_t rows, size_t columns,
+                        size_t depth, wn_view a, wn_view b, float *out, size_t out_stride, bool accumulate) {
     if (rows == 0 || columns == 0) return;
     if (depth == 0) {
         for (size_t r = 0; r < rows && !accumulate; r++) memset(out + r * out_stride, 0, columns * sizeof(float));
         return;
     }
     // Blocks of the sum as equal as multiples of 16 allow.
-    size_t blocks = (depth + WN_GEMM_DEPTH - 1) / WN_GEMM_DEPTH;
-    size_t most = ((depth + blocks - 1) / blocks + 15) / 16 * 16;
+    size_t blocks = (depth + kernels->depth - 1) / kernels->depth;
+    size_t most = wn_round((depth + blocks - 1) / blocks, kernels->unit < 16 ? 16 : kernels->unit);
     // A small product costs less than waking anybody.
     wn_pool *own = rows * columns * depth < 1 << 17 ? NULL : pool;
-    wn_gemm_job job = {.table = wn_train_functions(), .packed_b = workspace, .out_stride = out_stride, .rows = rows};
+    wn_gemm_job job = {.kernels = kernels, .packed_b = workspace, .out_stride = out_stride, .rows = rows};
     job.packed_a = job.packed_b + WN_PACKED_B;
     for (size_t column = 0; column < columns; column += WN_GEMM_COLUMNS) {
         job.columns = wn_least(WN_GEMM_COLUMNS, columns - column);
@@ -89,6 +91,28 @@ void wn_gemm_f32(wn_pool *pool, void *workspace, size_t rows, size_t columns, si
             wn_pool_run(own, (rows + WN_GEMM_ROWS - 1) / WN_GEMM_ROWS, wn_gemm_chunk, &job);
         }
     }
+}
+
+void wn_gemm_f32(wn_pool *pool, void *workspace, size_t rows, size_t columns, size_t depth, wn_view a, wn_view b,
+                 float *out, size_t out_stride, bool accumulate) {
+    const wn_gemm_kernels *kernels = &wn_train_functions()->f32;
+    wn_run_gemm(kernels, pool, workspace, rows, columns, depth, a, b, out, out_stride, accumulate);
+}
+
+static const wn_gemm_kernels *wn_bf16_kernels(void) {
+    switch (wn_bf16_current()) {
+#if defined(__x86_64__)
+    case WN_BF16_TILES: return &wn_gemm_tiles;
+    case WN_BF16_PAIRS: return &wn_gemm_pairs;
+#endif
+    default: return &wn_train_functions()->bf16;
+    }
+}
+
+void wn_gemm_bf16(wn_pool *pool, void *workspace, size_t rows, size_t columns, size_t depth, wn_view a, wn_view b,
+                  float *out, size_t out_stride, bool accumulate) {
+    const wn_gemm_kernels *kernels = wn_bf16_kernels();
+    wn_run_gemm(kernels, pool, workspace, rows, columns, depth, a, b, out, out_stride, accumulate);
 }
 
 // ---- Norms -----------------------------------------------------------------------------------------------------

@@ -8,14 +8,23 @@ enum { WN_GEMM_DEPTH = 256, WN_GEMM_ROWS = 96, WN_GEMM_COLUMNS = 2048, WN_GEMM_S
 // Queries and keys of an attention block.
 enum { WN_ATTENTION_BLOCK = 64 };
 
-typedef struct wn_train_table {
-    size_t tile_rows, tile_columns;
-    // Rows [0, rows) of A as panels of tile_rows, zeros below; depth after depth.
-    void (*pack_rows)(wn_view a, size_t rows, size_t depth, float *out);
-    void (*pack_columns)(wn_view b, size_t columns, size_t depth, float *out);
+// How a product is made: both sides packed, then multiplied.
+typedef struct wn_gemm_kernels {
+    size_t element;  // bytes of a packed number
+    size_t depth;    // the longest block of a sum: as many bytes in each precision
+    size_t unit;     // what a block's depth is filled up to a multiple of, with zeros
+    // Lines of A, or columns of B, as panels that `multiply` reads in order, zeros past the last. Panels stand in order of
+    // their lines: 64 lines take 64 * depth numbers.
+    void (*pack_rows)(wn_view a, size_t rows, size_t depth, void *out);
+    void (*pack_columns)(wn_view b, size_t columns, size_t depth, void *out);
     // out (+)= packed A x packed B.
-    void (*multiply)(const float *a, const float *b, size_t rows, size_t columns, size_t depth, float *out,
+    void (*multiply)(const void *a, const void *b, size_t rows, size_t columns, size_t depth, float *out,
                      size_t out_stride, bool accumulate);
+} wn_gemm_kernels;
+
+typedef struct wn_train_table {
+    wn_gemm_kernels f32;
+    wn_gemm_kernels bf16;  // rounded to bfloat16, multiplied as float32: where no instruction does
     void (*rms_norm_backward)(const float *x, const float *weight, float epsilon, const float *d_y, float *d_x, bool add,
                               float *scale, size_t columns);
     void (*layer_norm_backward)(const float *x, const float *weight, float epsilon, const float *d_y, float *d_x,
@@ -43,6 +52,7 @@ extern const wn_train_table wn_train_scalar;
 #if defined(__x86_64__)
 extern const wn_train_table wn_train_avx2;
 extern const wn_train_table wn_train_avx512;
+extern const wn_gemm_kernels wn_gemm_pairs, wn_gemm_tiles;  // of bfloat16
 #endif
 #if defined(__aarch64__)
 extern const wn_train_table wn_train_neon;

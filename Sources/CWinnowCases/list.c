@@ -251,15 +251,15 @@ static void add_train(wn_list *list) {
     // Rows, columns, depth: one, odd, whole tiles, edges of blocks.
     static const size_t products[][3] = {{1, 1, 1}, {5, 17, 31}, {12, 32, 16}, {97, 33, 257}, {13, 65, 300},
                                          {192, 64, 8}, {3, 2051, 20}, {48, 96, 513}};
-    for (int32_t layout = 0; layout < 3; layout++) {
-        for (size_t i = 0; i < 8; i++) {
-            wn_case c = {.family = WN_CASE_TRAIN, .format = layout, .rows = products[i][0], .columns = products[i][1],
-                         .tokens = products[i][2], .variant = (int32_t)(i + layout) % 2,
-                         .numbers = i % 3 == 0 ? WN_NUMBERS_EXACT : WN_NUMBERS_RANDOM};
-            snprintf(name, sizeof name, "product %s %zux%zu of %zu%s", layouts[layout], c.rows, c.columns, c.tokens,
-                     c.variant ? " added" : "");
-            add(list, c, name);
-        }
+    static const char *const precisions[] = {"", ", bf16 rounded", ", bf16 pairs", ", bf16 tiles"};
+    for (int32_t at = 0; at < 4 * 3 * 8; at++) {
+        int32_t kind = at / 24, layout = at / 8 % 3, i = at % 8;
+        wn_case c = {.family = WN_CASE_TRAIN, .format = layout, .kind = kind, .rows = products[i][0],
+                     .columns = products[i][1], .tokens = products[i][2], .variant = (i + layout) % 2,
+                     .numbers = i % 3 == 0 ? WN_NUMBERS_EXACT : WN_NUMBERS_RANDOM};
+        snprintf(name, sizeof name, "product %s %zux%zu of %zu%s%s", layouts[layout], c.rows, c.columns, c.tokens,
+                 c.variant ? " added" : "", precisions[kind]);
+        add(list, c, name);
     }
     static const size_t widths[] = {1, 15, 16, 33, 257, 576};
     static const char *const names[] = {"rms norm", "layer norm", "silu", "gelu", "relu", "exact gelu", "rows"};

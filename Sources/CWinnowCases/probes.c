@@ -1,9 +1,10 @@
 // Arithmetic probes: what they say they did is what their vectors hold.
 #include "cases.h"
 
-// Multiply-adds of a round: chains times lanes. A set that lacks the instruction answers 0.
+// Multiply-adds of a round: chains times lanes, or tiles. A set that lacks the instruction answers 0.
 static double per_round(wn_isa isa, wn_probe_kind kind, double done) {
     static const double rounds[4][WN_PROBE_COUNT] = {{48, 0, 96}, {96, 0, 384}, {192, 384, 768}, {48, 0, 192}};
+    if (kind == WN_PROBE_BF16 && done > 0 && wn_bf16_available(WN_BF16_TILES)) return 4 * 16 * 16 * 32;
     return kind == WN_PROBE_BF16 && done == 0 ? 0 : rounds[isa][kind];
 }
 

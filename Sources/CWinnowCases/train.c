@@ -20,8 +20,10 @@ static void *workspace(wn_case_run *run, size_t bytes) {
 }
 
 // ---- Products --------------------------------------------------------------------------------------------------
+// c->kind: 0 for float32, else 1 + wn_bf16.
 static void check_gemm(wn_case_run *run, int layout) {
     const wn_case *c = run->c;
+    if (c->kind && !wn_bf16_select_local(c->kind - 1)) return;
     size_t rows = c->rows, columns = c->columns, depth = c->tokens, stride = columns + 3;
     float *a = floats(run, rows * depth, -1, 1), *b = floats(run, columns * depth, -1, 1);
     if (c->numbers == WN_NUMBERS_EXACT) {
@@ -33,8 +35,13 @@ static void check_gemm(wn_case_run *run, int layout) {
     wn_view av = layout == 2 ? (wn_view){a, 1, rows} : (wn_view){a, depth, 1};
     wn_view bv = layout == 1 ? (wn_view){b, 1, depth} : (wn_view){b, columns, 1};
     bool adds = c->variant % 2;
-    wn_gemm_f32(run->pools[0], workspace(run, wn_gemm_workspace(run->pools[0])), rows, columns, depth, av, bv, out, stride, adds);
-    wn_gemm_f32(run->pools[2], workspace(run, wn_gemm_workspace(run->pools[2])), rows, columns, depth, av, bv, again, stride, adds);
+    void (*gemm)(wn_pool *, void *, size_t, size_t, size_t, wn_view, wn_view, float *, size_t, bool) =
+        c->kind ? wn_gemm_bf16 : wn_gemm_f32;
+    gemm(run->pools[0], workspace(run, wn_gemm_workspace(run->pools[0])), rows, columns, depth, av, bv, out, stride, adds);
+    gemm(run->pools[2], workspace(run, wn_gemm_workspace(run->pools[2])), rows, columns, depth, av, bv, again, stride, adds);
+    wn_bf16_select_local(-1);
+    for (size_t i = 0; c->kind && i < rows * depth; i++) a[i] = (float)wn_bfloat_value(wn_nearest_bfloat(a[i]));
+    for (size_t i = 0; c->kind && i < columns * depth; i++) b[i] = (float)wn_bfloat_value(wn_nearest_bfloat(b[i]));
     wn_expect_same(run, "another number of threads", again, out, count * sizeof(float));
     for (size_t r = 0; r < rows; r++) {
         for (size_t j = 0; j < columns; j++) {

@@ -7,8 +7,7 @@ import CWinnow
 /// `smull` (NEON) in int8; plain C in the scalar set.
 public enum ArithmeticPeak: String, Sendable, CaseIterable, Codable {
     case f32
-    /// Dot products of bfloat16 pairs, where the CPU has AVX512_BF16. No product of Winnow's uses them: their roof says
-    /// what that leaves unused.
+    /// Products of bfloat16, where the CPU has them: AMX's tiles or AVX512_BF16's pairs.
     case bf16
     case int8
 

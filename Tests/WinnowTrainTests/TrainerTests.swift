@@ -100,6 +100,21 @@ import WinnowWeights
         }
     }
 
+    @Test func precisionOfARecipe() throws {
+        let text = #"{"steps": 5, "batch": 2, "compute": "bfloat16"}"#
+        let configuration = try TrainingConfiguration(json: Array(text.utf8), file: "recipe")
+        #expect(configuration.compute == .bfloat16)
+        #expect(configuration.json["compute"]?.string == "bfloat16")
+        #expect(configuration.identity["compute"]?.string == "bfloat16")
+        // What checkpoints from before the key say.
+        #expect(Self.configuration().identity["compute"] == nil)
+        #expect(
+            throws: TrainingError.badValue(
+                key: "compute", value: "float16", expected: "float32 or bfloat16")
+        ) { _ = try TrainingConfiguration(json: Array(#"{"compute": "float16"}"#.utf8), file: "recipe") }
+        #expect(try Self.trainer(configuration).twin.context.precision == .bfloat16)
+    }
+
     static let identity = JSONObject([("model", "tiny")])
 
     @Test(arguments: ["adamw", "lion", "sgd", "adafactor", "sm3"]) func aStoppedRunGoesOnBitForBit(
@@ -111,6 +126,7 @@ import WinnowWeights
         configuration.optimizer.beta1 = nil
         configuration.optimizer.beta2 = nil
         configuration.accumulate = 2
+        configuration.compute = kind == "lion" ? .bfloat16 : .float32
         var pruning = GradualPruningConfiguration()
         pruning.to = 0.7
         pruning.begin = 2

@@ -95,6 +95,35 @@ import WinnowWeights
         }
     }
 
+    /// Products of bfloat16: the same bits for any number of threads, near those of float32 and not equal to them.
+    @Test(arguments: ["llama3", "gemma2", "gpt2", "qwen2-moe"]) func gradientsOfBfloat16Products(
+        _ name: String
+    ) throws {
+        let fixture = try TwinFixture(name)
+        func gradients(_ precision: ProductPrecision, threads: Int) throws -> [[Float]] {
+            let pool = try KernelPool(threads: threads)
+            let model = try TwinFixture.model(name, on: pool)
+            let twin = DecoderTwin(model, on: pool)
+            twin.context.precision = precision
+            twin.context.backward(try twin.loss(fixture.batch))
+            return model.parameters.map { Array($0.training!.gradients) }
+        }
+        let exact = try gradients(.float32, threads: 2)
+        let rounded = try gradients(.bfloat16, threads: 1)
+        #expect(try gradients(.bfloat16, threads: 3) == rounded)
+        var squares = (difference: 0.0, all: 0.0)
+        for (a, b) in zip(rounded, exact) {
+            for (x, y) in zip(a, b) {
+                squares.difference += Double(x - y) * Double(x - y)
+                squares.all += Double(y) * Double(y)
+            }
+        }
+        // A rounding to 8 bits is off by 2^-10 or so in the mean; a few tens of products follow one another.
+        let error = (squares.difference / squares.all).squareRoot()
+        #expect(error > 1e-4)
+        #expect(error < 6e-2, "\(error)")
+    }
+
     /// Documents packed into one sequence train as each on its own.
     @Test(arguments: ["llama3", "gpt2"]) func packedDocumentsDoNotSeeEachOther(_ name: String) throws {
         let pool = try KernelPool(threads: 2)

@@ -16,6 +16,15 @@ bool wn_isa_select(wn_isa isa);
 bool wn_isa_select_local(int isa);
 const char *wn_isa_name(wn_isa isa);
 
+// What multiplies bfloat16 under the current set: nothing, so that rounded numbers are multiplied as float32; AVX512_BF16's
+// dot products of pairs; AMX's tiles. The best that this CPU and its system have, unless another was selected.
+typedef enum { WN_BF16_ROUNDED = 0, WN_BF16_PAIRS = 1, WN_BF16_TILES = 2 } wn_bf16;
+wn_bf16 wn_bf16_current(void);
+bool wn_bf16_available(wn_bf16 kind);
+// For this thread and the jobs that it starts; below 0: as the CPU has it. False where it is not available.
+bool wn_bf16_select_local(int kind);
+const char *wn_bf16_name(wn_bf16 kind);
+
 // ---- Pool ------------------------------------------------------------------------------------------------
 // One job at a time. The caller is worker 0 and works too; chunks are claimed from a counter. Workers spin for
 // some tens of microseconds, then sleep. A pool of one thread runs everything in the caller.

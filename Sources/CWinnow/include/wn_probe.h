@@ -6,7 +6,7 @@
 // How much an instruction set can multiply and add when nothing is read from memory: the instruction that the products
 // of this table use, on accumulators that stay in registers.
 //   F32    fused multiply-add
-//   BF16   dot products of bfloat16 pairs (AVX512_BF16; no product uses them yet)
+//   BF16   products of bfloat16: AMX's tiles, or AVX512_BF16's dot products of pairs
 //   INT8   dot products of bytes: vpdpbusd (AVX-512), vpmaddwd over both planes at once (AVX2), sdot or smull (NEON)
 typedef enum { WN_PROBE_F32 = 0, WN_PROBE_BF16 = 1, WN_PROBE_INT8 = 2, WN_PROBE_COUNT = 3 } wn_probe_kind;
 

@@ -15,6 +15,11 @@ typedef struct wn_view { const float *data; size_t row_stride, column_stride; } 
 // `workspace`: wn_gemm_workspace(pool) bytes, 64-byte aligned, of this call alone. `pool` may be NULL.
 void wn_gemm_f32(wn_pool *pool, void *workspace, size_t rows, size_t columns, size_t depth, wn_view a, wn_view b,
                  float *out, size_t out_stride, bool accumulate);
+// The same with a and b rounded to bfloat16 (ties to even), their products and sums in float32, numbers below float32's
+// normal ones taken for 0. Blocks of at most 512, begun from what is there where it is added to. Which instruction does it
+// (`wn_bf16_current`) decides the order of a block's sum: its bits are those of any number of threads, not of any machine.
+void wn_gemm_bf16(wn_pool *pool, void *workspace, size_t rows, size_t columns, size_t depth, wn_view a, wn_view b,
+                  float *out, size_t out_stride, bool accumulate);
 size_t wn_gemm_workspace(const wn_pool *pool);
 
 // ---- Norms, backward ---------------------------------------------------------------------------------------

@@ -16,38 +16,18 @@ WN_INLINE f32x16 fma16(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementw
 WN_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 WN_INLINE size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
-// ---- Packing ---------------------------------------------------------------------------------------------------
-// One step of a transpose in place: lanes whose bit `s` differs from their row's change places.
-#define WN_EXCHANGE(s, low, high)                                                                                   \
-    for (int i = 0; i < 16; i++) {                                                                                  \
-        if (i & (s)) continue;                                                                                      \
-        f32x16 a = r[i], b = r[i + (s)];                                                                            \
-        r[i] = __builtin_shufflevector(a, b, low);                                                                  \
-        r[i + (s)] = __builtin_shufflevector(a, b, high);                                                           \
-    }
-#define WN_LOW1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
-#define WN_HIGH1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
-#define WN_LOW2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
-#define WN_HIGH2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-#define WN_LOW4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
-#define WN_HIGH4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
-#define WN_LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
-#define WN_HIGH8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-
-WN_INLINE void transpose16(f32x16 r[16]) {
-#pragma unroll
-    WN_EXCHANGE(1, WN_LOW1, WN_HIGH1)
-#pragma unroll
-    WN_EXCHANGE(2, WN_LOW2, WN_HIGH2)
-#pragma unroll
-    WN_EXCHANGE(4, WN_LOW4, WN_HIGH4)
-#pragma unroll
-    WN_EXCHANGE(8, WN_LOW8, WN_HIGH8)
+// Rounded to bfloat16, to the nearest and ties to even; NaN stays one.
+WN_INLINE f32x16 rounded16(f32x16 x) {
+    u32x16 bits = (u32x16)x;
+    bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000;
+    return keep_nan(x, (f32x16)bits);
 }
 
+// ---- Packing ---------------------------------------------------------------------------------------------------
 // `lines` of at most 16 contiguous runs of `depth` floats, `stride` apart, become depth rows `width` apart. Writes 16
 // floats a row: what is too many, the next row or the slack at the end takes.
-WN_INLINE void pack_lines(const float *from, size_t stride, size_t lines, size_t depth, float *out, size_t width) {
+WN_INLINE void pack_lines(
+    const bool rounds, const float *from, size_t stride, size_t lines, size_t depth, float *out, size_t width) {
     f32x16 r[16];
     size_t k = 0;
     for (; k + 16 <= depth; k += 16) {
@@ -59,18 +39,18 @@ WN_INLINE void pack_lines(const float *from, size_t stride, size_t lines, size_t
         }
         transpose16(r);
 #pragma unroll
-        for (size_t i = 0; i < 16; i++) store(out + (k + i) * width, r[i]);
+        for (size_t i = 0; i < 16; i++) store(out + (k + i) * width, rounds ? rounded16(r[i]) : r[i]);
     }
     if (k < depth) {
         for (size_t i = 0; i < 16; i++) r[i] = i < lines ? load_part(from + i * stride + k, depth - k, 0) : splat(0);
         transpose16(r);
-        for (size_t i = 0; i < depth - k; i++) store(out + (k + i) * width, r[i]);
+        for (size_t i = 0; i < depth - k; i++) store(out + (k + i) * width, rounds ? rounded16(r[i]) : r[i]);
     }
 }
 
-// Panels of `width` lines: line l, depth k of the view stands at out[panel][k][l % width].
-WN_INLINE void pack(const float *data, size_t line_stride, size_t depth_stride, size_t lines, size_t depth, size_t width,
-                    float *out) {
+// Panels of `width` lines: line l, depth k of the view stands at out[panel][k][l % width]; `rounds`: as a bfloat16.
+WN_INLINE void pack(const bool rounds, const float *data, size_t line_stride, size_t depth_stride, size_t lines,
+                    size_t depth, const size_t width, float *out) {
     for (size_t first = 0; first < lines; first += width, out += width * depth) {
         size_t count = least(width, lines - first);
         const float *from = data + first * line_stride;
@@ -78,11 +58,11 @@ WN_INLINE void pack(const float *data, size_t line_stride, size_t depth_stride, 
             // From the last group of 16 to the first: each one's surplus is overwritten by the one that it belongs to.
             // One group of a narrow panel writes into the row below, which comes after it.
             if (width <= 16) {
-                pack_lines(from, line_stride, count, depth, out, width);
+                pack_lines(rounds, from, line_stride, count, depth, out, width);
             } else {
                 for (size_t l = 0; l < width; l += 16) {
                     size_t some = count > l ? least(16, count - l) : 0;
-                    pack_lines(from + (some ? l * line_stride : 0), line_stride, some, depth, out + l, width);
+                    pack_lines(rounds, from + (some ? l * line_stride : 0), line_stride, some, depth, out + l, width);
                 }
             }
         } else if (line_stride == 1 && count == width) {
@@ -94,15 +74,29 @@ WN_INLINE void pack(const float *data, size_t line_stride, size_t depth_stride, 
                 }
             }
         }
+        if (!rounds || depth_stride == 1) continue;
+        for (size_t i = 0; i < width * depth; i += 16) {
+            size_t n = least(16, width * depth - i);
+            f32x16 some = rounded16(load_part(out + i, n, 0));
+            memcpy(out + i, &some, n * sizeof(float));
+        }
     }
 }
 
-static void pack_rows(wn_view a, size_t rows, size_t depth, float *out) {
-    pack(a.data, a.row_stride, a.column_stride, rows, depth, WN_TILE_ROWS, out);
+static void pack_rows(wn_view a, size_t rows, size_t depth, void *out) {
+    pack(false, a.data, a.row_stride, a.column_stride, rows, depth, WN_TILE_ROWS, out);
 }
 
-static void pack_columns(wn_view b, size_t columns, size_t depth, float *out) {
-    pack(b.data, b.column_stride, b.row_stride, columns, depth, TILE_COLUMNS, out);
+static void pack_columns(wn_view b, size_t columns, size_t depth, void *out) {
+    pack(false, b.data, b.column_stride, b.row_stride, columns, depth, TILE_COLUMNS, out);
+}
+
+static void pack_rounded_rows(wn_view a, size_t rows, size_t depth, void *out) {
+    pack(true, a.data, a.row_stride, a.column_stride, rows, depth, WN_TILE_ROWS, out);
+}
+
+static void pack_rounded_columns(wn_view b, size_t columns, size_t depth, void *out) {
+    pack(true, b.data, b.column_stride, b.row_stride, columns, depth, TILE_COLUMNS, out);
 }
 
 // ---- Products --------------------------------------------------------------------------------------------------
@@ -135,8 +129,9 @@ WN_INLINE void tile(const float *restrict a, const float *restrict b, size_t dep
     }
 }
 
-static void multiply(const float *a, const float *b, size_t rows, size_t columns, size_t depth, float *out,
-                     size_t out_stride, bool accumulate) {
+static void multiply(const void *packed_rows, const void *packed_columns, size_t rows, size_t columns, size_t depth,
+                     float *out, size_t out_stride, bool accumulate) {
+    const float *a = packed_rows, *b = packed_columns;
     for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
         size_t wide = least(TILE_COLUMNS, columns - j);
         for (size_t i = 0; i < rows; i += WN_TILE_ROWS) {
@@ -532,8 +527,9 @@ static void kl_divergence(float *student, float *teacher, float weight, float te
 }
 
 const wn_train_table WN_TABLE = {
-    .tile_rows = WN_TILE_ROWS, .tile_columns = TILE_COLUMNS, .pack_rows = pack_rows, .pack_columns = pack_columns,
-    .multiply = multiply, .rms_norm_backward = rms_norm_backward, .layer_norm_backward = layer_norm_backward,
+    .f32 = {sizeof(float), WN_GEMM_DEPTH, 1, pack_rows, pack_columns, multiply},
+    .bf16 = {sizeof(float), WN_GEMM_DEPTH, 1, pack_rounded_rows, pack_rounded_columns, multiply},
+    .rms_norm_backward = rms_norm_backward, .layer_norm_backward = layer_norm_backward,
     .norm_weights = norm_weights, .gate_forward = gate_forward, .gate_backward = gate_backward, .add_to = add_to,
     .sum_rows = sum_rows, .attention_forward = attention_forward, .attention_backward = attention_backward,
     .cross_entropy = cross_entropy, .kl_divergence = kl_divergence,

@@ -8,6 +8,7 @@
 
 typedef float f32x16 __attribute__((vector_size(64), aligned(4)));
 typedef int32_t i32x16 __attribute__((vector_size(64), aligned(4)));
+typedef uint32_t u32x16 __attribute__((vector_size(64), aligned(4)));
 #define WN_INLINE static inline __attribute__((always_inline))
 
 WN_INLINE f32x16 splat(float value) { return (f32x16){0} + value; }
@@ -47,6 +48,34 @@ WN_INLINE float max16(f32x16 v) {
     v = __builtin_elementwise_max(v, high4(v, v));
     v = __builtin_elementwise_max(v, high2(v, v));
     return fmaxf(v[0], v[1]);
+}
+
+// One step of a transpose in place: lanes whose bit `s` differs from their row's change places.
+#define WN_EXCHANGE(s, low, high)                                                                                   \
+    for (int i = 0; i < 16; i++) {                                                                                  \
+        if (i & (s)) continue;                                                                                      \
+        f32x16 a = r[i], b = r[i + (s)];                                                                            \
+        r[i] = __builtin_shufflevector(a, b, low);                                                                  \
+        r[i + (s)] = __builtin_shufflevector(a, b, high);                                                           \
+    }
+#define WN_LOW1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define WN_HIGH1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+#define WN_LOW2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define WN_HIGH2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define WN_LOW4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define WN_HIGH4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define WN_LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define WN_HIGH8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+
+WN_INLINE void transpose16(f32x16 r[16]) {
+#pragma unroll
+    WN_EXCHANGE(1, WN_LOW1, WN_HIGH1)
+#pragma unroll
+    WN_EXCHANGE(2, WN_LOW2, WN_HIGH2)
+#pragma unroll
+    WN_EXCHANGE(4, WN_LOW4, WN_HIGH4)
+#pragma unroll
+    WN_EXCHANGE(8, WN_LOW8, WN_HIGH8)
 }
 
 // exp by Cody and Waite's reduction and a polynomial of degree 7: within 2 ulp; 0 below -87.

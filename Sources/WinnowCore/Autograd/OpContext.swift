@@ -4,6 +4,8 @@ import CWinnow
 public final class OpContext {
     public let pool: KernelPool
     public let memory: TapeMemory
+    /// Of matrix products; attention, norms, gates and losses are float32.
+    public var precision = ProductPrecision.float32
     /// Whether ops leave nodes behind; without, nothing is kept for a backward pass.
     package private(set) var isRecording = true
     private var number = 0
@@ -52,15 +54,15 @@ public final class OpContext {
         Variable(block.freeze(shape), made: node)
     }
 
-    /// out = a b, or out += a b; see `wn_gemm_f32`.
+    /// out = a b, or out += a b; see `wn_gemm_f32` and `wn_gemm_bf16`.
     package func multiply(
         _ a: wn_view, _ b: wn_view, rows: Int, columns: Int, depth: Int,
         into out: UnsafeMutablePointer<Float>,
         stride: Int, adding: Bool
     ) {
+        let product = precision == .float32 ? wn_gemm_f32 : wn_gemm_bf16
         gemmWorkspace.withMutableElements { workspace in
-            wn_gemm_f32(
-                pool.pointer, workspace.baseAddress, rows, columns, depth, a, b, out, stride, adding)
+            product(pool.pointer, workspace.baseAddress, rows, columns, depth, a, b, out, stride, adding)
         }
     }
 

@@ -34,7 +34,7 @@ public struct DistillationWeights: Sendable, Equatable {
 /// A teacher that runs without a tape, and the losses that it makes with a student.
 public final class Distillation {
     public let weights: DistillationWeights
-    private let teacher: DecoderTwin
+    let teacher: DecoderTwin
 
     /// What the teacher holds beside the student's activations, of so many tokens: its states, and a run of logits.
     func activationBytes(tokens: Int) -> Int {

@@ -52,6 +52,8 @@ public final class Trainer {
         self.updater = updater ?? configuration.pruning?.updater(steps: configuration.steps)
         twin = DecoderTwin(model, on: pool, memory: memory)
         twin.recomputesBlocks = configuration.recompute
+        twin.context.precision = configuration.compute
+        distillation?.teacher.context.precision = configuration.compute
         parameters = model.parameters.compactMap(\.training) + (adapter?.parameters ?? [])
         adapter?.attach(to: twin)
         guard !parameters.isEmpty else {

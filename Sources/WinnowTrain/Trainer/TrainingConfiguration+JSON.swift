@@ -38,7 +38,9 @@ extension TrainingConfiguration {
 
     /// What decides the run's bits: not how often it is looked at or saved.
     public var identity: JSONObject {
-        let others: Set = ["evaluate_every", "checkpoint_every", "keep_checkpoints", "patience", "recompute"]
+        var others: Set = ["evaluate_every", "checkpoint_every", "keep_checkpoints", "patience", "recompute"]
+        // Checkpoints from before there was a choice say nothing of it.
+        if compute == .float32 { others.insert("compute") }
         return JSONObject(
             json.pairs.filter { !others.contains($0.key) }.sorted { $0.key < $1.key }.map {
                 ($0.key, $0.value)

@@ -1,3 +1,5 @@
+import WinnowCore
+
 /// What a run of training does: a recipe's keys, in snake case, under their defaults.
 public struct TrainingConfiguration: Sendable, Equatable {
     public var steps = 1000
@@ -27,6 +29,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
     /// Keeps only the inputs of blocks, and computes each again on the way back: less memory, a third more
     /// time.
     public var recompute = false
+    /// Of matrix products: masters, gradients and the optimizer's state are float32 in either.
+    public var compute = ProductPrecision.float32
     /// Prunes while training.
     public var pruning: GradualPruningConfiguration?
 
@@ -99,7 +103,7 @@ public struct GradualPruningConfiguration: Sendable, Equatable {
 extension TrainingConfiguration: Codable {
     private static let keys = [
         "steps", "batch", "length", "accumulate", "learning_rate", "optimizer", "seed", "evaluate_every",
-        "checkpoint_every", "keep_checkpoints", "patience", "recompute", "pruning",
+        "checkpoint_every", "keep_checkpoints", "patience", "recompute", "compute", "pruning",
     ]
 
     public init(from decoder: any Decoder) throws {
@@ -121,6 +125,14 @@ extension TrainingConfiguration: Codable {
         try read("keep_checkpoints", into: &keepCheckpoints)
         patience = try keys.decodeIfPresent(Int.self, forKey: "patience")
         try read("recompute", into: &recompute)
+        if let name = try keys.decodeIfPresent(String.self, forKey: "compute") {
+            guard let known = ProductPrecision(rawValue: name) else {
+                throw TrainingError.badValue(
+                    key: "compute", value: name,
+                    expected: ProductPrecision.allCases.map(\.rawValue).joined(separator: " or "))
+            }
+            compute = known
+        }
         pruning = try keys.decodeIfPresent(GradualPruningConfiguration.self, forKey: "pruning")
     }
 
@@ -138,6 +150,7 @@ extension TrainingConfiguration: Codable {
         try keys.encode(keepCheckpoints, forKey: "keep_checkpoints")
         try keys.encodeIfPresent(patience, forKey: "patience")
         try keys.encode(recompute, forKey: "recompute")
+        try keys.encode(compute, forKey: "compute")
         try keys.encodeIfPresent(pruning, forKey: "pruning")
     }
 }

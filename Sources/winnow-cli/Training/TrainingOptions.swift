@@ -46,6 +46,11 @@ struct TrainingOptions: ParsableArguments {
         false
     @Option(
         help: ArgumentHelp(
+            "Precision of matrix products, float32 or bfloat16; weights and the optimizer's state stay float32.",
+            valueName: "precision"))
+    var compute: ProductPrecision?
+    @Option(
+        help: ArgumentHelp(
             "Every so many steps, log each parameter's gradient, weights and change, and each block's hidden states.",
             valueName: "steps"))
     var statistics: Int?
@@ -82,6 +87,7 @@ struct TrainingOptions: ParsableArguments {
         if let length { configuration.length = length }
         if let accumulate { configuration.accumulate = accumulate }
         if recompute { configuration.recompute = true }
+        if let compute { configuration.compute = compute }
         if seed != 0 || recipe == nil { configuration.seed = seed }
         if learningRate != nil || recipe == nil {
             let rate = learningRate ?? 1e-3
@@ -108,3 +114,4 @@ struct TrainingOptions: ParsableArguments {
 }
 
 extension WindowPlan.Overflow: ExpressibleByArgument {}
+extension ProductPrecision: ExpressibleByArgument {}

@@ -60,6 +60,9 @@ struct TrainingSession {
         output.note(
             "\(Format.count(weights)) weights, \(Format.count(batches.tokens)) tokens of text, "
                 + "\(Format.count(data.tokensPerBatch * configuration.accumulate)) a step")
+        if configuration.compute == .bfloat16, ProductPrecision.bfloat16Kernels == .rounded {
+            output.note("this CPU multiplies no bfloat16: rounded numbers are multiplied as float32, no faster")
+        }
         if let resumed = run.resumedFrom { output.note("going on from \(resumed.path)") }
 
         let (ending, wasInterrupted) = try await Interruption.stopping { flag in
