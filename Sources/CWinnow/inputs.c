@@ -10,7 +10,7 @@ wn_input_kind wn_format_input(wn_format format) {
     case WN_Q5_0: case WN_Q5_1: case WN_Q3_K: case WN_Q4_K: case WN_Q5_K: case WN_Q6_K: case WN_IQ4_NL: case WN_IQ4_XS:
     case WN_MXFP4: case WN_TQ1_0: case WN_TQ2_0: case WN_Q2_K: case WN_IQ1_S: case WN_IQ1_M: case WN_IQ2_XXS:
     case WN_IQ2_XS: case WN_IQ2_S: case WN_IQ3_XXS: case WN_IQ3_S: case WN_NVFP4:
-        return wn_product_functions()->ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
+        return wn_product_functions()->has_ggml_blocks ? WN_INPUT_BLOCK8 : WN_INPUT_F32;
     default: return WN_INPUT_F32;
     }
 }
@@ -19,7 +19,9 @@ size_t wn_input_bytes(wn_input_kind kind, size_t columns, size_t tokens) {
     size_t stride = wn_round_up(columns, 64), blocks = wn_block_stride(stride);
     switch (kind) {
     case WN_INPUT_F32: return wn_round_up(tokens * columns * sizeof(float), 64);
-    case WN_INPUT_BLOCK8: return tokens * stride + 2 * tokens * blocks * sizeof(float);
+    case WN_INPUT_BF16: return wn_round_up(tokens * columns * sizeof(float), 64) + wn_round_up(tokens, 16) * 2 * stride + 64;
+    case WN_INPUT_BLOCK8:
+        return tokens * stride + 4 * tokens * blocks * sizeof(float) + (tokens + 15) / 16 * WN_GROUP_BYTES(stride) + 64;
     case WN_INPUT_PLANES16:
     case WN_INPUT_TOKEN8:
         return 2 * tokens * stride + 2 * wn_round_up(tokens, 16) * stride + tokens * blocks * sizeof(int32_t)
@@ -32,23 +34,31 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
     memset(input, 0, sizeof *input);
     unsigned char *next = memory;
     size_t stride = wn_round_up(columns, 64), blocks = wn_block_stride(stride);
-    input->kind = kind == WN_INPUT_TOKEN8 ? WN_INPUT_PLANES16 : kind;
+    input->kind = kind == WN_INPUT_TOKEN8 ? WN_INPUT_PLANES16 : kind == WN_INPUT_BF16 ? WN_INPUT_F32 : kind;
     input->shift = kind == WN_INPUT_TOKEN8 ? 8 : 0;
-    input->tokens = tokens;
+    input->tokens = input->whole = tokens;
     input->columns = columns;
     input->stride = stride;
     switch (kind) {
     case WN_INPUT_F32:
+    case WN_INPUT_BF16:
         input->own_f32 = (float *)next;
         input->f32 = input->own_f32;
         input->f32_stride = columns;
+        if (kind == WN_INPUT_F32) break;
+        input->wide = (int16_t *)(next + wn_round_up(tokens * columns * sizeof(float), 64));
+        input->paired = (int32_t *)(input->wide + wn_round_up(tokens, 16) * stride);
         break;
     case WN_INPUT_BLOCK8:
         input->scales = (float *)next;
         next += tokens * blocks * sizeof(float);
         input->sums = (float *)next;
         next += tokens * blocks * sizeof(float);
+        input->halves = (int32_t *)next;
+        next += 2 * tokens * blocks * sizeof(int32_t);
         input->q = (int8_t *)next;
+        input->wide = (int16_t *)(next + tokens * stride);
+        input->paired = (int32_t *)((uint8_t *)input->wide + (tokens + 15) / 16 * WN_GROUP_BYTES(stride));
         break;
     case WN_INPUT_PLANES16:
     case WN_INPUT_TOKEN8:
@@ -91,7 +101,7 @@ static void wn_prepare_chunk(void *context, size_t chunk, size_t worker) {
 
 void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t x_stride, const float *weight,
                 float epsilon) {
-    input->tokens = tokens;
+    input->tokens = input->whole = tokens;
     if (input->paired) *input->paired = 0;
     if (input->kind == WN_INPUT_F32) {
         input->f32 = weight ? input->own_f32 : x;
@@ -118,7 +128,18 @@ void wn_input_rows(const wn_input *input, size_t first, size_t count, wn_input *
     if (input->sums) view->sums += first * blocks;
     if (input->isums) view->isums += first * blocks;
     if (input->totals) view->totals += first;
-    if (input->wide) view->wide += first * input->stride;
-    // The order is of the whole: lists of sparse rows leave views alone.
-    view->paired = NULL;
+    if (input->halves) view->halves += first * 2 * blocks;
+    if (input->kind == WN_INPUT_PLANES16) view->wide += first * input->stride;
+    view->first += first;
+}
+
+void wn_input_whole(wn_input *view) {
+    size_t blocks = wn_block_stride(view->stride), first = view->first;
+    if (view->f32) view->f32 -= first * view->f32_stride;
+    if (view->q) view->q -= first * view->stride;
+    if (view->scales) view->scales -= first * (view->kind == WN_INPUT_BLOCK8 ? blocks : 1);
+    if (view->sums) view->sums -= first * blocks;
+    if (view->halves) view->halves -= first * 2 * blocks;
+    view->tokens = view->whole;
+    view->first = 0;
 }

@@ -1,6 +1,7 @@
 // Products, whatever the instruction set: chunks of rows, tiles, epilogues.
 #include "products.h"
 #include "scalar/blocks.h"
+#include "train.h"
 
 #include <stdlib.h>
 
@@ -8,8 +9,7 @@
 
 static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, size_t row, float *out) {
     if (wn_is_ggml_block(matrix->format)) {
-        const wn_product_table *own = table->ggml_blocks;
-        (own && own->row_f32_blocks ? own->row_f32_blocks : wn_row_f32_blocks)(matrix, row, out);
+        (table->row_f32_blocks ? table->row_f32_blocks : wn_row_f32_blocks)(matrix, row, out);
     } else {
         table->row_f32(matrix, row, out);
     }
@@ -18,7 +18,7 @@ static void wn_read_row(const wn_product_table *table, const wn_matrix *matrix, 
 static size_t wn_tile_bytes(size_t columns) {
     size_t stride = wn_round_up(columns, 64);
     size_t codes = WN_TILE_ROWS * (2 * stride + 2 * wn_block_stride(stride) * sizeof(float));
-    size_t values = WN_TILE_ROWS * stride * sizeof(float);
+    size_t values = WN_TILE_ROWS * stride * (sizeof(float) + 2);  // and their panel of bfloat16
     return codes > values ? codes : values;
 }
 
@@ -61,8 +61,8 @@ static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, w
 // level once a tile, which costs more than rows that wait in the second.
 static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
     size_t rows = tokens == 1 ? 8 : kind == WN_INPUT_F32 ? WN_TILE_ROWS : 32768 / columns;
-    rows = rows / 4 * 4;
-    return rows < 4 ? 4 : rows > WN_TILE_ROWS ? WN_TILE_ROWS : rows;
+    rows = rows / 8 * 8;
+    return rows < 8 ? 8 : rows > WN_TILE_ROWS ? WN_TILE_ROWS : rows;
 }
 
 // Packed rows that a token reads, matrix by matrix: a stream that is left and taken up again begins slowly. The next of
@@ -70,18 +70,33 @@ static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
 enum { WN_DECODE_ROWS = 64 };
 
 // Tokens up to which that costs less than a tile (kernels.md, "A few tokens at once").
-static size_t wn_few_tokens(wn_format format) { return format == WN_INT8 || format == WN_Q8_0 ? 5 : 3; }
+static size_t wn_few_tokens(const wn_product_table *table, wn_format format, wn_input_kind kind) {
+    // Tiles of sixteen tokens take as long for fewer.
+    if (kind == WN_INPUT_BLOCK8 && table->arrange_block8) return 5;
+    return format == WN_INT8 || format == WN_Q8_0 ? 5 : 3;
+}
 
 // Whether a table reads these packed rows itself.
 static bool wn_decodes(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    return input->tokens <= wn_few_tokens(matrix->format) && table->decode && table->decode(matrix, 0, 0, input, NULL);
+    return input->tokens <= wn_few_tokens(table, matrix->format, input->kind) && table->decode
+           && table->decode(matrix, 0, 0, input, NULL);
 }
 
-// The table whose tiles and dots a matrix wants.
-static const wn_product_table *wn_table_of(
-    const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    bool other = input->kind == WN_INPUT_BLOCK8 && table->ggml_blocks && wn_is_ggml_block(matrix->format);
-    return other ? table->ggml_blocks : table;
+// Panels of sixteen tokens are multiplied whole.
+static bool wn_wants_bf16(const wn_input *input) {
+    return input->kind == WN_INPUT_F32 && input->wide && input->tokens >= 16 && input->first % 16 == 0;
+}
+
+// What multiplies panels that were arranged for it; NULL: they were not.
+static const wn_gemm_kernels *wn_takes_bf16(const wn_input *input) {
+    bool is_arranged = wn_wants_bf16(input) && *input->paired > WN_ARRANGED_BF16;
+    return is_arranged ? wn_bf16_kernels((wn_bf16)(*input->paired - WN_ARRANGED_BF16)) : NULL;
+}
+
+static void wn_arrange_bf16(wn_input *input, size_t first) {
+    size_t rows = input->tokens - first < 16 ? input->tokens - first : 16;
+    wn_view tokens = {input->f32 + first * input->f32_stride, input->f32_stride, 1};
+    wn_bf16_kernels(WN_BF16_PAIRS)->pack_rows(tokens, rows, input->columns, input->wide + first * wn_round_up(input->columns, 32));
 }
 
 typedef struct wn_side {
@@ -89,6 +104,7 @@ typedef struct wn_side {
     const wn_input *input;
     wn_tile tile;
     bool direct;  // the packed rows themselves are read: no tile
+    const wn_gemm_kernels *bf16;  // what multiplies a panel of the tile's values with those of the input; NULL: nothing
     size_t row, rows;
 } wn_side;
 
@@ -99,13 +115,18 @@ static void wn_open_side(wn_side *side, const wn_product_table *table, const wn_
     side->row = row;
     side->rows = rows;
     side->direct = false;
+    side->bf16 = NULL;
     wn_place_tile(&side->tile, matrix, rows, input->kind, memory);
     if (input->kind == WN_INPUT_F32) {
+        side->bf16 = wn_takes_bf16(input);
         // For many tokens a row is converted once.
         bool plain = matrix->format == WN_F16 || matrix->format == WN_BF16 || matrix->format == WN_F32;
         side->direct = table->dot_half && plain && input->tokens < 4;
         if (side->direct) return;
         for (size_t r = 0; r < rows; r++) wn_read_row(table, matrix, row + r, side->tile.values + r * matrix->columns);
+        if (!side->bf16) return;
+        wn_view weights = {side->tile.values, 1, matrix->columns};
+        side->bf16->pack_columns(weights, rows, matrix->columns, side->tile.values + WN_TILE_ROWS * side->tile.stride);
     } else {
         table->unpack_codes(matrix, row, rows, &side->tile);
     }
@@ -114,7 +135,12 @@ static void wn_open_side(wn_side *side, const wn_product_table *table, const wn_
 static void wn_dot_side(const wn_side *side, const wn_product_table *table, size_t first, size_t tokens, float *out) {
     switch (side->input->kind) {
     case WN_INPUT_F32:
-        if (side->direct) {
+        if (side->bf16) {
+            const wn_input *in = side->input;
+            const int16_t *panel = in->wide + (in->first + first) * wn_round_up(in->columns, 32);
+            side->bf16->multiply(panel, side->tile.values + WN_TILE_ROWS * side->tile.stride, tokens, side->rows, in->columns,
+                                 out, WN_TILE_ROWS, false);
+        } else if (side->direct) {
             table->dot_half(side->matrix, side->row, side->rows, side->input, first, tokens, out);
         } else {
             table->dot_f32(&side->tile, side->input, first, tokens, out);
@@ -183,10 +209,10 @@ static void wn_packed_rows(const wn_product_table *table, const wn_product *prod
     wn_input one;
     for (size_t t = 0; t < product->input->tokens; t++) {
         wn_input_rows(product->input, t, 1, &one);
-        wn_table_of(table, product->matrix, &one)->decode(product->matrix, row, rows, &one, y);
+        table->decode(product->matrix, row, rows, &one, y);
         if (product->gate) {
             wn_input_rows(product->gate_input, t, 1, &one);
-            wn_table_of(table, product->gate, &one)->decode(product->gate, row, rows, &one, gate_y);
+            table->decode(product->gate, row, rows, &one, gate_y);
         }
         wn_finish(product, table, row, rows, t, 1, y, gate_y);
     }
@@ -195,7 +221,8 @@ static void wn_packed_rows(const wn_product_table *table, const wn_product *prod
 // ---- Few weights, many tokens ------------------------------------------------------------------------------
 // What lists a matrix for an input; NULL where nothing does.
 static const wn_pair_table *wn_lists(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    if (!input->paired || input->tokens < WN_PAIR_TOKENS) return NULL;
+    // Their order is of the whole: lists leave views of rows alone.
+    if (input->kind != WN_INPUT_PLANES16 || input->tokens != input->whole || input->tokens < WN_PAIR_TOKENS) return NULL;
     return matrix->format == WN_MASKED_INT8 ? table->pairs : matrix->format == WN_BLOCK4_INT8 ? table->blocks : NULL;
 }
 
@@ -245,23 +272,32 @@ static bool wn_pair_rows(const wn_product_table *table, const wn_product *produc
 }
 
 typedef struct wn_arrange_job {
-    const wn_pair_table *lists;
+    void (*arrange)(wn_input *input, size_t first);
     wn_input input;
 } wn_arrange_job;
 
 static void wn_arrange_chunk(void *context, size_t chunk, size_t worker) {
     (void)worker;
     wn_arrange_job *job = context;
-    job->lists->arrange(&job->input, 16 * chunk);
+    job->arrange(&job->input, 16 * chunk);
 }
 
-// Once an input, for the first product that asks for it.
+// Whether packed rows are read themselves, a token after another.
+static bool wn_is_packed(const wn_product_table *table, const wn_product *product) {
+    return wn_decodes(table, product->matrix, product->input)
+           && (!product->gate || wn_decodes(table, product->gate, product->gate_input));
+}
+
+// Once an input, whole, for the first product that asks for it.
 static void wn_arrange(wn_pool *pool, const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    const wn_pair_table *lists = matrix ? wn_lists(table, matrix, input) : NULL;
-    if (!lists || *input->paired) return;
-    wn_arrange_job job = {lists, *input};
-    wn_pool_run(pool, (input->tokens + 15) / 16, wn_arrange_chunk, &job);
-    *input->paired = lists->arranged;
+    const wn_pair_table *lists = wn_lists(table, matrix, input);
+    bool in_tokens = input->kind == WN_INPUT_BLOCK8 && table->arrange_block8;
+    wn_bf16 bf16 = wn_wants_bf16(input) ? wn_bf16_current() : WN_BF16_ROUNDED;
+    if ((!lists && !in_tokens && bf16 == WN_BF16_ROUNDED) || *input->paired) return;
+    wn_arrange_job job = {lists ? lists->arrange : in_tokens ? table->arrange_block8 : wn_arrange_bf16, *input};
+    wn_input_whole(&job.input);
+    wn_pool_run(pool, (job.input.tokens + 15) / 16, wn_arrange_chunk, &job);
+    *input->paired = lists ? lists->arranged : in_tokens ? WN_ARRANGED_TOKENS : WN_ARRANGED_BF16 + (int32_t)bf16;
 }
 
 static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
@@ -274,10 +310,7 @@ static void wn_product_rows(const wn_product_table *table, const wn_product *pro
         }
     }
     size_t columns = product->matrix->columns, tokens = product->input->tokens;
-    const wn_product_table *own = wn_table_of(table, product->matrix, product->input);
-    const wn_product_table *gates = product->gate ? wn_table_of(table, product->gate, product->gate_input) : NULL;
-    bool packed = wn_decodes(own, product->matrix, product->input)
-                  && (!gates || wn_decodes(gates, product->gate, product->gate_input));
+    bool packed = wn_is_packed(table, product);
     size_t at_once = packed ? WN_DECODE_ROWS : wn_tile_rows(columns, product->input->kind, tokens);
     unsigned char *second = scratch + wn_tile_bytes(columns);
     float *y = (float *)(second + wn_tile_bytes(columns));
@@ -289,12 +322,12 @@ static void wn_product_rows(const wn_product_table *table, const wn_product *pro
             continue;
         }
         wn_side main, gate;
-        wn_open_side(&main, own, product->matrix, product->input, row, rows, scratch);
-        if (gates) wn_open_side(&gate, gates, product->gate, product->gate_input, row, rows, second);
+        wn_open_side(&main, table, product->matrix, product->input, row, rows, scratch);
+        if (product->gate) wn_open_side(&gate, table, product->gate, product->gate_input, row, rows, second);
         for (size_t first = 0; first < tokens; first += WN_TOKEN_BLOCK) {
             size_t count = tokens - first < WN_TOKEN_BLOCK ? tokens - first : WN_TOKEN_BLOCK;
-            wn_dot_side(&main, own, first, count, y);
-            if (gates) wn_dot_side(&gate, gates, first, count, gate_y);
+            wn_dot_side(&main, table, first, count, y);
+            if (product->gate) wn_dot_side(&gate, table, first, count, gate_y);
             wn_finish(product, table, row, rows, first, count, y, gate_y);
         }
     }
@@ -336,8 +369,9 @@ void wn_products(wn_pool *pool, const wn_product *products, size_t count) {
     if (rows == 0) return;
     const wn_product_table *table = wn_product_functions();
     for (size_t i = 0; i < count; i++) {
+        if (wn_product_height(&products[i]) == 0 || wn_is_packed(table, &products[i])) continue;
         wn_arrange(pool, table, products[i].matrix, products[i].input);
-        wn_arrange(pool, table, products[i].gate, products[i].gate_input);
+        if (products[i].gate) wn_arrange(pool, table, products[i].gate, products[i].gate_input);
     }
     // Small enough that threads end together, large enough that claiming costs nothing: about 16 chunks a thread.
     size_t chunk_rows = wn_round_up(rows / (16 * wn_pool_threads(pool)) + 1, 16);

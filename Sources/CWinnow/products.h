@@ -38,14 +38,17 @@ typedef struct wn_tile {
     float *half_offsets;  // the same of offsets; Q2_K, else NULL
     float *values;    // [rows, columns] float32: for float32 inputs
     float row_scales[WN_TILE_ROWS];  // INT8
-    bool is_signed;   // AVX2: codes are signed bytes and offsets are not used
+    bool is_signed;   // offsets are not used; AVX2: codes are signed bytes, AVX-512: they have 128 >> sign_shift added
+    int32_t sign_shift;
 } wn_tile;
 
 // Sparse rows for many tokens: what is not zero, a pair of columns or a block of four at a time, in runs of columns
 // whose inputs stay in the first-level cache. Sums are integers, so they have the bits of the dense tile.
 enum { WN_PAIR_ROWS = 32, WN_PAIR_RUN = 96, WN_BLOCK_RUN = 192, WN_PAIR_TOKENS = 32 };
 // What `wn_input.paired` says of the room for arranged inputs.
-enum { WN_ARRANGED_PAIRS = 1, WN_ARRANGED_BLOCKS = 2 };
+enum { WN_ARRANGED_PAIRS = 1, WN_ARRANGED_BLOCKS = 2, WN_ARRANGED_TOKENS = 3, WN_ARRANGED_BF16 = 4 };  // and wn_bf16
+// Bytes of sixteen tokens of BLOCK8 inputs, arranged: their codes, and for each block of 32 two floats and two words.
+#define WN_GROUP_BYTES(STRIDE) (24 * (STRIDE))
 
 typedef struct wn_pair_list {
     size_t rows, runs, capacity;  // capacity: entries that leave the dense tile behind
@@ -78,15 +81,15 @@ typedef struct wn_product_table {
     void (*row_f32)(const wn_matrix *matrix, size_t row, float *out);
     // The same of Q5_0 and what follows it; NULL: plain C does it.
     void (*row_f32_blocks)(const wn_matrix *matrix, size_t row, float *out);
-    // The table that computes with the codes of Q5_0 and what follows it, from inputs that any table has prepared:
-    // itself or another's. NULL: their rows are multiplied out.
-    const struct wn_product_table *ggml_blocks;
+    bool has_ggml_blocks;  // computes with the codes of Q5_0 and what follows it; else their rows are multiplied out
     // out[t * WN_TILE_ROWS + r] for tokens first..<first + tokens.
     void (*dot_f32)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     // Dense rows in floating point, converted in registers, for a few tokens; NULL: go through `values`.
     void (*dot_half)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, size_t first,
                      size_t tokens, float *out);
     void (*dot_block8)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
+    // Sixteen tokens of a whole BLOCK8 input into `wide`, as `dot_block8` reads them there; NULL: it reads `q`.
+    void (*arrange_block8)(wn_input *input, size_t first);
     void (*dot_planes16)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     void (*dot_planes16_rows)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
@@ -96,6 +99,9 @@ typedef struct wn_product_table {
     bool (*decode)(const wn_matrix *matrix, size_t row, size_t rows, const wn_input *input, float *out);
     const wn_pair_table *pairs, *blocks;  // of MASKED_INT8 and BLOCK4_INT8; NULL: masks are multiplied out whatever they leave
 } wn_product_table;
+
+// A view of rows becomes the BLOCK8 or F32 input that it is of.
+void wn_input_whole(wn_input *view);
 
 extern const wn_product_table wn_products_scalar;
 #if defined(__x86_64__)

@@ -99,8 +99,8 @@ void wn_gemm_f32(wn_pool *pool, void *workspace, size_t rows, size_t columns, si
     wn_run_gemm(kernels, pool, workspace, rows, columns, depth, a, b, out, out_stride, accumulate);
 }
 
-static const wn_gemm_kernels *wn_bf16_kernels(void) {
-    switch (wn_bf16_current()) {
+const wn_gemm_kernels *wn_bf16_kernels(wn_bf16 kind) {
+    switch (kind) {
 #if defined(__x86_64__)
     case WN_BF16_TILES: return &wn_gemm_tiles;
     case WN_BF16_PAIRS: return &wn_gemm_pairs;
@@ -111,7 +111,7 @@ static const wn_gemm_kernels *wn_bf16_kernels(void) {
 
 void wn_gemm_bf16(wn_pool *pool, void *workspace, size_t rows, size_t columns, size_t depth, wn_view a, wn_view b,
                   float *out, size_t out_stride, bool accumulate) {
-    const wn_gemm_kernels *kernels = wn_bf16_kernels();
+    const wn_gemm_kernels *kernels = wn_bf16_kernels(wn_bf16_current());
     wn_run_gemm(kernels, pool, workspace, rows, columns, depth, a, b, out, out_stride, accumulate);
 }
 

@@ -48,6 +48,9 @@ typedef struct wn_train_table {
                           float teacher_cap, double *loss, bool gradient, size_t vocabulary);
 } wn_train_table;
 
+// Those of bfloat16. Pairs and tiles are multiplied from the same panels.
+const wn_gemm_kernels *wn_bf16_kernels(wn_bf16 kind);
+
 extern const wn_train_table wn_train_scalar;
 #if defined(__x86_64__)
 extern const wn_train_table wn_train_avx2;

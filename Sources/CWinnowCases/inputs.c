@@ -86,6 +86,7 @@ void wn_run_input(wn_case_run *run) {
         wanted(c, x + t * stride, weight, epsilon, values);
         switch (kind) {
         case WN_INPUT_F32:
+        case WN_INPUT_BF16:
             for (size_t i = 0; i < c->columns; i++) {
                 wn_expect_near(run, "x", i, wn_input_value(&input, t, i), values[i], slack * fabs(values[i]) + nothing);
             }

@@ -21,7 +21,7 @@ static void add(wn_list *list, wn_case c, const char *name) {
     list->count++;
 }
 
-static const char *const kind_names[] = {"f32", "block8", "planes16", "token8"};
+static const char *const kind_names[] = {"f32", "block8", "planes16", "token8", "bf16"};
 static const char *const mask_names[] = {"all", "none", "last", "half", "tenth", "ragged"};
 static const char *const number_names[] = {"exact", "random", "tiny", "zero", "huge"};
 static const char *const kv_names[] = {"f32", "f16", "bf16", "int8"};
@@ -118,6 +118,38 @@ static void add_ggml_blocks(wn_list *list) {
                 add(list, c, name);
             }
         }
+    }
+}
+
+// Blocks of 32 for many tokens: sixteens whole and broken, a run of sixteen blocks and what is left of one.
+static void add_block_tokens(wn_list *list) {
+    static const size_t shapes[][3] = {{19, 37, 0}, {8, 64, 1}, {33, 101, 2}};  // rows, tokens, which width
+    static const size_t widths[] = {544, 1056, 64};
+    for (wn_format format = WN_Q4_0; format < WN_FORMAT_COUNT; format++) {
+        size_t width = 0, bytes = 0;
+        if (format >= WN_Q5_0) wn_ggml_block(format, &width, &bytes);
+        if (format < WN_Q5_0 && wn_format_input(format) != WN_INPUT_BLOCK8) continue;
+        for (size_t i = 0; i < 3; i++) {
+            wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = WN_INPUT_BLOCK8, .numbers = WN_NUMBERS_RANDOM,
+                         .pattern = WN_MASK_HALF, .rows = shapes[i][0], .tokens = shapes[i][1],
+                         .columns = width > 32 ? (2 * i + 1) * width : widths[i], .variant = (int32_t)i};
+            char name[80];
+            snprintf(name, sizeof name, "%s many %zux%zu tokens %zu", wn_format_name(format), c.rows, c.columns, c.tokens);
+            add(list, c, name);
+        }
+    }
+}
+
+// Products of bfloat16, of whatever format the weights are.
+static void add_bf16(wn_list *list) {
+    static const wn_format formats[] = {WN_F32, WN_F16, WN_BF16, WN_Q4_1, WN_INT8, WN_MASKED_F16};
+    static const size_t shapes[][3] = {{1, 3, 64}, {5, 16, 96}, {17, 37, 544}, {40, 130, 160}};  // rows, tokens, columns
+    for (size_t i = 0; i < 6 * 4; i++) {
+        wn_case c = {.family = WN_CASE_PRODUCT, .format = formats[i / 4], .kind = WN_INPUT_BF16, .numbers = WN_NUMBERS_RANDOM,
+                     .pattern = WN_MASK_HALF, .rows = shapes[i % 4][0], .tokens = shapes[i % 4][1], .columns = shapes[i % 4][2]};
+        char name[80];
+        snprintf(name, sizeof name, "%s bf16 %zux%zu tokens %zu", wn_format_name(formats[i / 4]), c.rows, c.columns, c.tokens);
+        add(list, c, name);
     }
 }
 
@@ -329,6 +361,8 @@ size_t wn_case_list(wn_case *cases, size_t capacity) {
     add_many_tokens(&list, WN_BLOCK4_INT8, WN_INPUT_PLANES16);
     add_many_tokens(&list, WN_BLOCK4_INT8, WN_INPUT_TOKEN8);
     add_ggml_blocks(&list);
+    add_block_tokens(&list);
+    add_bf16(&list);
     add_gated(&list);
     add_inputs(&list);
     add_elementwise(&list);

@@ -218,9 +218,50 @@ static float *make_x(wn_case_run *run, wn_input_kind kind, size_t *stride) {
     return x;
 }
 
+// Rounded where sixteen tokens or more meet an instruction for it, else float32; every kind of instruction that there is.
+static void check_bf16(wn_case_run *run) {
+    const wn_case *c = run->c;
+    wn_weights weights;
+    wn_weights_make(run, (wn_format)c->format, &weights);
+    wn_input input = wn_make_input(run, WN_INPUT_BF16, c->tokens);
+    size_t stride, outputs = c->tokens * c->rows;
+    float *x = make_x(run, WN_INPUT_F32, &stride), *rounded = wn_yard_take(&run->yard, c->tokens * c->columns * sizeof(float));
+    float *out = wn_yard_take(&run->yard, outputs * sizeof(float)), *other = wn_yard_take(&run->yard, outputs * sizeof(float));
+    const double *given = weights.values;
+    double *near = wn_yard_take(&run->yard, c->rows * c->columns * sizeof(double));
+    for (size_t i = 0; i < c->rows * c->columns; i++) near[i] = wn_bfloat_value(wn_nearest_bfloat((float)given[i]));
+    for (int kind = WN_BF16_ROUNDED; kind <= WN_BF16_TILES; kind++) {
+        if (!wn_bf16_select_local(kind)) continue;
+        bool rounds = kind != WN_BF16_ROUNDED && c->tokens >= 16;
+        for (size_t i = 0; i < c->tokens * c->columns; i++) {
+            float value = x[i / c->columns * stride + i % c->columns];
+            rounded[i] = rounds ? (float)wn_bfloat_value(wn_nearest_bfloat(value)) : value;
+        }
+        wn_input same = {.kind = WN_INPUT_F32, .f32 = rounded, .f32_stride = c->columns};
+        weights.values = rounds ? near : (double *)(uintptr_t)given;
+        wn_answer answer = work_out(run, &weights, &same, false);
+        for (int threads = 0; threads < 2; threads++) {
+            wn_prepare(run->pools[2 * threads], &input, c->tokens, x, stride, NULL, 0);
+            wn_product product = {.matrix = &weights.matrix, .input = &input, .row_end = c->rows,
+                                  .out = threads ? other : out, .out_stride = c->rows};
+            wn_products(run->pools[2 * threads], &product, 1);
+        }
+        wn_expect_same(run, "another number of threads", other, out, outputs * sizeof(float));
+        // An element has one chain of additions here, and sixteen of float32.
+        for (size_t i = 0; i < outputs; i++) {
+            wn_expect_near(run, "out", i, out[i], answer.values[i], answer.allowed[i] * (rounds ? 4 : 1));
+        }
+    }
+    wn_bf16_select_local(-1);
+}
+
 void wn_run_product(wn_case_run *run) {
     const wn_case *c = run->c;
     wn_input_kind kind = (wn_input_kind)c->kind;
+    if (kind == WN_INPUT_BF16) {
+        check_bf16(run);
+        return;
+    }
     bool exact = c->numbers == WN_NUMBERS_EXACT;
     // An instruction set that has no integer products of a format is not asked for them.
     if (kind != WN_INPUT_F32 && wn_format_input((wn_format)c->format) != kind) return;

@@ -10,12 +10,15 @@ public enum ActivationMode: String, Sendable, CaseIterable, Codable {
     /// As fast, but Winnow's own integer formats (int8, int4) read plain int8 a token: what W8A8 of the papers computes.
     /// No faster here, and less exact; for comparison.
     case int8
+    /// Sixteen tokens or more are multiplied in bfloat16, and so are weights of every format, where the CPU does it; fewer as
+    /// ``exact`` has them. Results depend a little on how many tokens run at once: for calibrating, and for comparison.
+    case bfloat16
 }
 
 /// Activations `[tokens, columns]` in the form that products read, made once for all products of a group.
 ///
 /// Float32, int8 in blocks of 32 with their sums (for GGUF's formats), or 16 bit a token as two int8 planes
-/// (for Winnow's own integer formats), of which ``ActivationMode/int8`` fills one.
+/// (for Winnow's own integer formats), of which ``ActivationMode/int8`` fills one; or float32 that is rounded to bfloat16.
 public struct PreparedInput {
     /// The numeric form; see `wn_matrix.h`.
     package enum Kind: Int32, Sendable, CaseIterable {
@@ -23,6 +26,7 @@ public struct PreparedInput {
         case block8 = 1
         case planes16 = 2
         case token8 = 3
+        case bf16 = 4
 
         package var code: wn_input_kind { wn_input_kind(UInt32(rawValue)) }
     }
@@ -96,6 +100,7 @@ extension WeightMatrix {
     /// The form of inputs that products over this matrix read.
     package func inputKind(_ mode: ActivationMode) -> PreparedInput.Kind {
         guard mode != .exact else { return .f32 }
+        guard mode != .bfloat16 else { return .bf16 }
         let kind = PreparedInput.Kind(rawValue: Int32(wn_format_input(format.code).rawValue)) ?? .f32
         return mode == .int8 && kind == .planes16 ? .token8 : kind
     }

@@ -17,7 +17,7 @@ struct RunOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Inputs of products: exact float32, fast integers, or int8 a token.", valueName: "mode"))
+            "Inputs of products: exact float32, fast integers, int8 a token, or bfloat16 for many tokens.", valueName: "mode"))
     var activations = ActivationMode.fast
 
     @Option(help: ArgumentHelp("Type of cached keys and values.", valueName: "type"))

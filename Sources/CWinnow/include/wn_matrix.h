@@ -59,7 +59,12 @@ typedef struct wn_matrix {
 // Columns are padded with zeros to a multiple of 64; `stride` counts padded columns; per-block arrays are padded with zeros to runs of 16 blocks.
 //   TOKEN8     8 bit per token, x = scale * 256 hi with scale = absmax/32512: PLANES16 whose lo plane is zero. It is
 //              placed as PLANES16 and runs through the same products; no faster, what W8A8 of the papers computes.
-typedef enum { WN_INPUT_F32 = 0, WN_INPUT_BLOCK8 = 1, WN_INPUT_PLANES16 = 2, WN_INPUT_TOKEN8 = 3 } wn_input_kind;
+//   BF16       the values themselves, placed as F32. Sixteen tokens or more are rounded to bfloat16, and so are weights of every
+//              format, where the CPU multiplies it (`wn_bf16_current`); fewer are multiplied as F32. An element's bits then
+//              depend on how many tokens are multiplied at once
+typedef enum {
+    WN_INPUT_F32 = 0, WN_INPUT_BLOCK8 = 1, WN_INPUT_PLANES16 = 2, WN_INPUT_TOKEN8 = 3, WN_INPUT_BF16 = 4
+} wn_input_kind;
 
 typedef struct wn_input {
     int32_t kind;
@@ -71,8 +76,11 @@ typedef struct wn_input {
     float *sums;                    // BLOCK8: scale * sum of q per block, [tokens, blocks]
     int32_t *isums;                 // PLANES16: sum of 256 hi + lo per block of 32, [tokens, blocks]
     int64_t *totals;                // PLANES16: the same over all columns, [tokens]
-    int16_t *wide;                  // PLANES16: room for both planes once more, in the order that lists of sparse rows want
-    int32_t *paired;                // PLANES16: 0, or whose order that room is filled in (products.h); NULL in a view of rows
+    int16_t *wide;                  // room for what q and lo say once more, in the order that many tokens are multiplied in;
+                                    // the whole input's in a view of rows
+    int32_t *halves;                // BLOCK8: -128 times the sums of q in the halves of a block, [tokens, 2, blocks]; AVX-512
+    int32_t *paired;                // 0, or in whose order `wide` is filled (products.h); F32: NULL
+    size_t first, whole;            // of a view of rows: where it begins in its input, whose tokens these are
     float *own_f32;                 // F32: memory of its own, for normalised values
     int32_t shift;                  // PLANES16: 0, or 8 where values are rounded to whole steps of the hi plane (TOKEN8)
 } wn_input;

@@ -153,7 +153,7 @@ static void sum_blocks(const wn_pair_list *list, const wn_input *in, size_t firs
     }
 }
 
-static const wn_pair_table blocks = {WN_ARRANGED_BLOCKS, WN_BLOCK_RUN, arrange_blocks, list_blocks, sum_blocks, pair_values};
+static const wn_pair_table block_lists = {WN_ARRANGED_BLOCKS, WN_BLOCK_RUN, arrange_blocks, list_blocks, sum_blocks, pair_values};
 
 #pragma clang attribute pop
 #endif

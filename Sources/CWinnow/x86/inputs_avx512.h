@@ -66,6 +66,7 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
     int8_t *q = in->q + token * in->stride;
     if (in->kind == WN_INPUT_BLOCK8) {
         float *scales = in->scales + token * blocks, *sums = in->sums + token * blocks;
+        int32_t *halves = in->halves + token * 2 * blocks;
         for (size_t b = 0; b < in->stride / 32; b++) {
             __m512 v0 = input_value(x, weight, scale, 32 * b, columns);
             __m512 v1 = input_value(x, weight, scale, 32 * b + 16, columns);
@@ -75,9 +76,15 @@ static void prepare(wn_input *in, size_t token, const float *x, const float *wei
             _mm_storeu_si128((__m128i *)(q + 32 * b), _mm512_cvtepi32_epi8(i0));
             _mm_storeu_si128((__m128i *)(q + 32 * b + 16), _mm512_cvtepi32_epi8(i1));
             scales[b] = largest / 127;
-            sums[b] = scales[b] * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(i0, i1));
+            int32_t first = _mm512_reduce_add_epi32(i0), second = _mm512_reduce_add_epi32(i1);
+            sums[b] = scales[b] * (float)(first + second);
+            halves[b] = -128 * first;
+            halves[blocks + b] = -128 * second;
         }
-        for (size_t b = in->stride / 32; b < blocks; b++) scales[b] = sums[b] = 0;
+        for (size_t b = in->stride / 32; b < blocks; b++) {
+            scales[b] = sums[b] = 0;
+            halves[b] = halves[blocks + b] = 0;
+        }
         return;
     }
     int8_t *lo = in->lo + token * in->stride;

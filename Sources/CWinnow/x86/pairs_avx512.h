@@ -157,7 +157,7 @@ static void pair_values(const wn_pair_list *list, size_t row, const wn_input *in
     }
 }
 
-static const wn_pair_table pairs = {WN_ARRANGED_PAIRS, WN_PAIR_RUN, arrange_pairs, list_pairs, sum_pairs, pair_values};
+static const wn_pair_table pair_lists = {WN_ARRANGED_PAIRS, WN_PAIR_RUN, arrange_pairs, list_pairs, sum_pairs, pair_values};
 
 #pragma clang attribute pop
 #endif

@@ -338,7 +338,7 @@ static void dot_half(
 }
 
 const wn_product_table wn_products_avx2 = {
-    .unpack_codes = unpack_codes, .ggml_blocks = &wn_products_avx2, .row_f32 = row_f32,
+    .unpack_codes = unpack_codes, .has_ggml_blocks = true, .row_f32 = row_f32,
     .row_f32_blocks = row_f32_blocks, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
     .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode,

@@ -1,6 +1,7 @@
 #if defined(__x86_64__)
 // Products with AVX-512 and VNNI. Codes are unpacked to unsigned bytes with an offset a block (a row for int8), so that
 // VPDPBUSD multiplies them by the signed bytes of inputs.
+#include "block8_avx512.h"
 #include "blocks_avx512.h"
 #include "decode_avx512.h"
 #include "inputs_avx512.h"
@@ -49,88 +50,22 @@ WN_INLINE void reduce_4_by_2(__m512 a, __m512 b, __m512 c, __m512 d, __m512 e, _
 #define WN_NO_FACTOR(J) 1.0f
 #define WN_TOKEN_SCALE(J) in->scales[first + t + (J)]
 
-// ---- Dots over blocks of 32 --------------------------------------------------------------------------------
-// One or two pairs of blocks: what they add is summed first, so that a tile's sums wait half as often.
-#define WN_BLOCK8_PAIRS(ROWS, TOKENS, KEPT, COUNT)                                                                 \
-    do {                                                                                                           \
-        size_t c = run * 32 + pair * 64;                                                                           \
-        _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++) {                                        \
-            __m512 sum[TOKENS], shift[TOKENS];                                                                     \
-            _Pragma("clang loop unroll(full)") for (int p = 0; p < COUNT; p++) {                                   \
-                const __m512i index = halves_of((int)pair + p);                                                    \
-                __m512i w = _mm512_loadu_si512(tile->codes + (r + i) * tile->stride + c + 64 * p);                 \
-                _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                              \
-                    __m512i x = _mm512_loadu_si512(qs + (t + j) * in->stride + c + 64 * p);                        \
-                    sum[j] = pair_product(w, x, index, scales[i][j], p ? &sum[j] : NULL);                          \
-                    if (KEPT) {                                                                                    \
-                        __m512i k = _mm512_loadu_si512(tile->kept + (r + i) * tile->stride + c + 64 * p);          \
-                        shift[j] = pair_product(k, x, index, offsets[i][j], p ? &shift[j] : NULL);                 \
-                    }                                                                                              \
-                }                                                                                                  \
-            }                                                                                                      \
-            _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                                  \
-                acc[i][j] = _mm512_add_ps(acc[i][j], sum[j]);                                                      \
-                if (KEPT) acc[i][j] = _mm512_add_ps(acc[i][j], shift[j]);                                          \
-            }                                                                                                      \
-        }                                                                                                          \
-    } while (0)
-
-#define WN_BLOCK8_TILE(ROWS, TOKENS, KEPT)                                                                         \
-    do {                                                                                                           \
-        __m512 acc[ROWS][TOKENS];                                                                                  \
-        _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++)                                          \
-            _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) acc[i][j] = _mm512_setzero_ps();   \
-        for (size_t run = 0; run < blocks; run += 16) {                                                            \
-            __m512 scales[ROWS][TOKENS], offsets[ROWS][TOKENS];                                                    \
-            _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++) {                                    \
-                __m512 d = _mm512_loadu_ps(tile->scales + (r + i) * tile->block_stride + run);                     \
-                __m512 o = _mm512_loadu_ps(tile->offsets + (r + i) * tile->block_stride + run);                    \
-                _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                              \
-                    __m512 dx = _mm512_loadu_ps(dxs + (t + j) * tile->block_stride + run);                         \
-                    scales[i][j] = _mm512_mul_ps(d, dx);                                                           \
-                    if (KEPT) {                                                                                    \
-                        offsets[i][j] = _mm512_mul_ps(o, dx);                                                      \
-                    } else {                                                                                       \
-                        __m512 sum = _mm512_loadu_ps(sums + (t + j) * tile->block_stride + run);                   \
-                        acc[i][j] = _mm512_fmadd_ps(o, sum, acc[i][j]);                                            \
-                    }                                                                                              \
-                }                                                                                                  \
-            }                                                                                                      \
-            size_t pairs = (blocks - run + 1) / 2, pair = 0;                                                       \
-            if (pairs > 8) pairs = 8;                                                                              \
-            for (; pair + 2 <= pairs; pair += 2) WN_BLOCK8_PAIRS(ROWS, TOKENS, KEPT, 2);                           \
-            if (pair < pairs) WN_BLOCK8_PAIRS(ROWS, TOKENS, KEPT, 1);                                              \
-        }                                                                                                          \
-        WN_REDUCE_TILE(ROWS, TOKENS, WN_NO_FACTOR);                                                                \
-    } while (0)
-
-#define WN_OVER_TILE(TILE, ROWS, TOKENS, ...)                                                                      \
+// ---- Dots over two planes ------------------------------------------------------------------------------------------
+#define WN_OVER_TILE(TILE, ROWS, TOKENS)                                                                           \
     do {                                                                                                           \
         size_t t = 0;                                                                                              \
         for (; t + TOKENS <= tokens; t += TOKENS) {                                                                \
             size_t r = 0;                                                                                          \
-            for (; r + ROWS <= tile->rows; r += ROWS) TILE(ROWS, TOKENS, ##__VA_ARGS__);                           \
-            for (; r < tile->rows; r++) TILE(1, TOKENS, ##__VA_ARGS__);                                            \
+            for (; r + ROWS <= tile->rows; r += ROWS) TILE(ROWS, TOKENS);                                          \
+            for (; r < tile->rows; r++) TILE(1, TOKENS);                                                           \
         }                                                                                                          \
         for (; t < tokens; t++) {                                                                                  \
             size_t r = 0;                                                                                          \
-            for (; r + 4 <= tile->rows; r += 4) TILE(4, 1, ##__VA_ARGS__);                                         \
-            for (; r < tile->rows; r++) TILE(1, 1, ##__VA_ARGS__);                                                 \
+            for (; r + 4 <= tile->rows; r += 4) TILE(4, 1);                                                        \
+            for (; r < tile->rows; r++) TILE(1, 1);                                                           \
         }                                                                                                          \
     } while (0)
 
-static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
-    const int8_t *qs = in->q + first * in->stride;
-    const float *dxs = in->scales + first * tile->block_stride, *sums = in->sums + first * tile->block_stride;
-    size_t blocks = tile->stride / 32;
-    if (tile->kept) {
-        WN_OVER_TILE(WN_BLOCK8_TILE, 2, 2, 1);
-    } else {
-        WN_OVER_TILE(WN_BLOCK8_TILE, 4, 2, 0);
-    }
-}
-
-// ---- Dots over two planes ------------------------------------------------------------------------------------
 #define WN_PLANES_TILE(ROWS, TOKENS)                                                                               \
     do {                                                                                                           \
         __m512 acc[ROWS][TOKENS];                                                                                  \
@@ -317,8 +252,9 @@ static void dot_half(const wn_matrix *m, size_t row, size_t rows, const wn_input
 const wn_product_table wn_products_avx512 = {
     .unpack_codes = unpack_codes, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
-    .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode, .ggml_blocks = &wn_products_avx2,
-    .pairs = &pairs, .blocks = &blocks,
+    .arrange_block8 = arrange_block8, .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode,
+    .has_ggml_blocks = true, .row_f32_blocks = row_f32_blocks,
+    .pairs = &pair_lists, .blocks = &block_lists,
 };
 #pragma clang attribute pop
 #endif

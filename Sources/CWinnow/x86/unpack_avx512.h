@@ -69,27 +69,26 @@ WN_INLINE __m256i nibbles32(const uint8_t *packed) {
     return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(bytes, 4), mask), _mm_and_si128(bytes, mask));
 }
 
-// Scales and offsets of sixteen dense blocks, `blocks` of them there.
+// Scales of sixteen dense blocks, `blocks` of them there, and the offsets of formats that have them.
 WN_INLINE __m512 dense_scales(const int format, const uint8_t *first, size_t blocks, __m512 *offsets) {
-    const size_t step = format == WN_Q4_1 ? 20 : format == WN_Q8_0 ? 34 : 18;
-    if (format == WN_Q4_1) {
-        __m512i pairs = __builtin_expect(blocks >= 16, 1)
+    const size_t step = format == WN_Q4_1 ? 20 : format == WN_Q8_0 ? 34 : format == WN_Q5_0 ? 22 : format == WN_Q5_1 ? 24 : 18;
+    if (format == WN_Q4_1 || format == WN_Q5_1) {
+        __m512i pairs = format == WN_Q4_1 && __builtin_expect(blocks >= 16, 1)
             ? _mm512_inserti64x4(_mm512_castsi256_si512(heads_of_20(first)), heads_of_20(first + 8 * step), 1)
             : block_heads(first, step, blocks);
         *offsets = high_halves(pairs);
         return low_halves(pairs);
     }
     __m512 d;
-    if (__builtin_expect(blocks < 16, 0)) {
+    if (format == WN_Q5_0 || __builtin_expect(blocks < 16, 0)) {
         d = low_halves(block_heads(first, step, blocks));
-    } else if (format == WN_Q4_0) {
+    } else if (format == WN_Q4_0 || format == WN_IQ4_NL) {
         d = _mm512_cvtph_ps(_mm256_set_m128i(heads_of_18(first + 8 * step), heads_of_18(first)));
     } else {
         __m128i low = _mm_unpacklo_epi64(heads_of_34(first), heads_of_34(first + 4 * step));
         __m128i high = _mm_unpacklo_epi64(heads_of_34(first + 8 * step), heads_of_34(first + 12 * step));
         d = _mm512_cvtph_ps(_mm256_set_m128i(high, low));
     }
-    *offsets = _mm512_mul_ps(d, _mm512_set1_ps(format == WN_Q8_0 ? -128 : -8));
     return d;
 }
 
@@ -97,7 +96,7 @@ WN_INLINE void unpack_block_scales(const int format, const wn_matrix *m, const u
     const size_t step = format == WN_Q4_1 ? 20 : format == WN_Q8_0 ? 34 : 18;
     size_t blocks = m->columns / 32;
     for (size_t b = 0; b < tile->block_stride; b += 16) {
-        __m512 offsets;
+        __m512 offsets = _mm512_setzero_ps();
         __m512 scales = dense_scales(format, row + b * step, blocks > b ? blocks - b : 0, &offsets);
         _mm512_storeu_ps(tile->scales + r * tile->block_stride + b, scales);
         _mm512_storeu_ps(tile->offsets + r * tile->block_stride + b, offsets);
@@ -237,25 +236,29 @@ WN_INLINE void unpack_masked_nibbles(const wn_matrix *m, size_t row, int zero, w
     }
 }
 
-WN_INLINE void masked_block_scales(const wn_matrix *m, size_t row, bool affine, float zero, wn_tile *tile, size_t r) {
+WN_INLINE void masked_block_scales(const wn_matrix *m, size_t row, bool affine, wn_tile *tile, size_t r) {
     size_t blocks = m->columns / 32;
     const uint8_t *halves = (const uint8_t *)m->scales + row * blocks * (affine ? 4 : 2);
     for (size_t b = 0; b < tile->block_stride; b += 16) {
         __mmask16 valid = tail16(blocks > b ? blocks - b : 0);
-        float *scales = tile->scales + r * tile->block_stride + b, *offsets = tile->offsets + r * tile->block_stride + b;
+        float *scales = tile->scales + r * tile->block_stride + b;
         if (affine) {
             __m512i pairs = _mm512_maskz_loadu_epi32(valid, halves + 4 * b);
             _mm512_storeu_ps(scales, low_halves(pairs));
-            _mm512_storeu_ps(offsets, high_halves(pairs));
+            _mm512_storeu_ps(tile->offsets + r * tile->block_stride + b, high_halves(pairs));
         } else {
-            __m512 d = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(valid, halves + 2 * b));
-            _mm512_storeu_ps(scales, d);
-            _mm512_storeu_ps(offsets, _mm512_mul_ps(d, _mm512_set1_ps(zero)));
+            _mm512_storeu_ps(scales, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(valid, halves + 2 * b)));
         }
     }
 }
 
+// By another file: the larger blocks of GGUF.
+static void unpack_ggml_codes(const wn_matrix *m, size_t row, wn_tile *tile, size_t r);
+
 static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile *tile) {
+    const bool eights = m->format == WN_Q4_0 || m->format == WN_MASKED_Q4_0;
+    tile->is_signed = eights || m->format == WN_Q8_0 || m->format == WN_MASKED_Q8_0;
+    tile->sign_shift = eights ? 4 : 0;
     for (size_t r = 0; r < rows; r++) {
         size_t row = first + r;
         switch (m->format) {
@@ -266,15 +269,15 @@ static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile 
         case WN_INT4: unpack_int4(m, row, tile, r); break;
         case WN_MASKED_Q4_0:
             unpack_masked_nibbles(m, row, 8, tile, r);
-            masked_block_scales(m, row, false, -8, tile, r);
+            masked_block_scales(m, row, false, tile, r);
             break;
         case WN_MASKED_Q4_1:
             unpack_masked_nibbles(m, row, 0, tile, r);
-            masked_block_scales(m, row, true, 0, tile, r);
+            masked_block_scales(m, row, true, tile, r);
             break;
         case WN_MASKED_Q8_0:
             unpack_masked_bytes(m, row, tile, r);
-            masked_block_scales(m, row, false, -128, tile, r);
+            masked_block_scales(m, row, false, tile, r);
             break;
         case WN_MASKED_INT8:
             unpack_masked_bytes(m, row, tile, r);
@@ -288,7 +291,7 @@ static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile 
             unpack_masked_nibbles(m, row, 8, tile, r);
             group_scales(m, row, -8, tile, r);
             break;
-        default: break;
+        default: unpack_ggml_codes(m, row, tile, r);
         }
     }
 }

@@ -27,6 +27,11 @@ public struct ProductCost: Sendable, Equatable {
         bytes = weights + 4 * Double(tokens) * Double(matrix.columns + rows)
         operations =
             Double(kind == .planes16 ? 4 : 2) * Double(rows) * Double(matrix.columns) * Double(tokens)
-        arithmetic = kind == .f32 ? .f32 : .int8
+        arithmetic =
+            switch kind {
+            case .f32: .f32
+            case .bf16: tokens < 16 || ProductPrecision.bfloat16Kernels == .rounded ? .f32 : .bf16
+            case .block8, .planes16, .token8: .int8
+            }
     }
 }
