@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Times a training step of Winnow and of PyTorch (eager) on the same shape, in turns, and prints ratios.
 
-    python Tools/compare-training.py WINNOW TOKENIZER TEXT [--threads 2] [--rounds 3]
+    python Tools/compare-training.py WINNOW TOKENIZER TEXT [--threads 2] [--rounds 3] [--compute bfloat16]
 
 The shape: 8 layers, width 384, 6 heads, FFN 1024, tied embeddings, 8 x 256 tokens, float32, AdamW. TOKENIZER is a
-model folder whose vocabulary both use. CPU seconds a step are those of a longer run less those of a shorter one.
+model folder whose vocabulary both use. With --compute bfloat16 both multiply matrices in it (PyTorch under autocast). CPU seconds a step are those of a longer run less those of a shorter one.
 """
 import argparse
 import json
@@ -22,7 +22,7 @@ SHAPE = dict(layers=8, width=384, heads=6, ffn=1024, batch=8, length=256)
 SHORT, LONG = 2, 8
 
 
-def torch_steps(steps, threads, vocabulary):
+def torch_steps(steps, threads, vocabulary, compute):
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
     torch.set_num_threads(threads)
@@ -36,8 +36,9 @@ def torch_steps(steps, threads, vocabulary):
     seconds = []
     for _ in range(steps):
         start = time.perf_counter()
-        logits = model(ids[:, :-1], use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=compute == "bfloat16"):
+            logits = model(ids[:, :-1], use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -62,15 +63,17 @@ def main():
     parser.add_argument("text")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compute", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--torch-steps", type=int)
     options = parser.parse_args()
     vocabulary = json.loads((pathlib.Path(options.tokenizer) / "config.json").read_text())["vocab_size"]
     if options.torch_steps:
-        return torch_steps(options.torch_steps, options.threads, vocabulary)
+        return torch_steps(options.torch_steps, options.threads, vocabulary, options.compute)
 
     def peer(steps):
         output, cpu, peak = measured([sys.executable, __file__, options.winnow, options.tokenizer, options.text,
-                                      "--threads", str(options.threads), "--torch-steps", str(steps)])
+                                      "--threads", str(options.threads), "--compute", options.compute, "--torch-steps",
+                                      str(steps)])
         return json.loads(output), cpu, peak
 
     def winnow(steps):
@@ -80,8 +83,8 @@ def main():
                 options.winnow, "train", "--text", options.text, "--tokenizer", options.tokenizer, "--output", folder,
                 "--overwrite", "--layers", str(SHAPE["layers"]), "--width", str(SHAPE["width"]), "--heads",
                 str(SHAPE["heads"]), "--feed-forward", str(SHAPE["ffn"]), "--batch", str(SHAPE["batch"]), "--length",
-                str(SHAPE["length"]), "--steps", str(steps), "--validation-share", "0", "--threads",
-                str(options.threads), "--quiet"])
+                str(SHAPE["length"]), "--steps", str(steps), "--validation-share", "0", "--compute",
+                options.compute, "--threads", str(options.threads), "--quiet"])
             log = (pathlib.Path(folder) / "log.jsonl").read_text().splitlines()
             return [json.loads(line)["seconds"] for line in log], cpu, peak
         finally:
