@@ -24,7 +24,8 @@ size_t wn_input_bytes(wn_input_kind kind, size_t columns, size_t tokens) {
         return tokens * stride + 4 * tokens * blocks * sizeof(float) + (tokens + 15) / 16 * WN_GROUP_BYTES(stride) + 64;
     case WN_INPUT_PLANES16:
     case WN_INPUT_TOKEN8:
-        return 2 * tokens * stride + 2 * wn_round_up(tokens, 16) * stride + tokens * blocks * sizeof(int32_t)
+        return 2 * tokens * stride + 2 * wn_round_up(tokens, 16) * stride + (tokens + 15) / 16 * WN_PLANES_BYTES(stride)
+               + tokens * blocks * sizeof(int32_t)
                + wn_round_up(tokens * sizeof(int64_t), 64) + wn_round_up(tokens * sizeof(float), 64) + 64;
     }
     return 0;
@@ -73,7 +74,8 @@ void wn_input_place(wn_input *input, wn_input_kind kind, size_t columns, size_t 
         input->lo = (int8_t *)next;
         next += tokens * stride;
         input->wide = (int16_t *)next;
-        input->paired = (int32_t *)(input->wide + wn_round_up(tokens, 16) * stride);
+        input->beside = input->wide + wn_round_up(tokens, 16) * stride;
+        input->paired = (int32_t *)((uint8_t *)input->beside + (tokens + 15) / 16 * WN_PLANES_BYTES(stride));
         break;
     }
 }
@@ -102,7 +104,7 @@ static void wn_prepare_chunk(void *context, size_t chunk, size_t worker) {
 void wn_prepare(wn_pool *pool, wn_input *input, size_t tokens, float *x, size_t x_stride, const float *weight,
                 float epsilon) {
     input->tokens = input->whole = tokens;
-    if (input->paired) *input->paired = 0;
+    if (input->paired) input->paired[0] = input->paired[1] = 0;
     if (input->kind == WN_INPUT_F32) {
         input->f32 = weight ? input->own_f32 : x;
         input->f32_stride = weight ? input->columns : x_stride;
@@ -140,6 +142,9 @@ void wn_input_whole(wn_input *view) {
     if (view->scales) view->scales -= first * (view->kind == WN_INPUT_BLOCK8 ? blocks : 1);
     if (view->sums) view->sums -= first * blocks;
     if (view->halves) view->halves -= first * 2 * blocks;
+    if (view->lo) view->lo -= first * view->stride;
+    if (view->isums) view->isums -= first * blocks;
+    if (view->totals) view->totals -= first;
     view->tokens = view->whole;
     view->first = 0;
 }

@@ -72,7 +72,7 @@ enum { WN_DECODE_ROWS = 64 };
 // Tokens up to which that costs less than a tile (kernels.md, "A few tokens at once").
 static size_t wn_few_tokens(const wn_product_table *table, wn_format format, wn_input_kind kind) {
     // Tiles of sixteen tokens take as long for fewer.
-    if (kind == WN_INPUT_BLOCK8 && table->arrange_block8) return 5;
+    if (kind == WN_INPUT_BLOCK8 ? table->arrange_block8 != NULL : table->arrange_planes != NULL) return 5;
     return format == WN_INT8 || format == WN_Q8_0 ? 5 : 3;
 }
 
@@ -290,6 +290,14 @@ static bool wn_is_packed(const wn_product_table *table, const wn_product *produc
 
 // Once an input, whole, for the first product that asks for it.
 static void wn_arrange(wn_pool *pool, const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    if (input->kind == WN_INPUT_PLANES16 && matrix->group) {
+        if (!table->arrange_planes || input->paired[1]) return;
+        wn_arrange_job job = {table->arrange_planes, *input};
+        wn_input_whole(&job.input);
+        wn_pool_run(pool, (job.input.tokens + 15) / 16, wn_arrange_chunk, &job);
+        input->paired[1] = 1;
+        return;
+    }
     const wn_pair_table *lists = wn_lists(table, matrix, input);
     bool in_tokens = input->kind == WN_INPUT_BLOCK8 && table->arrange_block8;
     wn_bf16 bf16 = wn_wants_bf16(input) ? wn_bf16_current() : WN_BF16_ROUNDED;

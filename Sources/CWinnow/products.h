@@ -49,6 +49,8 @@ enum { WN_PAIR_ROWS = 32, WN_PAIR_RUN = 96, WN_BLOCK_RUN = 192, WN_PAIR_TOKENS =
 enum { WN_ARRANGED_PAIRS = 1, WN_ARRANGED_BLOCKS = 2, WN_ARRANGED_TOKENS = 3, WN_ARRANGED_BF16 = 4 };  // and wn_bf16
 // Bytes of sixteen tokens of BLOCK8 inputs, arranged: their codes, and for each block of 32 two floats and two words.
 #define WN_GROUP_BYTES(STRIDE) (24 * (STRIDE))
+// Of sixteen tokens of PLANES16 inputs: both planes, and a word for each block.
+#define WN_PLANES_BYTES(STRIDE) (34 * (STRIDE))
 
 typedef struct wn_pair_list {
     size_t rows, runs, capacity;  // capacity: entries that leave the dense tile behind
@@ -90,6 +92,8 @@ typedef struct wn_product_table {
     void (*dot_block8)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     // Sixteen tokens of a whole BLOCK8 input into `wide`, as `dot_block8` reads them there; NULL: it reads `q`.
     void (*arrange_block8)(wn_input *input, size_t first);
+    // The same of PLANES16 into `beside`, for `dot_planes16`.
+    void (*arrange_planes)(wn_input *input, size_t first);
     void (*dot_planes16)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     void (*dot_planes16_rows)(const wn_tile *tile, const wn_input *input, size_t first, size_t tokens, float *out);
     void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
@@ -100,7 +104,7 @@ typedef struct wn_product_table {
     const wn_pair_table *pairs, *blocks;  // of MASKED_INT8 and BLOCK4_INT8; NULL: masks are multiplied out whatever they leave
 } wn_product_table;
 
-// A view of rows becomes the BLOCK8 or F32 input that it is of.
+// A view of rows becomes the input that it is of; `wide` of PLANES16 is left where it is.
 void wn_input_whole(wn_input *view);
 
 extern const wn_product_table wn_products_scalar;

@@ -121,18 +121,20 @@ static void add_ggml_blocks(wn_list *list) {
     }
 }
 
-// Blocks of 32 for many tokens: sixteens whole and broken, a run of sixteen blocks and what is left of one.
+// Blocks of 32, and groups of them, for many tokens: sixteens whole and broken, a run of sixteen blocks and what is left of one.
 static void add_block_tokens(wn_list *list) {
     static const size_t shapes[][3] = {{19, 37, 0}, {8, 64, 1}, {33, 101, 2}};  // rows, tokens, which width
     static const size_t widths[] = {544, 1056, 64};
     for (wn_format format = WN_Q4_0; format < WN_FORMAT_COUNT; format++) {
         size_t width = 0, bytes = 0;
         if (format >= WN_Q5_0) wn_ggml_block(format, &width, &bytes);
-        if (format < WN_Q5_0 && wn_format_input(format) != WN_INPUT_BLOCK8) continue;
+        const bool grouped = format == WN_INT4 || format == WN_MASKED_INT4;
+        if (format < WN_Q5_0 && !grouped && wn_format_input(format) != WN_INPUT_BLOCK8) continue;
         for (size_t i = 0; i < 3; i++) {
-            wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .kind = WN_INPUT_BLOCK8, .numbers = WN_NUMBERS_RANDOM,
+            wn_case c = {.family = WN_CASE_PRODUCT, .format = format, .numbers = WN_NUMBERS_RANDOM,
+                         .kind = grouped ? WN_INPUT_PLANES16 : WN_INPUT_BLOCK8, .group = grouped ? 32u << i : 0,
                          .pattern = WN_MASK_HALF, .rows = shapes[i][0], .tokens = shapes[i][1],
-                         .columns = width > 32 ? (2 * i + 1) * width : widths[i], .variant = (int32_t)i};
+                         .columns = width > 32 ? (2 * i + 1) * width : widths[i] + (grouped ? 37 * i : 0), .variant = (int32_t)i};
             char name[80];
             snprintf(name, sizeof name, "%s many %zux%zu tokens %zu", wn_format_name(format), c.rows, c.columns, c.tokens);
             add(list, c, name);

@@ -1,4 +1,4 @@
-// Blocks of 32 for many tokens, with AVX-512 VNNI: a lane is a token. What a block adds up to is a whole number; it joins the
+// Blocks of 32, and groups of them, for many tokens, with AVX-512 VNNI: a lane is a token. What a block adds up to is a whole number; it joins the
 // sum of every sixteenth block, and those sixteen are added as `reduce16` adds lanes: the order of `decode_block8_row`.
 #ifndef WN_BLOCK8_AVX512_H
 #define WN_BLOCK8_AVX512_H
@@ -9,11 +9,11 @@
                           "avx512vpopcntdq,avx512bitalg,avx2,fma,f16c,bmi,bmi2,popcnt,lzcnt"))),                   \
     apply_to = function)
 
-// Sixteen tokens as tiles want them, in the input's `wide` memory; zeros past the last token.
+// Sixteen tokens as tiles want them, in the input's own memory; zeros past the last token.
 typedef struct token_group {
-    uint8_t *codes;          // [stride / 4, 16, 4]
-    float *scales, *sums;    // [blocks, 16]
-    int32_t *halves;         // [blocks, 2, 16]: -128 times the sum of each half of a block
+    uint8_t *codes, *low;    // [stride / 4, 16, 4]; PLANES16: of the high plane and of the low one
+    float *scales, *sums;    // [blocks, 16]; BLOCK8
+    int32_t *halves;         // BLOCK8: [blocks, 2, 16], -128 times the sum of each half of a block; PLANES16: [blocks, 16], sums
 } token_group;
 
 WN_INLINE token_group group_of_tokens(const wn_input *in, size_t group) {
@@ -22,6 +22,13 @@ WN_INLINE token_group group_of_tokens(const wn_input *in, size_t group) {
     g.scales = (float *)(g.codes + 16 * in->stride);
     g.sums = g.scales + 16 * blocks;
     g.halves = (int32_t *)(g.sums + 16 * blocks);
+    return g;
+}
+
+WN_INLINE token_group group_of_planes(const wn_input *in, size_t group) {
+    token_group g = {.codes = (uint8_t *)in->beside + group * WN_PLANES_BYTES(in->stride)};
+    g.low = g.codes + 16 * in->stride;
+    g.halves = (int32_t *)(g.low + 16 * in->stride);
     return g;
 }
 
@@ -50,6 +57,15 @@ static void arrange_block8(wn_input *in, size_t first) {
     }
 }
 
+static void arrange_planes(wn_input *in, size_t first) {
+    size_t count = in->tokens - first < 16 ? in->tokens - first : 16, words = in->stride / 4;
+    size_t stride = wn_block_stride(in->stride);
+    token_group g = group_of_planes(in, first / 16);
+    arrange_words(in->q + first * in->stride, words, count, words, 16, g.codes);
+    arrange_words(in->lo + first * in->stride, words, count, words, 16, g.low);
+    arrange_words(in->isums + first * stride, stride, count, in->stride / 32, 16, g.halves);
+}
+
 // Rows by vectors of tokens in hand: eight by two have sixteen sums that do not wait for each other, and read inputs, which
 // come from the second-level cache, half as often as four by four.
 enum { WN_BLOCK8_ROWS = 8 };
@@ -62,12 +78,12 @@ WN_INLINE __m512i four_codes(const uint8_t *from) {
 
 // Adds the products of `steps` times four columns to sums of rows by `vectors` times sixteen tokens.
 WN_INLINE void add_columns(const int vectors, const int steps, const uint8_t *const rows[WN_BLOCK8_ROWS], size_t c,
-                           const token_group *groups, __m512i sums[WN_BLOCK8_ROWS][2]) {
+                           const uint8_t *const inputs[2], __m512i sums[WN_BLOCK8_ROWS][2]) {
     WN_UNROLL for (int step = 0; step < steps; step++, c += 4) {
         // Else all loads are moved to the front, and sums made one after another.
         __asm__ volatile("" ::: "memory");
         __m512i x[2];
-        WN_UNROLL for (int v = 0; v < vectors; v++) x[v] = _mm512_loadu_si512(groups[v].codes + 16 * c);
+        WN_UNROLL for (int v = 0; v < vectors; v++) x[v] = _mm512_loadu_si512(inputs[v] + 16 * c);
         WN_UNROLL for (int i = 0; i < WN_BLOCK8_ROWS; i++) {
             __m512i w = four_codes(rows[i] + c);
             WN_UNROLL for (int v = 0; v < vectors; v++) sums[i][v] = _mm512_dpbusd_epi32(sums[i][v], w, x[v]);
@@ -91,7 +107,11 @@ WN_INLINE void put_tokens(__m512 a, __m512 b, __m512 c, __m512 d, size_t begin, 
     for (size_t t = begin; t < end; t++) memcpy(out + (t - begin) * WN_TILE_ROWS, values[t], sizeof values[t]);
 }
 
-typedef enum { WN_SIGNED_BLOCKS, WN_OFFSET_BLOCKS, WN_KEPT_BLOCKS, WN_HALF_BLOCKS, WN_OFFSET_HALVES } block8_kind;
+// Blocks with a scale each: of signed codes, with offsets, with offsets of what is kept; with a scale for each half of them; or,
+// the inputs being in two planes, of codes with 8 added.
+typedef enum {
+    WN_SIGNED_BLOCKS, WN_OFFSET_BLOCKS, WN_KEPT_BLOCKS, WN_HALF_BLOCKS, WN_OFFSET_HALVES, WN_PLANE_BLOCKS
+} block8_kind;
 
 // What sums of a block begin with: what its codes are too large by, times the inputs.
 WN_INLINE void open_sums(const bool is_signed, const int vectors, const int halves, const wn_tile *tile, const int32_t *const inputs[2],
@@ -148,7 +168,27 @@ WN_INLINE block8_side side_of(const block8_kind kind, const wn_tile *tile, size_
 WN_INLINE void add_block(const block8_kind kind, const bool begins, const int vectors, const wn_tile *tile,
                          const block8_side *side, const token_group *groups, size_t b, __m512 *totals) {
     const int32_t *inputs[2];
+    const uint8_t *codes[2] = {groups[0].codes, groups[vectors - 1].codes};
     __m512i sums[WN_BLOCK8_ROWS][2];
+    if (kind == WN_PLANE_BLOCKS) {
+        const uint8_t *low[2] = {groups[0].low, groups[vectors - 1].low};
+        open_sums(false, vectors, 1, tile, inputs, sums);
+        add_columns(vectors, 8, side->codes, 32 * b, codes, sums);
+        WN_UNROLL for (int v = 0; v < vectors; v++) {
+            __m512i shift = _mm512_slli_epi32(_mm512_loadu_si512(groups[v].halves + 16 * b), 3);
+            WN_UNROLL for (int i = 0; i < WN_BLOCK8_ROWS; i++) {
+                sums[i][v] = _mm512_sub_epi32(_mm512_slli_epi32(sums[i][v], 8), shift);
+            }
+        }
+        add_columns(vectors, 8, side->codes, 32 * b, low, sums);
+        WN_UNROLL for (int i = 0; i < WN_BLOCK8_ROWS; i++) {
+            const __m512 d = _mm512_set1_ps(side->scales[i][b]);
+            WN_UNROLL for (int v = 0; v < vectors; v++, totals++) {
+                *totals = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[i][v]), d, begins ? _mm512_setzero_ps() : *totals);
+            }
+        }
+        return;
+    }
     __m512 dx[2];
     WN_UNROLL for (int v = 0; v < vectors; v++) {
         inputs[v] = groups[v].halves + 32 * b;
@@ -159,7 +199,7 @@ WN_INLINE void add_block(const block8_kind kind, const bool begins, const int ve
         WN_UNROLL for (size_t half = 0; half < 2; half++) {
             const int32_t *own[2] = {inputs[0] + 16 * half, inputs[vectors - 1] + 16 * half};
             open_sums(kind == WN_HALF_BLOCKS, vectors, 1, tile, own, sums);
-            add_columns(vectors, 4, side->codes, 32 * b + 16 * half, groups, sums);
+            add_columns(vectors, 4, side->codes, 32 * b + 16 * half, codes, sums);
             WN_UNROLL for (int i = 0; i < WN_BLOCK8_ROWS; i++) {
                 __m512 d = _mm512_set1_ps(side->scales[i][2 * b + half]);
                 WN_UNROLL for (int v = 0; v < vectors; v++) {
@@ -181,7 +221,7 @@ WN_INLINE void add_block(const block8_kind kind, const bool begins, const int ve
         return;
     }
     open_sums(kind == WN_SIGNED_BLOCKS, vectors, 2, tile, inputs, sums);
-    add_columns(vectors, 8, side->codes, 32 * b, groups, sums);
+    add_columns(vectors, 8, side->codes, 32 * b, codes, sums);
     if (kind == WN_OFFSET_BLOCKS) {
         __m512 *total = totals, sx[2];
         WN_UNROLL for (int v = 0; v < vectors; v++) sx[v] = _mm512_loadu_ps(groups[v].sums + 16 * b);
@@ -197,7 +237,7 @@ WN_INLINE void add_block(const block8_kind kind, const bool begins, const int ve
     add_scaled(begins, vectors, side->scales, b, dx, sums, totals);
     if (kind != WN_KEPT_BLOCKS) return;
     open_sums(false, vectors, 2, tile, inputs, sums);
-    add_columns(vectors, 8, side->kept, 32 * b, groups, sums);
+    add_columns(vectors, 8, side->kept, 32 * b, codes, sums);
     add_scaled(false, vectors, side->offsets, b, dx, sums, totals);
 }
 
@@ -220,7 +260,9 @@ WN_INLINE void block8_groups(const block8_kind kind, const int vectors, const wn
                              size_t group, size_t begin, size_t end, float *out) {
     token_group groups[2];
     __m512 totals[16 * WN_BLOCK8_ROWS * 2];
-    WN_UNROLL for (int v = 0; v < vectors; v++) groups[v] = group_of_tokens(in, group + (size_t)v);
+    WN_UNROLL for (int v = 0; v < vectors; v++) {
+        groups[v] = kind == WN_PLANE_BLOCKS ? group_of_planes(in, group + (size_t)v) : group_of_tokens(in, group + (size_t)v);
+    }
     for (size_t r = 0; r < tile->rows; r += WN_BLOCK8_ROWS) {
         block8_rows(kind, vectors, tile, r, groups, totals);
         WN_UNROLL for (size_t v = 0; v < (size_t)vectors; v++) {
@@ -228,8 +270,14 @@ WN_INLINE void block8_groups(const block8_kind kind, const int vectors, const wn
             size_t to = end - first < 16 ? end - first : 16;
             float *rows = out + (first + from - begin) * WN_TILE_ROWS + r;
             const size_t n = (size_t)vectors;
+            // Lanes of tokens that are there; the input may be a view that begins behind the first.
+            const __mmask16 there = (__mmask16)(tail16(to) & ~tail16(from));
             WN_UNROLL for (size_t i = 0; i < WN_BLOCK8_ROWS; i += 4) {
-                const __m512 *four = totals + i * n + v;
+                __m512 *four = totals + i * n + v;
+                if (kind == WN_PLANE_BLOCKS) {
+                    __m512 scale = _mm512_maskz_expandloadu_ps(there, in->scales + (first + from - in->first));
+                    WN_UNROLL for (size_t k = 0; k < 4; k++) four[k * n] = _mm512_mul_ps(four[k * n], scale);
+                }
                 put_tokens(four[0], four[n], four[2 * n], four[3 * n], from, to, rows + i);
             }
         }
@@ -254,6 +302,7 @@ WN_TOKENS_OF(WN_OFFSET_BLOCKS)
 WN_TOKENS_OF(WN_KEPT_BLOCKS)
 WN_TOKENS_OF(WN_HALF_BLOCKS)
 WN_TOKENS_OF(WN_OFFSET_HALVES)
+WN_TOKENS_OF(WN_PLANE_BLOCKS)
 #undef WN_TOKENS_OF
 
 static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
@@ -268,6 +317,10 @@ static void dot_block8(const wn_tile *tile, const wn_input *in, size_t first, si
     } else {
         tokens_of_WN_OFFSET_BLOCKS(tile, in, first, tokens, out);
     }
+}
+
+static void dot_planes16(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
+    tokens_of_WN_PLANE_BLOCKS(tile, in, first, tokens, out);
 }
 
 #pragma clang attribute pop

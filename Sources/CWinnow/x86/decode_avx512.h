@@ -9,59 +9,64 @@
                           "avx512vpopcntdq,avx512bitalg,avx2,fma,f16c,bmi,bmi2,popcnt,lzcnt"))),                   \
     apply_to = function)
 
-// A pair's scales in the lanes of its blocks.
-WN_INLINE __m512i halves_of(int pair) {
-    const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-    return _mm512_add_epi32(halves, _mm512_set1_epi32(2 * pair));
-}
-
-// ---- Groups, over two planes: the arithmetic of WN_PLANES_TILE ------------------------------------------------------
-// Adds a pair of blocks to the sums of `count` rows, one or two, that share the loads of inputs.
-WN_INLINE void add_pair(
-    const int format, const bool checked, const int count, code_stream *streams, const int8_t *q, const int8_t *lo, size_t c,
-    int pair, const __m512 *scales, __m512 *acc) {
-    __m512i x = _mm512_loadu_si512(q + 64 * pair), y = _mm512_loadu_si512(lo + 64 * pair);
+// ---- Groups, over two planes: the arithmetic of block8_rows ---------------------------------------------------------
+// The sums of a run's blocks of `count` rows, one or two, that share the loads of inputs.
+WN_INLINE void sum_planes(
+    const int format, const bool checked, const int count, const size_t pairs, code_stream *streams, const int8_t *q,
+    const int8_t *lo, size_t c, __m512i *sums) {
+    __m512i v[2][8];
+    WN_UNROLL for (size_t pair = 0; pair < 8; pair++) {
+        if (pair >= pairs) {
+            WN_UNROLL for (int r = 0; r < count; r++) v[r][pair] = _mm512_setzero_si512();
+            continue;
+        }
+        __m512i x = _mm512_loadu_si512(q + 64 * pair), y = _mm512_loadu_si512(lo + 64 * pair);
+        WN_UNROLL for (int r = 0; r < count; r++) {
+            uint64_t kept;
+            __m512i w = next_codes(format, checked, &streams[r], c + 64 * pair, pair, &kept);
+            __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
+            v[r][pair] = _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, y);
+        }
+    }
     WN_UNROLL for (int r = 0; r < count; r++) {
-        uint64_t kept;
-        __m512i w = next_codes(format, checked, &streams[r], c + 64 * (size_t)pair, (size_t)pair, &kept);
-        __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
-        __m512i dot = _mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, y);
-        acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(halves_of(pair), scales[r]), acc[r]);
+        run_sums own = pairs == 1 ? sums_of_pair(v[r][0]) : sums_of_pairs(v[r]);
+        __m512i both = _mm512_add_epi32(own.half[0], own.half[1]);
+        sums[r] = pairs == 1 ? both : in_order(both);
     }
 }
 
 WN_INLINE void decode_groups(
     const int format, const bool checked, const int count, const wn_matrix *m, size_t row, const wn_input *in, float *out) {
-    const size_t blocks = (m->columns + 31) / 32, groups = (m->columns + m->group - 1) / m->group;
+    const size_t blocks = in->stride / 32, there = (m->columns + 31) / 32, groups = (m->columns + m->group - 1) / m->group;
     const unsigned shift = m->group == 128 ? 2 : m->group == 64 ? 1 : 0;
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i own = _mm512_srl_epi32(lanes, _mm_cvtsi32_si128((int)shift));
     code_stream streams[2];
-    __m512 acc[2], d[2];
+    __m512 acc[2];
     WN_UNROLL for (int r = 0; r < count; r++) {
         streams[r] = open_codes(format, m, row + (size_t)r);
         acc[r] = _mm512_setzero_ps();
     }
     for (size_t run = 0; run < blocks; run += 16) {
-        size_t left = blocks - run, first = run >> shift, here = groups - first;
-        __m512 sum = _mm512_cvtepi32_ps(_mm512_loadu_si512(in->isums + run));
-        WN_UNROLL for (int r = 0; r < count; r++) {
-            const uint8_t *halves = (const uint8_t *)m->scales + 2 * ((row + (size_t)r) * groups + first);
-            d[r] = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(tail16(here), halves));
-            d[r] = _mm512_maskz_permutexvar_ps(tail16(left), own, d[r]);
-            acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(d[r], _mm512_set1_ps(-8)), sum, acc[r]);
-        }
+        const size_t left = blocks - run, first = run >> shift;
         const int8_t *q = in->q + 32 * run, *lo = in->lo + 32 * run;
         __asm__("" : "+r"(q), "+r"(lo));  // a pointer each: an address of two registers is an operation more
+        __m512i sums[2];
         if (__builtin_expect(left >= 16, 1)) {
-            WN_UNROLL for (int pair = 0; pair < 8; pair++) {
-                add_pair(format, checked, count, streams, q, lo, 32 * run, pair, d, acc);
-            }
-            continue;
+            sum_planes(format, checked, count, 8, streams, q, lo, 32 * run, sums);
+        } else if (left == 2) {
+            sum_planes(format, checked, count, 1, streams, q, lo, 32 * run, sums);
+        } else {
+            sum_planes(format, checked, count, left / 2, streams, q, lo, 32 * run, sums);
         }
-        int pairs = (int)(left + 1) / 2;
-        for (int pair = 0; pair < pairs; pair++) {
-            add_pair(format, checked, count, streams, q, lo, 32 * run, pair, d, acc);
+        // Codes have 8 added.
+        __m512i eights = _mm512_slli_epi32(_mm512_loadu_si512(in->isums + run), 3);
+        WN_UNROLL for (int r = 0; r < count; r++) {
+            const uint8_t *halves = (const uint8_t *)m->scales + 2 * ((row + (size_t)r) * groups + first);
+            __m512 d = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(tail16(groups - first), halves));
+            d = _mm512_maskz_permutexvar_ps(tail16(there - run), own, d);
+            __m512 dot = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[r], eights));
+            acc[r] = _mm512_mask3_fmadd_ps(dot, d, acc[r], tail16(left));
         }
     }
     WN_UNROLL for (int r = 0; r < count; r++) out[r] = reduce16(acc[r]) * in->scales[0];

@@ -66,51 +66,6 @@ WN_INLINE void reduce_4_by_2(__m512 a, __m512 b, __m512 c, __m512 d, __m512 e, _
         }                                                                                                          \
     } while (0)
 
-#define WN_PLANES_TILE(ROWS, TOKENS)                                                                               \
-    do {                                                                                                           \
-        __m512 acc[ROWS][TOKENS];                                                                                  \
-        _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++)                                          \
-            _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) acc[i][j] = _mm512_setzero_ps();   \
-        for (size_t run = 0; run < blocks; run += 16) {                                                            \
-            __m512 scales[ROWS];                                                                                   \
-            _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++) {                                    \
-                scales[i] = _mm512_loadu_ps(tile->scales + (r + i) * tile->block_stride + run);                    \
-                __m512 o = _mm512_loadu_ps(tile->offsets + (r + i) * tile->block_stride + run);                    \
-                _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                              \
-                    __m512 sum =                                                                                   \
-                        _mm512_cvtepi32_ps(_mm512_loadu_si512(in->isums + (first + t + j) * tile->block_stride + run)); \
-                    acc[i][j] = _mm512_fmadd_ps(o, sum, acc[i][j]);                                                \
-                }                                                                                                  \
-            }                                                                                                      \
-            size_t pairs = (blocks - run + 1) / 2;                                                                 \
-            if (pairs > 8) pairs = 8;                                                                              \
-            for (size_t pair = 0; pair < pairs; pair++) {                                                          \
-                const __m512i index = _mm512_add_epi32(halves, _mm512_set1_epi32(2 * (int)pair));                  \
-                size_t c = run * 32 + pair * 64;                                                                   \
-                _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++) {                                \
-                    __m512i w = _mm512_loadu_si512(tile->codes + (r + i) * tile->stride + c);                      \
-                    __m512 scale = _mm512_permutexvar_ps(index, scales[i]);                                        \
-                    _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                          \
-                        __m512i high = _mm512_dpbusd_epi32(                                                        \
-                            zero, w, _mm512_loadu_si512(in->q + (first + t + j) * in->stride + c));                \
-                        __m512i dot = _mm512_dpbusd_epi32(                                                         \
-                            _mm512_slli_epi32(high, 8), w,                                                         \
-                            _mm512_loadu_si512(in->lo + (first + t + j) * in->stride + c));                        \
-                        acc[i][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, acc[i][j]);                    \
-                    }                                                                                              \
-                }                                                                                                  \
-            }                                                                                                      \
-        }                                                                                                          \
-        WN_REDUCE_TILE(ROWS, TOKENS, WN_TOKEN_SCALE);                                                              \
-    } while (0)
-
-static void dot_planes16(const wn_tile *tile, const wn_input *in, size_t first, size_t tokens, float *out) {
-    const __m512i zero = _mm512_setzero_si512();
-    const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-    size_t blocks = tile->stride / 32;
-    WN_OVER_TILE(WN_PLANES_TILE, 4, 2);
-}
-
 // Lane i: the sum of v[i].
 WN_INLINE __m512i sums_of_16(__m512i v[16]) {
     for (int i = 0; i < 8; i++) {
@@ -252,7 +207,7 @@ static void dot_half(const wn_matrix *m, size_t row, size_t rows, const wn_input
 const wn_product_table wn_products_avx512 = {
     .unpack_codes = unpack_codes, .row_f32 = row_f32, .dot_f32 = dot_f32, .dot_half = dot_half,
     .dot_block8 = dot_block8, .dot_planes16 = dot_planes16, .dot_planes16_rows = dot_planes16_rows,
-    .arrange_block8 = arrange_block8, .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode,
+    .arrange_block8 = arrange_block8, .arrange_planes = arrange_planes, .silu_multiply = silu_multiply, .prepare = prepare, .decode = decode,
     .has_ggml_blocks = true, .row_f32_blocks = row_f32_blocks,
     .pairs = &pair_lists, .blocks = &block_lists,
 };
