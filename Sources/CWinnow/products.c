@@ -70,15 +70,15 @@ static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
 enum { WN_DECODE_ROWS = 64 };
 
 // Tokens up to which that costs less than a tile (kernels.md, "A few tokens at once").
-static size_t wn_few_tokens(const wn_product_table *table, wn_format format, wn_input_kind kind) {
+static size_t wn_few_tokens(const wn_product_table *table, const wn_matrix *matrix, wn_input_kind kind) {
     // Tiles of sixteen tokens take as long for fewer.
-    if (kind == WN_INPUT_BLOCK8 ? table->arrange_block8 != NULL : table->arrange_planes != NULL) return 5;
-    return format == WN_INT8 || format == WN_Q8_0 ? 5 : 3;
+    bool in_tokens = kind == WN_INPUT_BLOCK8 ? table->arrange_block8 != NULL : matrix->group && table->arrange_planes;
+    return in_tokens || matrix->format == WN_INT8 || matrix->format == WN_Q8_0 ? 5 : 3;
 }
 
 // Whether a table reads these packed rows itself.
 static bool wn_decodes(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    return input->tokens <= wn_few_tokens(table, matrix->format, input->kind) && table->decode
+    return input->tokens <= wn_few_tokens(table, matrix, input->kind) && table->decode
            && table->decode(matrix, 0, 0, input, NULL);
 }
 
@@ -288,24 +288,28 @@ static bool wn_is_packed(const wn_product_table *table, const wn_product *produc
            && (!product->gate || wn_decodes(table, product->gate, product->gate_input));
 }
 
-// Once an input, whole, for the first product that asks for it.
-static void wn_arrange(wn_pool *pool, const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    if (input->kind == WN_INPUT_PLANES16 && matrix->group) {
-        if (!table->arrange_planes || input->paired[1]) return;
-        wn_arrange_job job = {table->arrange_planes, *input};
-        wn_input_whole(&job.input);
-        wn_pool_run(pool, (job.input.tokens + 15) / 16, wn_arrange_chunk, &job);
-        input->paired[1] = 1;
-        return;
-    }
-    const wn_pair_table *lists = wn_lists(table, matrix, input);
-    bool in_tokens = input->kind == WN_INPUT_BLOCK8 && table->arrange_block8;
-    wn_bf16 bf16 = wn_wants_bf16(input) ? wn_bf16_current() : WN_BF16_ROUNDED;
-    if ((!lists && !in_tokens && bf16 == WN_BF16_ROUNDED) || *input->paired) return;
-    wn_arrange_job job = {lists ? lists->arrange : in_tokens ? table->arrange_block8 : wn_arrange_bf16, *input};
+// Once an input, whole, for the first product that asks for it: then `filled` says in what order.
+static void wn_arrange_once(wn_pool *pool, const wn_input *input, void (*arrange)(wn_input *input, size_t first),
+                            int32_t *filled, int32_t order) {
+    if (*filled) return;
+    wn_arrange_job job = {arrange, *input};
     wn_input_whole(&job.input);
     wn_pool_run(pool, (job.input.tokens + 15) / 16, wn_arrange_chunk, &job);
-    *input->paired = lists ? lists->arranged : in_tokens ? WN_ARRANGED_TOKENS : WN_ARRANGED_BF16 + (int32_t)bf16;
+    *filled = order;
+}
+
+static void wn_arrange(wn_pool *pool, const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    const wn_pair_table *lists = wn_lists(table, matrix, input);
+    wn_bf16 bf16 = wn_wants_bf16(input) ? wn_bf16_current() : WN_BF16_ROUNDED;
+    if (lists) {
+        wn_arrange_once(pool, input, lists->arrange, &input->paired[0], lists->arranged);
+    } else if (input->kind == WN_INPUT_PLANES16 && matrix->group && table->arrange_planes) {
+        wn_arrange_once(pool, input, table->arrange_planes, &input->paired[1], WN_ARRANGED_TOKENS);
+    } else if (input->kind == WN_INPUT_BLOCK8 && table->arrange_block8) {
+        wn_arrange_once(pool, input, table->arrange_block8, &input->paired[0], WN_ARRANGED_TOKENS);
+    } else if (bf16 != WN_BF16_ROUNDED) {
+        wn_arrange_once(pool, input, wn_arrange_bf16, &input->paired[0], WN_ARRANGED_BF16 + (int32_t)bf16);
+    }
 }
 
 static void wn_product_rows(const wn_product_table *table, const wn_product *product, size_t begin, size_t end,
