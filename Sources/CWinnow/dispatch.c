@@ -137,11 +137,6 @@ bool wn_bf16_select_local(int kind) {
     return true;
 }
 
-const char *wn_bf16_name(wn_bf16 kind) {
-    static const char *const names[] = {"rounded", "pairs", "tiles"};
-    return kind <= WN_BF16_TILES ? names[kind] : "unknown";
-}
-
 #if defined(__aarch64__)
 // Dot products of bytes (FEAT_DotProd): every Apple core, and ARM's own since about 2018.
 bool wn_has_byte_dot(void) {

@@ -57,8 +57,15 @@ static void wn_place_tile(wn_tile *tile, const wn_matrix *matrix, size_t rows, w
     tile->half_offsets = offsets ? (float *)(second + WN_TILE_ROWS * stride) : NULL;
 }
 
+// Whether a matrix is multiplied with sixteen tokens beside each other.
+static bool wn_in_tokens(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
+    if (input->kind == WN_INPUT_BLOCK8) return table->arrange_block8 != NULL;
+    return input->kind == WN_INPUT_PLANES16 && matrix->group && table->arrange_planes;
+}
+
 // Rows that share a tile: as many as keep its codes in the first-level cache. Float32 inputs come from the third
-// level once a tile, which costs more than rows that wait in the second.
+// level once a tile, which costs more than rows that wait in the second. At least eight: rows of 8,192 columns ran 1.07 to
+// 1.25 times as fast so as four at a time, under AVX2 and AVX-512.
 static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
     size_t rows = tokens == 1 ? 8 : kind == WN_INPUT_F32 ? WN_TILE_ROWS : 32768 / columns;
     rows = rows / 8 * 8;
@@ -70,15 +77,14 @@ static size_t wn_tile_rows(size_t columns, wn_input_kind kind, size_t tokens) {
 enum { WN_DECODE_ROWS = 64 };
 
 // Tokens up to which that costs less than a tile (kernels.md, "A few tokens at once").
-static size_t wn_few_tokens(const wn_product_table *table, const wn_matrix *matrix, wn_input_kind kind) {
+static size_t wn_few_tokens(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
     // Tiles of sixteen tokens take as long for fewer.
-    bool in_tokens = kind == WN_INPUT_BLOCK8 ? table->arrange_block8 != NULL : matrix->group && table->arrange_planes;
-    return in_tokens || matrix->format == WN_INT8 || matrix->format == WN_Q8_0 ? 5 : 3;
+    return wn_in_tokens(table, matrix, input) || matrix->format == WN_INT8 || matrix->format == WN_Q8_0 ? 5 : 3;
 }
 
 // Whether a table reads these packed rows itself.
 static bool wn_decodes(const wn_product_table *table, const wn_matrix *matrix, const wn_input *input) {
-    return input->tokens <= wn_few_tokens(table, matrix, input->kind) && table->decode
+    return input->tokens <= wn_few_tokens(table, matrix, input) && table->decode
            && table->decode(matrix, 0, 0, input, NULL);
 }
 
@@ -303,10 +309,10 @@ static void wn_arrange(wn_pool *pool, const wn_product_table *table, const wn_ma
     wn_bf16 bf16 = wn_wants_bf16(input) ? wn_bf16_current() : WN_BF16_ROUNDED;
     if (lists) {
         wn_arrange_once(pool, input, lists->arrange, &input->paired[0], lists->arranged);
-    } else if (input->kind == WN_INPUT_PLANES16 && matrix->group && table->arrange_planes) {
-        wn_arrange_once(pool, input, table->arrange_planes, &input->paired[1], WN_ARRANGED_TOKENS);
-    } else if (input->kind == WN_INPUT_BLOCK8 && table->arrange_block8) {
-        wn_arrange_once(pool, input, table->arrange_block8, &input->paired[0], WN_ARRANGED_TOKENS);
+    } else if (wn_in_tokens(table, matrix, input)) {
+        bool planes = input->kind == WN_INPUT_PLANES16;
+        wn_arrange_once(pool, input, planes ? table->arrange_planes : table->arrange_block8, &input->paired[planes],
+                        WN_ARRANGED_TOKENS);
     } else if (bf16 != WN_BF16_ROUNDED) {
         wn_arrange_once(pool, input, wn_arrange_bf16, &input->paired[0], WN_ARRANGED_BF16 + (int32_t)bf16);
     }

@@ -17,7 +17,8 @@ struct RunOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Inputs of products: exact float32, fast integers, int8 a token, or bfloat16 for many tokens.", valueName: "mode"))
+            "Inputs of products: exact float32, fast integers, int8 a token, or bfloat16 for many tokens where the CPU has it.",
+            valueName: "mode"))
     var activations = ActivationMode.fast
 
     @Option(help: ArgumentHelp("Type of cached keys and values.", valueName: "type"))

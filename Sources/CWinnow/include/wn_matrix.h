@@ -78,8 +78,8 @@ typedef struct wn_input {
     int64_t *totals;                // PLANES16: the same over all columns, [tokens]
     int16_t *wide;                  // room for what q and lo say once more, in the order that many tokens are multiplied in;
                                     // the whole input's in a view of rows
-    int32_t *halves;                // BLOCK8: -128 times the sums of q in the halves of a block, [tokens, 2, blocks]; AVX-512
     int16_t *beside;                // PLANES16: the same for matrices with a scale for each group of columns
+    int32_t *halves;                // BLOCK8: -128 times the sums of q in the halves of a block, [tokens, 2, blocks]; AVX-512
     int32_t *paired;                // 0, or in whose order `wide` is filled (products.h), and whether `beside` is; F32: NULL
     size_t first, whole;            // of a view of rows: where it begins in its input, whose tokens these are
     float *own_f32;                 // F32: memory of its own, for normalised values

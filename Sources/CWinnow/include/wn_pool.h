@@ -23,7 +23,6 @@ wn_bf16 wn_bf16_current(void);
 bool wn_bf16_available(wn_bf16 kind);
 // For this thread and the jobs that it starts; below 0: as the CPU has it. False where it is not available.
 bool wn_bf16_select_local(int kind);
-const char *wn_bf16_name(wn_bf16 kind);
 
 // ---- Pool ------------------------------------------------------------------------------------------------
 // One job at a time. The caller is worker 0 and works too; chunks are claimed from a counter. Workers spin for

@@ -14,8 +14,7 @@
     apply_to = function)
 
 // reduce16 of four rows by two tokens, in its order, to out[token][row].
-WN_INLINE void reduce_4_by_2(__m512 a, __m512 b, __m512 c, __m512 d, __m512 e, __m512 f, __m512 g, __m512 h, float *out,
-                             float first, float second) {
+WN_INLINE void reduce_4_by_2(__m512 a, __m512 b, __m512 c, __m512 d, __m512 e, __m512 f, __m512 g, __m512 h, float *out) {
     // Halves, quarters, pairs: each addition serves two or four sums.
 #define WN_FOLD(X, Y, LOW, HIGH) _mm512_add_ps(_mm512_shuffle_f32x4(X, Y, LOW), _mm512_shuffle_f32x4(X, Y, HIGH))
     __m512 one = WN_FOLD(WN_FOLD(a, b, 0x44, 0xEE), WN_FOLD(c, d, 0x44, 0xEE), 0x88, 0xDD);
@@ -27,12 +26,12 @@ WN_INLINE void reduce_4_by_2(__m512 a, __m512 b, __m512 c, __m512 d, __m512 e, _
     sums = _mm512_add_ps(sums, _mm512_movehdup_ps(sums));
     const __m512i apart = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
     __m256 values = _mm512_castps512_ps256(_mm512_permutexvar_ps(apart, sums));
-    _mm_storeu_ps(out, _mm_mul_ps(_mm256_castps256_ps128(values), _mm_set1_ps(first)));
-    _mm_storeu_ps(out + WN_TILE_ROWS, _mm_mul_ps(_mm256_extractf128_ps(values, 1), _mm_set1_ps(second)));
+    _mm_storeu_ps(out, _mm256_castps256_ps128(values));
+    _mm_storeu_ps(out + WN_TILE_ROWS, _mm256_extractf128_ps(values, 1));
 }
 
-// The sums of a tile, from row `r` and token `t` on, times a token's factor.
-#define WN_REDUCE_TILE(ROWS, TOKENS, FACTOR)                                                                       \
+// The sums of a tile, from row `r` and token `t` on.
+#define WN_REDUCE_TILE(ROWS, TOKENS)                                                                               \
     do {                                                                                                           \
         _Pragma("clang loop unroll(full)") for (int j = 0; j < TOKENS; j++) {                                      \
             if (ROWS == 4 && TOKENS % 2 == 0) {                                                                    \
@@ -40,15 +39,13 @@ WN_INLINE void reduce_4_by_2(__m512 a, __m512 b, __m512 c, __m512 d, __m512 e, _
                     reduce_4_by_2(acc[0][j], acc[1 % ROWS][j], acc[2 % ROWS][j], acc[3 % ROWS][j],                 \
                                   acc[0][(j + 1) % TOKENS], acc[1 % ROWS][(j + 1) % TOKENS],                       \
                                   acc[2 % ROWS][(j + 1) % TOKENS], acc[3 % ROWS][(j + 1) % TOKENS],                \
-                                  out + (t + j) * WN_TILE_ROWS + r, FACTOR(j), FACTOR((j + 1) % TOKENS));          \
+                                  out + (t + j) * WN_TILE_ROWS + r);                                               \
                 continue;                                                                                          \
             }                                                                                                      \
             _Pragma("clang loop unroll(full)") for (int i = 0; i < ROWS; i++)                                      \
-                out[(t + j) * WN_TILE_ROWS + r + i] = reduce16(acc[i][j]) * FACTOR(j);                             \
+                out[(t + j) * WN_TILE_ROWS + r + i] = reduce16(acc[i][j]);                                         \
         }                                                                                                          \
     } while (0)
-#define WN_NO_FACTOR(J) 1.0f
-#define WN_TOKEN_SCALE(J) in->scales[first + t + (J)]
 
 // ---- Dots over two planes ------------------------------------------------------------------------------------------
 #define WN_OVER_TILE(TILE, ROWS, TOKENS)                                                                           \
@@ -163,7 +160,7 @@ static void dot_planes16_rows(const wn_tile *tile, const wn_input *in, size_t fi
         size_t c = 0;                                                                                              \
         for (; c + 16 <= columns; c += 16) WN_F32_STEP(ROWS, TOKENS, LOAD, (__mmask16)0xFFFF);                     \
         if (c < columns) WN_F32_STEP(ROWS, TOKENS, LOAD, tail16(columns - c));                                     \
-        WN_REDUCE_TILE(ROWS, TOKENS, WN_NO_FACTOR);                                                                \
+        WN_REDUCE_TILE(ROWS, TOKENS);                                                                              \
     } while (0)
 
 #define WN_F32_DOT(NAME, LOAD)                                                                                     \

@@ -252,49 +252,5 @@ WN_INLINE void masked_block_scales(const wn_matrix *m, size_t row, bool affine, 
     }
 }
 
-// By another file: the larger blocks of GGUF.
-static void unpack_ggml_codes(const wn_matrix *m, size_t row, wn_tile *tile, size_t r);
-
-static void unpack_codes(const wn_matrix *m, size_t first, size_t rows, wn_tile *tile) {
-    const bool eights = m->format == WN_Q4_0 || m->format == WN_MASKED_Q4_0;
-    tile->is_signed = eights || m->format == WN_Q8_0 || m->format == WN_MASKED_Q8_0;
-    tile->sign_shift = eights ? 4 : 0;
-    for (size_t r = 0; r < rows; r++) {
-        size_t row = first + r;
-        switch (m->format) {
-        case WN_Q4_0: unpack_q4(WN_Q4_0, m, row, tile, r); break;
-        case WN_Q4_1: unpack_q4(WN_Q4_1, m, row, tile, r); break;
-        case WN_Q8_0: unpack_q8_0(m, row, tile, r); break;
-        case WN_INT8: unpack_int8(m, row, tile, r); break;
-        case WN_INT4: unpack_int4(m, row, tile, r); break;
-        case WN_MASKED_Q4_0:
-            unpack_masked_nibbles(m, row, 8, tile, r);
-            masked_block_scales(m, row, false, tile, r);
-            break;
-        case WN_MASKED_Q4_1:
-            unpack_masked_nibbles(m, row, 0, tile, r);
-            masked_block_scales(m, row, true, tile, r);
-            break;
-        case WN_MASKED_Q8_0:
-            unpack_masked_bytes(m, row, tile, r);
-            masked_block_scales(m, row, false, tile, r);
-            break;
-        case WN_MASKED_INT8:
-            unpack_masked_bytes(m, row, tile, r);
-            tile->row_scales[r] = ((const float *)m->scales)[row];
-            break;
-        case WN_BLOCK4_INT8:
-            unpack_block4(m, row, tile, r);
-            tile->row_scales[r] = ((const float *)m->scales)[row];
-            break;
-        case WN_MASKED_INT4:
-            unpack_masked_nibbles(m, row, 8, tile, r);
-            group_scales(m, row, -8, tile, r);
-            break;
-        default: unpack_ggml_codes(m, row, tile, r);
-        }
-    }
-}
-
 #pragma clang attribute pop
 #endif

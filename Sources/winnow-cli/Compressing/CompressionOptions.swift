@@ -15,7 +15,8 @@ struct CalibrationOptions: ParsableArguments {
     @Option(help: "Tokens of a calibration window.") var length = 512
     @Option(
         name: .customLong("calibration-activations"),
-        help: ArgumentHelp("Inputs of products while calibrating: exact, fast, int8 or bfloat16.", valueName: "mode"))
+        help: ArgumentHelp(
+            "Inputs of products while calibrating: exact, fast, int8, or bfloat16 where the CPU has it.", valueName: "mode"))
     var activations = ActivationMode.exact
 
     func validate() throws {

@@ -40,6 +40,9 @@ struct CompressionRun {
         let windows = try calibrationWindows(loaded, pruner)
         let text = try options.eval.map { try TextSource(reading: $0) }
 
+        if windows != nil, pruner.activations == .bfloat16, ProductPrecision.bfloat16Kernels == .rounded {
+            output.note("this CPU multiplies no bfloat16: calibrating in float32")
+        }
         let plan = memoryPlan(pruner, loaded, windows: windows?.windows.count ?? 0)
         if options.dryRun { return show(plan, of: pruner, loaded.model) }
         output.note("predicted peak memory \(Format.bytes(plan.total))")
